@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sys: the seam for calls that differ between systems.
+ *
+ * sys.c holds what is plain POSIX; sys_linux.c (accept4, pipe2, vfork, signalfd)
+ * and sys_posix.c (fork, a self-pipe) each give the rest, and Makefile.am picks
+ * one.  Everything above this line is the same on every system.
+ */
+#ifndef CGIBRIDGE_SYS_H
+#define CGIBRIDGE_SYS_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "attributes.h"
+
+/* ---- descriptors ------------------------------------------------------- */
+
+/* Sets close-on-exec, non-blocking mode.  0, or -1 with errno. */
+int sys_cloexec(int fd) MUST_CHECK;
+int sys_nonblock(int fd) MUST_CHECK;
+
+/* Sets close-on-exec on every open descriptor from `lowest` on. */
+void sys_cloexec_from(int lowest);
+
+/* Opens /dev/null on each of 0, 1, 2 that is closed, so that no pipe of ours lands there. */
+int sys_open_stdio(void) MUST_CHECK;
+
+/*
+ * Accepts a connection from listening socket `fd`: close-on-exec and non-blocking.
+ * `addr` (of `*len` bytes) gets the peer's address.  The descriptor, or -1 with errno.
+ */
+int sys_accept(int fd, struct sockaddr *addr, socklen_t *len) MUST_CHECK;
+
+enum sys_pipe_end { SYS_PIPE_READ = 0, SYS_PIPE_WRITE = 1 };
+
+/*
+ * Makes a pipe, both ends close-on-exec; the end `ours` is non-blocking and the
+ * other one blocking, as a script expects it.  0, or -1 with errno.
+ */
+int sys_pipe(int fds[2], enum sys_pipe_end ours) MUST_CHECK;
+
+/* Zeroed memory shared with the processes forked from here on; NULL with errno. */
+void *sys_shared_alloc(size_t size) MUST_CHECK;
+void sys_shared_free(void *memory, size_t size);
+
+/* ---- signals ----------------------------------------------------------- */
+
+/*
+ * Gives every signal its default action and unblocks all: whatever the starter
+ * left ignored or blocked would reach the scripts.
+ */
+void sys_signals_reset(void);
+
+/*
+ * Takes over the signals of `set` in this process: from now on they are delivered
+ * through the returned descriptor, which is close-on-exec, non-blocking and
+ * readable while one waits.  SIGPIPE is blocked besides, so that writing to a
+ * closed pipe is EPIPE.  -1 with errno.  One at a time in a process.
+ */
+int sys_signals_open(const sigset_t *set) MUST_CHECK;
+
+/* The next signal that has arrived, or 0. */
+int sys_signals_next(int fd);
+
+/* Ends delivery through `fd` and closes it. */
+void sys_signals_close(int fd);
+
+/* ---- programs ---------------------------------------------------------- */
+
+struct sys_limit {
+	int resource; /* RLIMIT_* */
+	struct rlimit value;
+};
+
+/* A program to run.  All pointers are borrowed for the call. */
+struct sys_program {
+	const char *path;
+	char *const *argv;
+	char *const *envp;
+	const char *dir;                /* working directory; NULL to stay */
+	int stdio[3];                   /* become 0, 1, 2; all else is close-on-exec */
+	const struct sys_limit *limits; /* set in the child, in order */
+	size_t limit_count;
+	atomic_int *pid_cell; /* the child writes its pid here before exec; may be NULL */
+};
+
+/* The step of sys_spawn() that failed, in order. */
+enum sys_step {
+	SYS_STEP_FORK,
+	SYS_STEP_SESSION,
+	SYS_STEP_DIR,
+	SYS_STEP_LIMIT,
+	SYS_STEP_STDIO,
+	SYS_STEP_EXEC,
+};
+
+struct sys_fault {
+	enum sys_step step;
+	int error; /* errno of that step */
+};
+
+/*
+ * Runs `program` in a new session (so: its own process group, no terminal), with
+ * default signal actions and an empty signal mask.  Returns only when the exec
+ * has succeeded: the pid; or has failed: -1 with `fault` filled, nothing running
+ * and nothing to reap.  The process must have no signal handler of its own: the
+ * child may share its memory until the exec.
+ */
+pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault) MUST_CHECK;
+
+/*
+ * For the two sys_spawn(): the child's part, up to exec.  Async-signal-safe
+ * calls only; returns (with `fault` filled) only when a step failed.
+ */
+void sys_become(const struct sys_program *program, struct sys_fault *fault);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sys_linux: accept4, pipe2, close_range, vfork and signalfd.
+ *
+ * vfork instead of fork: the child borrows our memory until it execs, so that a
+ * spawn costs the same whatever the worker's size, and a failed step is reported
+ * by a store into our own `fault` instead of through a pipe.
+ */
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return accept4(fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int sys_pipe(int fds[2], enum sys_pipe_end ours)
+{
+	int saved;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -1;
+	if (fcntl(fds[ours], F_SETFL, O_NONBLOCK) == 0)
+		return 0;
+	saved = errno;
+	close(fds[0]);
+	close(fds[1]);
+	errno = saved;
+	return -1;
+}
+
+void sys_cloexec_from(int lowest)
+{
+	const unsigned set_cloexec = 1U << 2; /* CLOSE_RANGE_CLOEXEC, newer than some libcs */
+
+	/* before Linux 5.11 the call is not there or knows no flags */
+	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, set_cloexec) == 0)
+		return;
+	for (int fd = lowest; fd < (int)sysconf(_SC_OPEN_MAX); fd++)
+		if (sys_cloexec(fd) != 0 && errno != EBADF)
+			return;
+}
+
+int sys_signals_open(const sigset_t *set)
+{
+	sigset_t blocked = *set;
+
+	sigaddset(&blocked, SIGPIPE);
+	if (sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
+		return -1;
+	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int sys_signals_next(int fd)
+{
+	struct signalfd_siginfo info;
+	ssize_t n;
+
+	do {
+		n = read(fd, &info, sizeof info);
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void sys_signals_close(int fd)
+{
+	close(fd);
+}
+
+/* The child runs in our memory: no local of ours is changed but what `fault` points to. */
+static pid_t vfork_program(const struct sys_program *program, struct sys_fault *fault)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork): see the head of this file */
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		sys_become(program, fault);
+		_exit(127);
+	}
+	return pid;
+}
+
+pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
+{
+	pid_t pid;
+
+	*fault = (struct sys_fault){.step = SYS_STEP_FORK};
+	pid = vfork_program(program, fault);
+	if (pid < 0)
+		fault->error = errno;
+	if (pid < 0 || fault->error == 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return -1;
+}
