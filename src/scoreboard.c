@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scoreboard: cells, waiters and the wake-up pipe.
+ */
+#include "scoreboard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+/* One script that may run. */
+struct cell {
+	atomic_int owner; /* 0: free; else the worker's number + 1 */
+	atomic_int pid;   /* 0 until the script's process has set it */
+};
+
+struct shared {
+	atomic_int running;
+	struct cell cells[];
+};
+
+struct scoreboard {
+	struct shared *shared;
+	atomic_int *waiting; /* one a worker, behind the cells */
+	size_t size;
+	int workers, scripts;
+	int next; /* where this process looks for a free cell first */
+	int wake[2];
+};
+
+static int open_wake(struct scoreboard *board)
+{
+	if (sys_pipe(board->wake, SYS_PIPE_READ) != 0)
+		return -1;
+	return sys_nonblock(board->wake[1]);
+}
+
+struct scoreboard *scoreboard_new(int workers, int scripts)
+{
+	struct scoreboard *board = calloc(1, sizeof *board);
+
+	if (board == NULL)
+		return NULL;
+	*board = (struct scoreboard){.workers = workers, .scripts = scripts, .wake = {-1, -1}};
+	board->size = sizeof *board->shared + (size_t)scripts * sizeof(struct cell) +
+	    (size_t)workers * sizeof(atomic_int);
+	board->shared = sys_shared_alloc(board->size);
+	if (board->shared == NULL || open_wake(board) != 0) {
+		scoreboard_free(&board);
+		return NULL;
+	}
+	board->waiting = (atomic_int *)(void *)(board->shared->cells + scripts);
+	return board;
+}
+
+void scoreboard_free(struct scoreboard **board)
+{
+	int saved = errno;
+
+	if (*board == NULL)
+		return;
+	for (int end = 0; end < 2; end++)
+		if ((*board)->wake[end] >= 0)
+			close((*board)->wake[end]);
+	if ((*board)->shared != NULL)
+		sys_shared_free((*board)->shared, (*board)->size);
+	free(*board);
+	*board = NULL;
+	errno = saved;
+}
+
+int scoreboard_claim(struct scoreboard *board, int worker)
+{
+	for (int i = 0; i < board->scripts; i++) {
+		int at = (board->next + i) % board->scripts;
+		struct cell *cell = &board->shared->cells[at];
+		int free_owner = 0;
+
+		if (atomic_load(&cell->owner) != 0 ||
+		    !atomic_compare_exchange_strong(&cell->owner, &free_owner, worker + 1))
+			continue;
+		atomic_store(&cell->pid, 0);
+		atomic_fetch_add(&board->shared->running, 1);
+		board->next = at + 1;
+		return at;
+	}
+	return -1;
+}
+
+atomic_int *scoreboard_pid(struct scoreboard *board, int cell)
+{
+	return &board->shared->cells[cell].pid;
+}
+
+void scoreboard_release(struct scoreboard *board, int cell)
+{
+	atomic_store(&board->shared->cells[cell].pid, 0);
+	atomic_fetch_sub(&board->shared->running, 1);
+	/* the owner last: from here on the cell is another's */
+	atomic_store(&board->shared->cells[cell].owner, 0);
+	scoreboard_pass_wake(board);
+}
+
+int scoreboard_running(const struct scoreboard *board)
+{
+	return atomic_load(&board->shared->running);
+}
+
+void scoreboard_wait(struct scoreboard *board, int worker, int change)
+{
+	atomic_fetch_add(&board->waiting[worker], change);
+}
+
+int scoreboard_waiting(const struct scoreboard *board)
+{
+	int sum = 0;
+
+	for (int i = 0; i < board->workers; i++)
+		sum += atomic_load(&board->waiting[i]);
+	return sum;
+}
+
+int scoreboard_wake_fd(const struct scoreboard *board)
+{
+	return board->wake[0];
+}
+
+void scoreboard_take_wake(struct scoreboard *board)
+{
+	char byte;
+
+	while (read(board->wake[0], &byte, 1) < 0 && errno == EINTR)
+		;
+}
+
+void scoreboard_pass_wake(struct scoreboard *board)
+{
+	if (scoreboard_waiting(board) == 0)
+		return;
+	/* a full pipe already holds more wake-ups than there are waiters */
+	while (write(board->wake[1], "", 1) < 0 && errno == EINTR)
+		;
+}
+
+static void kill_script(struct cell *cell)
+{
+	pid_t pid = (pid_t)atomic_load(&cell->pid);
+
+	if (pid <= 0)
+		return;
+	kill(-pid, SIGKILL);
+	kill(pid, SIGKILL); /* in case it has not yet made its own group */
+}
+
+int scoreboard_bury(struct scoreboard *board, int worker)
+{
+	int scripts = 0;
+
+	atomic_store(&board->waiting[worker], 0);
+	for (int i = 0; i < board->scripts; i++) {
+		struct cell *cell = &board->shared->cells[i];
+
+		if (atomic_load(&cell->owner) != worker + 1)
+			continue;
+		kill_script(cell);
+		scoreboard_release(board, i);
+		scripts++;
+	}
+	return scripts;
+}

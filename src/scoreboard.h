@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scoreboard: the memory that the supervisor and its workers share.
+ *
+ * One cell for each script that may run at once.  A worker claims a cell before it
+ * starts a script and gives it back after the script's exit, so the number of cells
+ * *is* the limit, exact over all workers, and the cells of a dead worker name the
+ * scripts that it leaves behind.  One counter a worker says how many requests wait
+ * there; a pipe wakes one waiter for each cell given back while there are any.
+ *
+ * Everything shared is atomic and no lock is held, so a process may die anywhere.
+ */
+#ifndef CGIBRIDGE_SCOREBOARD_H
+#define CGIBRIDGE_SCOREBOARD_H
+
+#include <stdatomic.h>
+
+#include "attributes.h"
+
+struct scoreboard;
+
+/* For `workers` workers and `scripts` cells.  NULL with errno. */
+struct scoreboard *scoreboard_new(int workers, int scripts) MUST_CHECK;
+
+/* Gives up this process' view; the shared memory goes with the last one.  Nulls *board. */
+void scoreboard_free(struct scoreboard **board);
+
+/* Claims a free cell for `worker` (0...); its number, or -1 when all are taken. */
+int scoreboard_claim(struct scoreboard *board, int worker) MUST_CHECK;
+
+/* Where the pid of the script in `cell` is kept: written by the script's process itself. */
+atomic_int *scoreboard_pid(struct scoreboard *board, int cell);
+
+/* Gives a cell back, and wakes a waiter. */
+void scoreboard_release(struct scoreboard *board, int cell);
+
+/* The number of cells in use. */
+int scoreboard_running(const struct scoreboard *board);
+
+/* Says that `worker` has one more (+1) or one fewer (-1) waiting request. */
+void scoreboard_wait(struct scoreboard *board, int worker, int change);
+
+/* How many requests wait in all workers. */
+int scoreboard_waiting(const struct scoreboard *board);
+
+/* The descriptor that is readable when a waiter should try again (non-blocking). */
+int scoreboard_wake_fd(const struct scoreboard *board);
+
+/* Takes one wake-up, if there is one; passes one on to another waiter. */
+void scoreboard_take_wake(struct scoreboard *board);
+void scoreboard_pass_wake(struct scoreboard *board);
+
+/*
+ * After the death of `worker`: kills the process groups of its scripts, frees its
+ * cells, forgets its waiters.  Returns how many scripts that were.
+ */
+int scoreboard_bury(struct scoreboard *board, int worker);
+
+#endif
