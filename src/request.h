@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request: one FastCGI request, from its BEGIN_REQUEST to its END_REQUEST.
+ *
+ *   PARAMS --end of params--> BODY --length known--> QUEUED --cell--> RUNNING --> ENDED
+ *      |                       |                        |                |          ^
+ *      +--- refused, lost, aborted, timed out ----------+----------------+----------+
+ *
+ * It owns the parameters, the body on its way in, the script, and the response on
+ * its way out.  It writes records to its connection's buffer and tells it through
+ * `struct request_link`; it knows no socket.
+ */
+#ifndef CGIBRIDGE_REQUEST_H
+#define CGIBRIDGE_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "admission.h"
+#include "attributes.h"
+#include "body.h"
+#include "child.h"
+#include "environment.h"
+#include "errlog.h"
+#include "fcgi.h"
+#include "loop.h"
+#include "options.h"
+#include "params.h"
+#include "relay.h"
+
+/*
+ * The most that a connection's buffer of records holds: what relays let it grow to,
+ * one record on top, and room that END_REQUEST and management records never lack.
+ */
+enum { REQUEST_OUT_MAX = RELAY_HIGH + FCGI_MAX_CONTENT + 16 * 1024 };
+
+struct request_sink;
+
+/* What requests share in a worker.  All borrowed. */
+struct request_services {
+	struct loop *loop;
+	const struct options *options;
+	const struct environment *environment;
+	struct admission *admission;
+	struct children *children;
+	struct request_sink *sink;
+};
+
+struct request;
+
+/* A connection, as its requests see it; embedded there. */
+struct request_link {
+	const struct request_services *services;
+	struct buf *out; /* records to the client */
+	/* Something has changed: records in `out`, what the request can take. */
+	void (*touched)(struct request_link *link);
+	/* The request is over; the connection writes END_REQUEST and frees it, later. */
+	void (*ended)(struct request_link *link, struct request *request);
+	/* Writes who the client is to `text`, for a log line. */
+	void (*describe)(struct request_link *link, char *text, size_t size);
+};
+
+/* Stands in for the connection of requests that go on without one (--on-disconnect ignore). */
+struct request_sink {
+	struct request_link link;
+	struct buf out;
+};
+
+void request_sink_init(struct request_sink *sink, const struct request_services *services);
+
+enum request_state {
+	REQUEST_PARAMS,  /* PARAMS are coming in */
+	REQUEST_BODY,    /* the body's length is unknown: it is collected first */
+	REQUEST_QUEUED,  /* waits for a cell of the scoreboard */
+	REQUEST_RUNNING, /* its script runs */
+	REQUEST_ENDED,   /* all its records are in `out`, or will never be */
+};
+
+struct request {
+	struct request_link *link;
+	struct request *next, *prev; /* the connection's */
+	enum request_state state;
+	uint16_t id;
+	unsigned role;   /* as sent */
+	bool keep_conn;
+	bool crowded;     /* the connection has too many active requests: to be refused */
+	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
+	bool truncated;  /* ended: the client must not take the response for whole */
+	enum fcgi_protocol_status protocol_status; /* ended */
+	uint32_t app_status;                       /* ended */
+
+	struct params params;
+	struct body body;
+	struct relay relay;
+	struct errlog errlog;
+	struct admission_ticket ticket;
+	struct child *child; /* NULL: none, or it has exited */
+	int exit_status;     /* waitpid(2)'s, once it has */
+	char *script;        /* its path, for logs; owned, NULL until resolved */
+	pid_t pid;
+
+	struct loop_timer total;  /* --timeout */
+	struct loop_timer idle;   /* --idle-timeout; before that, the time for PARAMS */
+	struct loop_timer linger; /* --linger */
+	struct loop_task discard;
+	int64_t started;          /* loop time of BEGIN_REQUEST */
+	int64_t active;           /* loop time of the last byte */
+};
+
+/*
+ * A request that has begun.  NULL with errno ENOMEM.  `link` is borrowed.
+ */
+struct request *request_new(struct request_link *link, uint16_t id, unsigned role,
+    bool keep_conn) MUST_CHECK;
+
+/* Frees it; a script that still runs is dropped (it has been told by then). */
+void request_free(struct request **request);
+
+/* Frees it when this turn's events have been seen. */
+void request_discard(struct request *request);
+
+/* A piece of FCGI_PARAMS or FCGI_STDIN; an empty record (`len` 0) ends the stream. */
+void request_take_params(struct request *request, const void *bytes, size_t len);
+void request_take_stdin(struct request *request, const void *bytes, size_t len);
+
+/* FCGI_ABORT_REQUEST: ends now, its script as --on-disconnect says. */
+void request_abort(struct request *request);
+
+/* The client is gone: as request_abort(), but nobody is told. */
+void request_lose(struct request *request);
+
+/*
+ * Where --on-disconnect says so, lets a running script go on without its client:
+ * true, and the request is no longer the connection's; it frees itself.
+ */
+bool request_detach(struct request *request) MUST_CHECK;
+
+/* The worker is asked to stop at once. */
+void request_stop(struct request *request);
+
+/* Whether more FCGI_STDIN has somewhere to go; `alone` if nobody else uses the connection. */
+bool request_wants_input(const struct request *request, bool alone);
+
+/* Whether it has been sent whole: what a half-closed connection still can answer. */
+bool request_is_whole(const struct request *request);
+
+/* The connection's buffer has room again. */
+void request_resume(struct request *request);
+
+#endif
