@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker: accepting, the limits on that, and stopping.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "admission.h"
+#include "child.h"
+#include "conn.h"
+#include "environment.h"
+#include "log.h"
+#include "request.h"
+#include "sys.h"
+
+enum {
+	ACCEPT_BATCH = 8,       /* connections taken at once, before others have their turn */
+	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
+	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
+	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
+	FDS_A_SCRIPT = 3,
+};
+
+enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPING };
+
+struct worker;
+
+/* A listening socket in this worker's loop. */
+struct acceptor {
+	struct worker *worker;
+	struct listener *listener;
+	struct loop_watch watch;
+};
+
+struct worker {
+	const struct worker_plan *plan;
+	enum worker_state state;
+	struct loop *loop;
+	struct environment environment;
+	struct admission admission;
+	struct children children;
+	struct sys_limit script_limits[1];
+	struct request_services services;
+	struct request_sink sink;
+	struct conn_owner owner;
+	struct acceptor *acceptors;
+	size_t acceptor_count;
+	struct loop_watch lifeline;
+	struct loop_timer accept_again;
+	struct loop_timer stop;
+};
+
+extern char **environ;
+
+/* ---- accepting ------------------------------------------------------------------- */
+
+static void stop_accepting(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		loop_unwatch(worker->loop, &worker->acceptors[i].watch);
+}
+
+static void start_accepting(struct worker *worker)
+{
+	if (worker->state != WORKER_RUNNING || worker->owner.count >= worker->owner.max)
+		return;
+	for (size_t i = 0; i < worker->acceptor_count; i++) {
+		struct acceptor *acceptor = &worker->acceptors[i];
+
+		if (acceptor->watch.fd < 0 &&
+		    loop_watch_shared(worker->loop, &acceptor->watch, acceptor->listener->fd) != 0) {
+			log_error("cannot watch %s: %s: trying again", acceptor->listener->name,
+			    strerror(errno));
+			loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
+		}
+	}
+}
+
+static void on_accept_again(struct loop_timer *timer)
+{
+	start_accepting(CONTAINER_OF(timer, struct worker, accept_again));
+}
+
+/* Out of something: connections wait in the kernel's queue meanwhile. */
+static void pause_accepting(struct worker *worker, const char *why)
+{
+	log_error("cannot accept connections: %s: trying again in %d ms (raise the limit of open "
+		  "files, LimitNOFILE=, or lower --max-scripts)",
+	    why, ACCEPT_PAUSE);
+	stop_accepting(worker);
+	loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
+}
+
+/* Accepts one connection; false when there is none, or none can be taken. */
+static bool accept_one(struct acceptor *acceptor)
+{
+	struct worker *worker = acceptor->worker;
+	int fd = sys_accept(acceptor->listener->fd, NULL, NULL);
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_accepting(worker, strerror(errno));
+		return false;
+	}
+	if (conn_open(&worker->owner, fd, acceptor->listener->is_unix) != 0) {
+		pause_accepting(worker, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static void on_connection(struct loop_watch *watch, unsigned events)
+{
+	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+	struct worker *worker = acceptor->worker;
+
+	(void)events;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		if (worker->owner.count >= worker->owner.max) {
+			log_warn("%zu connections: no more are accepted until one ends",
+			    worker->owner.count);
+			stop_accepting(worker);
+			return;
+		}
+		if (!accept_one(acceptor))
+			return;
+	}
+}
+
+/* ---- stopping ---------------------------------------------------------------------- */
+
+static void exit_if_done(struct worker *worker)
+{
+	if (worker->state != WORKER_RUNNING && worker->owner.count == 0 &&
+	    worker->children.count == 0)
+		loop_stop(worker->loop);
+}
+
+static void on_conn_closed(struct conn_owner *owner)
+{
+	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
+
+	start_accepting(worker);
+	exit_if_done(worker);
+}
+
+static void on_children_gone(struct children *children)
+{
+	exit_if_done(CONTAINER_OF(children, struct worker, children));
+}
+
+static void stop_now(struct worker *worker, int64_t grace)
+{
+	worker->state = WORKER_STOPPING;
+	stop_accepting(worker);
+	conn_stop_all(&worker->owner);
+	conn_drain_all(&worker->owner);
+	children_terminate(&worker->children);
+	loop_timer_set(worker->loop, &worker->stop, grace);
+	exit_if_done(worker);
+}
+
+static void drain(struct worker *worker)
+{
+	if (worker->state != WORKER_RUNNING)
+		return;
+	worker->state = WORKER_DRAINING;
+	stop_accepting(worker);
+	conn_drain_all(&worker->owner);
+	loop_timer_set(worker->loop, &worker->stop, worker->plan->options->drain_timeout);
+	exit_if_done(worker);
+}
+
+static void on_stop_time(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, stop);
+
+	if (worker->state == WORKER_DRAINING) {
+		log_warn("%zu scripts still run after --drain-timeout: stopped",
+		    worker->children.count);
+		stop_now(worker, worker->plan->options->kill_delay + STOP_TIME);
+	} else {
+		loop_stop(worker->loop);
+	}
+}
+
+static void on_lifeline(struct loop_watch *watch, unsigned events)
+{
+	struct worker *worker = CONTAINER_OF(watch, struct worker, lifeline);
+
+	(void)events;
+	log_error("the supervisor is gone: stopping at once");
+	loop_unwatch(worker->loop, watch);
+	stop_now(worker, STOP_TIME);
+}
+
+/* INT is for the supervisor: a terminal sends it to all of us. */
+static void on_signal(void *context, int signo)
+{
+	struct worker *worker = context;
+
+	if (signo == SIGTERM)
+		drain(worker);
+	else if (signo == SIGQUIT && worker->state != WORKER_STOPPING)
+		stop_now(worker, STOP_TIME);
+}
+
+/* ---- making ------------------------------------------------------------------------- */
+
+/*
+ * Takes all descriptors we may have; scripts get the limit that we were started
+ * with.  Returns how many that are.
+ */
+static size_t raise_fd_limit(struct worker *worker)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 256;
+	worker->script_limits[0] = (struct sys_limit){RLIMIT_NOFILE, limit};
+	if (limit.rlim_cur < limit.rlim_max) {
+		rlim_t before = limit.rlim_cur;
+
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) == 0) {
+			worker->children.limits = worker->script_limits;
+			worker->children.limit_count = 1;
+		} else {
+			limit.rlim_cur = before;
+		}
+	}
+	return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > 1000000 ? 1000000
+									   : (size_t)limit.rlim_cur;
+}
+
+/* So many connections that scripts still find descriptors for their pipes. */
+static size_t connection_limit(size_t fds, int max_scripts)
+{
+	size_t taken = RESERVED_FDS + FDS_A_SCRIPT * (size_t)max_scripts;
+
+	return fds > taken + fds / 4 ? fds - taken : fds / 4;
+}
+
+static int make_acceptors(struct worker *worker)
+{
+	struct listeners *listeners = worker->plan->listeners;
+
+	worker->acceptors = calloc(listeners->count, sizeof *worker->acceptors);
+	if (worker->acceptors == NULL)
+		return -1;
+	worker->acceptor_count = listeners->count;
+	for (size_t i = 0; i < listeners->count; i++) {
+		worker->acceptors[i] = (struct acceptor){
+		    .worker = worker, .listener = &listeners->items[i]};
+		loop_watch_init(&worker->acceptors[i].watch, on_connection);
+	}
+	return 0;
+}
+
+static void connect_parts(struct worker *worker)
+{
+	const struct worker_plan *plan = worker->plan;
+
+	admission_init(&worker->admission, worker->loop, plan->board, plan->options, plan->number);
+	worker->services = (struct request_services){.loop = worker->loop,
+	    .options = plan->options,
+	    .environment = &worker->environment,
+	    .admission = &worker->admission,
+	    .children = &worker->children,
+	    .sink = &worker->sink};
+	request_sink_init(&worker->sink, &worker->services);
+	worker->owner.services = &worker->services;
+	worker->owner.closed = on_conn_closed;
+	worker->children.emptied = on_children_gone;
+	loop_watch_init(&worker->lifeline, on_lifeline);
+	loop_timer_init(&worker->accept_again, on_accept_again);
+	loop_timer_init(&worker->stop, on_stop_time);
+}
+
+static int worker_init(struct worker *worker)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
+	const struct options *options = worker->plan->options;
+
+	worker->loop = loop_new();
+	worker->owner.scratch = malloc(CONN_SCRATCH);
+	if (worker->loop == NULL || worker->owner.scratch == NULL ||
+	    children_init(&worker->children, worker->loop, worker->plan->board,
+		options->kill_delay) != 0 ||
+	    environment_init(&worker->environment, environ) != 0 || make_acceptors(worker) != 0)
+		return -1;
+	connect_parts(worker);
+	worker->owner.max = connection_limit(raise_fd_limit(worker), options->max_scripts);
+	if (loop_signals(worker->loop, signals, on_signal, worker) != 0)
+		return -1;
+	return loop_watch(worker->loop, &worker->lifeline, worker->plan->lifeline, LOOP_IN);
+}
+
+static void worker_fini(struct worker *worker)
+{
+	conn_close_all(&worker->owner);
+	children_fini(&worker->children);
+	/* what was closed frees itself in a last turn */
+	if (loop_turn(worker->loop, 0) != 0)
+		log_debug("the last turn failed: %s", strerror(errno));
+	admission_fini(&worker->admission);
+	environment_fini(&worker->environment);
+	free(worker->acceptors);
+	free(worker->owner.scratch);
+	loop_free(&worker->loop);
+}
+
+int worker_run(const struct worker_plan *plan)
+{
+	struct worker worker = {.plan = plan};
+	int failed;
+
+	if (worker_init(&worker) != 0) {
+		log_error("worker %d cannot start: %s", plan->number, strerror(errno));
+		return 1;
+	}
+	start_accepting(&worker);
+	failed = loop_run(worker.loop);
+	if (failed)
+		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));
+	worker_fini(&worker);
+	return failed ? 1 : 0;
+}
