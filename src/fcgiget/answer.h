@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * answer: finds where a CGI response's header block ends and which status it has.
+ *
+ * It takes the response's first bytes in any pieces, keeps the block as it came
+ * (at most 64 KiB), and stops behind the first empty line, ended by LF or CRLF.
+ * The body is none of its business.
+ */
+#ifndef CGIBRIDGE_ANSWER_H
+#define CGIBRIDGE_ANSWER_H
+
+#include <sys/types.h>
+
+#include "buf.h"
+
+enum { ANSWER_HEAD_MAX = 64 * 1024 };
+
+struct answer {
+	struct buf head; /* the block so far, the empty line included */
+	size_t line;     /* bytes of the current line so far, a lone CR not counted */
+	int status;      /* 0 until the block is whole */
+};
+
+void answer_init(struct answer *a);
+void answer_fini(struct answer *a);
+
+/*
+ * Takes header bytes from the `len` at `bytes`; to be called until a->status is
+ * set.  Returns how many it took: what follows them is the body.  Returns -1 when
+ * the block is too long (errno ENOBUFS), has a bad Status field (EBADMSG), or
+ * memory is short (ENOMEM).
+ */
+ssize_t answer_take(struct answer *a, const unsigned char *bytes, size_t len) MUST_CHECK;
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * client: the web server's side of one FastCGI exchange on one socket.
+ *
+ *    begin, params, body -> client.out -> socket -> reader -> sink
+ *
+ * Either a request (BEGIN ... END_REQUEST) or a question (GET_VALUES ...
+ * GET_VALUES_RESULT): the exchange ends with the record it awaits, whose content
+ * is kept in `final`.  It never waits: the owner polls for client_interest() and
+ * reports with client_ready(), so one owner can run many.  It decides nothing
+ * about what the script's output means.
+ */
+#ifndef CGIBRIDGE_CLIENT_H
+#define CGIBRIDGE_CLIENT_H
+
+#include "buf.h"
+#include "fcgi.h"
+
+enum {
+	CLIENT_READ_MAX = 64 * 1024, /* most bytes a client_ready() gives to the sink */
+	CLIENT_ERROR_MAX = 160,
+};
+
+enum client_state {
+	CLIENT_OPEN,   /* the awaited record has not come */
+	CLIENT_ENDED,  /* it has: `final` is its content */
+	CLIENT_FAILED, /* it never will: `error` says why */
+};
+
+enum client_sending {
+	CLIENT_BODY, /* more of the body may come */
+	CLIENT_SENT, /* all of the request is queued */
+	CLIENT_CUT,  /* the server stopped reading: the rest is dropped */
+};
+
+struct client;
+
+/* Where the script's output goes, in the pieces in which it comes; `len` > 0. */
+struct client_sink {
+	void (*output)(struct client *c, void *context, const unsigned char *bytes, size_t len);
+	void (*errors)(struct client *c, void *context, const unsigned char *bytes, size_t len);
+	void *context;
+};
+
+struct client {
+	int fd;                         /* not owned */
+	enum client_state state;
+	enum client_sending sending;
+	uint16_t id;                    /* of every record in this exchange */
+	enum fcgi_type awaited;
+	struct buf out;                 /* records on their way to the server */
+	struct fcgi_reader reader;
+	struct buf final;
+	const struct client_sink *sink;
+	uint32_t app_status;            /* of END_REQUEST */
+	unsigned protocol_status;
+	char error[CLIENT_ERROR_MAX];
+};
+
+/* Prepares an exchange on `fd`, a connected non-blocking socket; `sink` must outlive it. */
+void client_init(struct client *c, int fd, const struct client_sink *sink);
+
+/* Frees what `c` owns; the socket stays open. */
+void client_fini(struct client *c);
+
+/*
+ * Starts a request with `params`, a stream of encoded pairs; `flags` as for BEGIN_REQUEST.
+ * The body follows by client_send().
+ */
+void client_request(struct client *c, unsigned flags, const struct buf *params);
+
+/* Asks for the `count` values named in `names`. */
+void client_ask(struct client *c, const char *const *names, size_t count);
+
+/* Non-zero while more of the body has somewhere to go. */
+int client_wants_body(const struct client *c);
+
+/* Queues `len` bytes of the body; 0 ends it. */
+void client_send(struct client *c, const void *bytes, size_t len);
+
+/* The poll(2) events to wait for; `reading` is non-zero while the sink has room. */
+short client_interest(const struct client *c, int reading);
+
+/*
+ * Acts on the events that came, `reading` being the same; calls the sink with at
+ * most CLIENT_READ_MAX bytes.  The state may change.
+ */
+void client_ready(struct client *c, short events, int reading);
+
+/* Ends the exchange as failed; the first reason stays. */
+void client_fail(struct client *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dial: the connect that cannot outlast its deadline.
+ */
+#include "dial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RETRY_DELAY = 10 }; /* ms between attempts at a full unix socket queue */
+
+int64_t dial_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until `fd` is writable (or, if -1, only for the time); -1 past `deadline`. */
+static int wait_for(int fd, int64_t deadline, int64_t most)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+	int64_t left = deadline - dial_now();
+
+	if (left <= 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	if (poll(&pfd, 1, (int)(left < most ? left : most)) < 0 && errno != EINTR)
+		return -1;
+	return 0;
+}
+
+/* Waits for the outcome of a connect that is under way. */
+static int await_connect(int fd, int64_t deadline)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	do {
+		if (wait_for(fd, deadline, INT_MAX) != 0)
+			return -1;
+	} while (poll(&pfd, 1, 0) <= 0);
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		return -1;
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+static int connect_socket(int fd, const struct address *to, int64_t deadline)
+{
+	while (connect(fd, (const struct sockaddr *)&to->addr, to->len) != 0) {
+		if (errno == EINPROGRESS || errno == EINTR)
+			return await_connect(fd, deadline);
+		/* a unix socket with a full queue says so and cannot be waited for */
+		if (errno != EAGAIN || wait_for(-1, deadline, RETRY_DELAY) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int dial_connect(const struct address *to, int64_t deadline)
+{
+	int fd = socket(to->addr.ss_family, SOCK_STREAM, 0);
+	int saved;
+
+	if (fd < 0)
+		return -1;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
+	    connect_socket(fd, to, deadline) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}

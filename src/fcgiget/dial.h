@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dial: from a socket's address to a connected socket, by a deadline.
+ *
+ * The counterpart of the listener.  Deadlines are points of dial_now(), so that a
+ * caller can bound what follows the connect by the same one.  It parses no URL and
+ * looks up no name: that is address's.
+ */
+#ifndef CGIBRIDGE_DIAL_H
+#define CGIBRIDGE_DIAL_H
+
+#include <stdint.h>
+
+#include "address.h"
+#include "attributes.h"
+
+/* The monotonic clock in milliseconds. */
+int64_t dial_now(void);
+
+/*
+ * Connects to `to`, which is no ADDRESS_FD.  Returns the socket (close-on-exec,
+ * non-blocking), the caller's to close; or -1 with errno, ETIMEDOUT past `deadline`.
+ */
+int dial_connect(const struct address *to, int64_t deadline) MUST_CHECK;
+
+#endif

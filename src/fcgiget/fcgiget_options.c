@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fcgiget_options: the table of options and its readers.
+ */
+#include "fcgiget_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+
+enum {
+	LONG_BASE = 256,               /* getopt_long's value of table row i is this + i */
+	TIMEOUT_DEFAULT = 60 * 1000,
+	TIMEOUT_MAX = 24 * 3600 * 1000,
+};
+
+/* What address takes, less fd:N: there is nothing to connect to. */
+#define SOCKET_FORMS "unix:/path, unix:@name, tcp:HOST:PORT or tcp6:[ADDR]:PORT"
+
+struct option_row {
+	const char *name;
+	int letter;           /* 0: none */
+	const char *argument; /* NULL: takes none */
+	const char *help;
+	/* Returns NULL, or a phrase that says what `value` should be. */
+	const char *(*read)(struct fcgiget_options *o, const char *value);
+};
+
+static const char *read_socket(struct fcgiget_options *o, const char *value)
+{
+	const char *why = NULL;
+
+	o->socket = value;
+	if (address_parse(value, &o->server, &why) != 0)
+		return why;
+	return o->server.kind != ADDRESS_FD ? NULL : SOCKET_FORMS " is expected";
+}
+
+static const char *read_request(struct fcgiget_options *o, const char *value)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+	                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+	o->method = value;
+	if (*value == '\0' || value[strspn(value, token)] != '\0')
+		return "a request method such as GET is expected";
+	return NULL;
+}
+
+static const char *read_param(struct fcgiget_options *o, const char *value)
+{
+	const char *equals = strchr(value, '=');
+
+	if (equals == NULL || equals == value)
+		return "NAME=VALUE is expected";
+	o->params[o->param_count++] = value;
+	return NULL;
+}
+
+static const char *read_data(struct fcgiget_options *o, const char *value)
+{
+	o->data = value;
+	return strcmp(value, "@") == 0 ? "a file name or - is expected after @" : NULL;
+}
+
+static const char *read_include(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->include_head = 1;
+	return NULL;
+}
+
+static const char *read_keep(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->keep_connection = 1;
+	return NULL;
+}
+
+static const char *read_fail(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->fail_on_status = 1;
+	return NULL;
+}
+
+static const char *read_verbose(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->verbose = 1;
+	return NULL;
+}
+
+static const char *read_values(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->action = ACTION_VALUES;
+	return NULL;
+}
+
+static const char *read_version(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->action = ACTION_VERSION;
+	return NULL;
+}
+
+static const char *read_help(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->action = ACTION_HELP;
+	return NULL;
+}
+
+static const char *read_timeout(struct fcgiget_options *o, const char *value)
+{
+	o->timeout = options_time(value);
+	if (o->timeout < 1 || o->timeout > TIMEOUT_MAX)
+		return "a time such as 500ms, 10s, 5m or 1h is expected, from 1ms to 24h";
+	return NULL;
+}
+
+static const struct option_row rows[] = {
+	{"socket", 's', "URL", SOCKET_FORMS, read_socket},
+	{"request", 'X', "METHOD", "request method (GET, or POST with -d)", read_request},
+	{"param", 'p', "NAME=VALUE", "add or override a parameter; may be repeated", read_param},
+	{"data", 'd', "DATA|@FILE", "request body: DATA, a file, or @- for stdin", read_data},
+	{"include", 'i', NULL, "print the response's header block too", read_include},
+	{"keep-conn", 'k', NULL, "ask the server to keep the connection", read_keep},
+	{"timeout", 't', "TIME", "for all of it: 500ms, 10s, 5m, 1h (60s)", read_timeout},
+	{"fail", 'f', NULL, "exit with 22 if the status is 400 or more", read_fail},
+	{"values", 0, NULL, "ask FCGI_GET_VALUES; runs no script", read_values},
+	{"verbose", 'v', NULL, "print appStatus and protocolStatus to stderr", read_verbose},
+	{"help", 'h', NULL, "print this and exit", read_help},
+	{"version", 'V', NULL, "print the version and exit", read_version},
+};
+
+enum { ROWS = sizeof rows / sizeof *rows };
+
+void fcgiget_options_help(void)
+{
+	printf("usage: fcgiget -s URL [options] SCRIPT[?QUERY]\n"
+	       "       fcgiget -s URL [-t TIME] --values\n\n");
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct option_row *row = &rows[i];
+		int width;
+
+		if (row->letter != 0)
+			printf("  -%c, ", row->letter);
+		else
+			printf("      ");
+		width = printf("--%s%s%s", row->name, row->argument == NULL ? "" : " ",
+		    row->argument == NULL ? "" : row->argument);
+		printf("%*s  %s\n", 20 - width > 0 ? 20 - width : 0, "", row->help);
+	}
+}
+
+/* getopt's two views of the table. */
+struct getopt_tables {
+	struct option longs[ROWS + 1];
+	char shorts[2 * ROWS + 2];
+};
+
+static void fill_tables(struct getopt_tables *t)
+{
+	size_t used = 0;
+
+	memset(t, 0, sizeof *t);
+	t->shorts[used++] = ':';
+	for (size_t i = 0; i < ROWS; i++) {
+		t->longs[i] = (struct option){.name = rows[i].name,
+		    .has_arg = rows[i].argument == NULL ? no_argument : required_argument,
+		    .val = LONG_BASE + (int)i};
+		if (rows[i].letter == 0)
+			continue;
+		t->shorts[used++] = (char)rows[i].letter;
+		if (rows[i].argument != NULL)
+			t->shorts[used++] = ':';
+	}
+}
+
+/* The row that getopt_long() means by `value`, or NULL. */
+static const struct option_row *find_row(int value)
+{
+	if (value >= LONG_BASE)
+		return &rows[value - LONG_BASE];
+	for (size_t i = 0; i < ROWS; i++)
+		if (rows[i].letter != 0 && rows[i].letter == value)
+			return &rows[i];
+	return NULL;
+}
+
+/* Says what getopt_long() found wrong: ':' an argument is missing, '?' the rest. */
+static int reject(int result, const char *word)
+{
+	const struct option_row *row = find_row(optopt);
+
+	if (result == ':' && row != NULL)
+		fprintf(stderr, "fcgiget: --%s: %s is expected\n", row->name, row->argument);
+	else if (row != NULL)
+		fprintf(stderr, "fcgiget: --%s: no argument is expected\n", row->name);
+	else if (optopt != 0)
+		fprintf(stderr, "fcgiget: unknown option -%c; see fcgiget --help\n", optopt);
+	else
+		fprintf(stderr, "fcgiget: unknown option %s; see fcgiget --help\n", word);
+	return -1;
+}
+
+static int read_options(struct fcgiget_options *o, int argc, char **argv)
+{
+	struct getopt_tables tables;
+	int result;
+
+	fill_tables(&tables);
+	opterr = 0;
+	while ((result = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
+		const struct option_row *row = find_row(result);
+		const char *why;
+
+		if (row == NULL)
+			return reject(result, argv[optind - 1]);
+		why = row->read(o, optarg);
+		if (why != NULL) {
+			fprintf(stderr, "fcgiget: --%s '%s': %s\n", row->name, optarg, why);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int usage_error(const char *what)
+{
+	fprintf(stderr, "fcgiget: %s; see fcgiget --help\n", what);
+	return -1;
+}
+
+/* The one operand, and that -s was given. */
+static int read_operands(struct fcgiget_options *o, int count, char **operands)
+{
+	if (o->action == ACTION_HELP || o->action == ACTION_VERSION)
+		return 0;
+	if (o->socket == NULL)
+		return usage_error("no server given: -s URL is needed");
+	if (o->action == ACTION_VALUES)
+		return count == 0 ? 0 : usage_error("--values takes no SCRIPT");
+	if (count != 1)
+		return usage_error(count == 0 ? "no SCRIPT given" : "more than one SCRIPT given");
+	o->script = operands[0];
+	if (*o->script == '\0' || *o->script == '?')
+		return usage_error("SCRIPT has no path");
+	return 0;
+}
+
+int fcgiget_options_parse(struct fcgiget_options *o, int argc, char **argv)
+{
+	*o = (struct fcgiget_options){.timeout = TIMEOUT_DEFAULT};
+	o->params = calloc((size_t)argc + 1, sizeof *o->params);
+	if (o->params == NULL) {
+		fprintf(stderr, "fcgiget: %s\n", strerror(errno));
+		return -1;
+	}
+	if (read_options(o, argc, argv) != 0)
+		return -1;
+	return read_operands(o, argc - optind, argv + optind);
+}
+
+void fcgiget_options_fini(struct fcgiget_options *o)
+{
+	free(o->params);
+	o->params = NULL;
+}
