@@ -85,7 +85,7 @@ void loop_unwatch(struct loop *loop, struct loop_watch *watch)
 {
 	if (watch->fd < 0)
 		return;
-	loop_os_remove(loop->os, watch, 0);
+	loop_os_remove(loop->os, watch);
 	watch->fd = -1;
 }
 
@@ -95,7 +95,7 @@ void loop_close(struct loop *loop, struct loop_watch *watch)
 
 	if (fd < 0)
 		return;
-	loop_os_remove(loop->os, watch, 1);
+	loop_os_remove(loop->os, watch);
 	watch->fd = -1;
 	close(fd);
 }

@@ -71,11 +71,15 @@ void loop_os_change(struct loop_os *os, struct loop_watch *watch)
 	(void)epoll_ctl(os->fd, EPOLL_CTL_MOD, watch->fd, &event);
 }
 
-void loop_os_remove(struct loop_os *os, struct loop_watch *watch, int closing)
+/*
+ * Explicitly, even when the descriptor is closed next: a script that is just being
+ * started has copies of all of ours until its exec has closed them, and as long as a
+ * copy is open, closing ours would leave the registration behind, with a pointer to
+ * a watch that is no more.
+ */
+void loop_os_remove(struct loop_os *os, struct loop_watch *watch)
 {
-	/* closing the only descriptor of a file removes it: all of ours are close-on-exec */
-	if (!closing)
-		(void)epoll_ctl(os->fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	(void)epoll_ctl(os->fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }
 
 static unsigned events_from(uint32_t bits)

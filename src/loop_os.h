@@ -19,8 +19,8 @@ int loop_os_add(struct loop_os *os, struct loop_watch *watch, int exclusive) MUS
 /* watch->wanted has changed. */
 void loop_os_change(struct loop_os *os, struct loop_watch *watch);
 
-/* Forgets the watch; `closing` when the descriptor is closed right after. */
-void loop_os_remove(struct loop_os *os, struct loop_watch *watch, int closing);
+/* Forgets the watch, whose descriptor is still open. */
+void loop_os_remove(struct loop_os *os, struct loop_watch *watch);
 
 /* Waits up to `timeout` ms (-1: for ever).  0, or -1 with errno; EINTR is 0. */
 int loop_os_wait(struct loop_os *os, int timeout) MUST_CHECK;

@@ -75,9 +75,8 @@ void loop_os_change(struct loop_os *os, struct loop_watch *watch)
 		p->events |= POLLOUT;
 }
 
-void loop_os_remove(struct loop_os *os, struct loop_watch *watch, int closing)
+void loop_os_remove(struct loop_os *os, struct loop_watch *watch)
 {
-	(void)closing;
 	os->watches[watch->slot] = NULL;
 	os->fds[watch->slot].fd = -1;
 }
