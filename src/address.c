@@ -4,8 +4,8 @@
  */
 #include "address.h"
 
-#include <errno.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,21 +115,16 @@ int address_parse(const char *url, struct address *address, const char **why)
 	return -1;
 }
 
-void address_peer(int fd, char text[ADDRESS_TEXT_MAX])
+void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX])
 {
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof addr;
+	bool six = peer->addr.any.sa_family == AF_INET6;
 	char host[48];
 	char port[8];
 
-	snprintf(text, ADDRESS_TEXT_MAX, "unknown peer");
-	if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0)
-		return;
-	if (addr.ss_family == AF_UNIX) {
+	if ((peer->addr.any.sa_family != AF_INET && !six) ||
+	    getnameinfo(&peer->addr.any, peer->len, host, sizeof host, port, sizeof port,
+		NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(text, ADDRESS_TEXT_MAX, "unix");
-		return;
-	}
-	if (getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port,
-		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		snprintf(text, ADDRESS_TEXT_MAX, "%s:%s", host, port);
+	else
+		snprintf(text, ADDRESS_TEXT_MAX, six ? "[%s]:%s" : "%s:%s", host, port);
 }

@@ -7,6 +7,7 @@
 #ifndef CGIBRIDGE_ADDRESS_H
 #define CGIBRIDGE_ADDRESS_H
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "attributes.h"
@@ -21,8 +22,18 @@ struct address {
 	socklen_t len;
 };
 
-/* Longest text of address_peer(), terminator included. */
+/* Longest text of address_text(), terminator included. */
 #define ADDRESS_TEXT_MAX 64
+
+/* A peer's address as accept(2) gives it, without room for a unix socket's path. */
+struct address_peer {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr;
+	socklen_t len;
+};
 
 /*
  * Reads `url` into `address`, which borrows it.  HOST may be a name; it is looked
@@ -31,7 +42,7 @@ struct address {
  */
 int address_parse(const char *url, struct address *address, const char **why) MUST_CHECK;
 
-/* Writes who is at the other end of `fd`, "127.0.0.1:4711" or "unix", to `text`. */
-void address_peer(int fd, char text[ADDRESS_TEXT_MAX]);
+/* Writes who `peer` is, "127.0.0.1:4711", "[::1]:4711" or "unix", to `text`. */
+void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX]);
 
 #endif

@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "log.h"
 #include "record.h"
 
@@ -36,7 +35,7 @@ struct conn {
 	struct conn *next, *prev;
 	struct request_link link; /* what requests see */
 	enum conn_state state;
-	bool is_unix;
+	struct address_peer peer;
 	bool eof;      /* the client has shut its side */
 	bool keep;     /* every BEGIN_REQUEST had KEEP_CONN */
 	bool shut;     /* our side is shut */
@@ -62,7 +61,7 @@ static struct loop *loop_of(const struct conn *conn)
 
 static const char *peer_of(const struct conn *conn, char text[ADDRESS_TEXT_MAX])
 {
-	address_peer(conn->socket.fd, text);
+	address_text(&conn->peer, text);
 	return text;
 }
 
@@ -134,8 +133,11 @@ static void leave_owner(struct conn *conn)
 	conn->owner->count--;
 }
 
-/* The socket is closed, requests that still run lose their client, the rest goes later. */
-static void close_conn(struct conn *conn)
+/*
+ * The socket is closed, requests that still run lose their client (`why`, for the
+ * log; NULL if that has been said), memory goes later.
+ */
+static void close_because(struct conn *conn, const char *why)
 {
 	if (conn->state == CONN_CLOSED)
 		return;
@@ -146,7 +148,7 @@ static void close_conn(struct conn *conn)
 		unlink_request(conn, request);
 		if (request->state != REQUEST_ENDED && request_detach(request))
 			continue;
-		request_lose(request);
+		request_lose(request, why);
 		request_discard(request);
 	}
 	loop_close(loop_of(conn), &conn->socket);
@@ -157,13 +159,20 @@ static void close_conn(struct conn *conn)
 	conn->owner->closed(conn->owner);
 }
 
+static void close_conn(struct conn *conn)
+{
+	close_because(conn, "the client is gone");
+}
+
 /* Closes a connection whose bytes make no sense; says who and what. */
 static void reject(struct conn *conn, const char *why)
 {
 	char peer[ADDRESS_TEXT_MAX];
 
+	if (conn->state == CONN_CLOSED)
+		return;
 	log_warn("connection from %s closed: %s", peer_of(conn, peer), why);
-	close_conn(conn);
+	close_because(conn, NULL);
 }
 
 /* ---- what requests say --------------------------------------------------------------- */
@@ -415,12 +424,20 @@ static bool is_whole(const struct conn *conn)
  */
 static void take_eof(struct conn *conn, unsigned events)
 {
-	bool gone = !conn->is_unix || (events & LOOP_HUP) != 0;
+	bool gone = conn->peer.addr.any.sa_family != AF_UNIX || (events & LOOP_HUP) != 0;
 
 	conn->eof = true;
 	if (conn->state == CONN_OPEN && !fcgi_reader_between(&conn->reader))
 		reject(conn, "the client stopped in the middle of a record");
 	else if (conn->state == CONN_DRAIN || conn->active == 0 || gone || !is_whole(conn))
+		close_conn(conn);
+}
+
+static void take_reset(struct conn *conn)
+{
+	if (conn->state == CONN_OPEN && !fcgi_reader_between(&conn->reader))
+		reject(conn, "reset by the client in the middle of a record");
+	else
 		close_conn(conn);
 }
 
@@ -436,7 +453,7 @@ static void read_socket(struct conn *conn, unsigned events)
 	else if (n == 0)
 		take_eof(conn, events);
 	else if (errno != EAGAIN && errno != EWOULDBLOCK)
-		close_conn(conn);
+		take_reset(conn);
 }
 
 static void on_ready(struct loop_watch *watch, unsigned events)
@@ -599,7 +616,7 @@ static void join_owner(struct conn *conn)
 	owner->count++;
 }
 
-int conn_open(struct conn_owner *owner, int fd, bool is_unix)
+int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 {
 	struct conn *conn = calloc(1, sizeof *conn);
 
@@ -608,7 +625,7 @@ int conn_open(struct conn_owner *owner, int fd, bool is_unix)
 		errno = ENOMEM;
 		return -1;
 	}
-	*conn = (struct conn){.owner = owner, .is_unix = is_unix, .keep = true};
+	*conn = (struct conn){.owner = owner, .peer = *peer, .keep = true};
 	conn->link = (struct request_link){.services = owner->services,
 	    .out = &conn->out,
 	    .touched = on_touched,

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 
+#include "address.h"
 #include "attributes.h"
 #include "request.h"
 
@@ -35,10 +36,10 @@ struct conn_owner {
 enum { CONN_SCRATCH = 64 * 1024 };
 
 /*
- * Takes over the accepted socket `fd` (non-blocking); `is_unix` says its family.
+ * Takes over the accepted socket `fd` (non-blocking), whose other end is `peer`.
  * 0, or -1 with errno and `fd` closed.
  */
-int conn_open(struct conn_owner *owner, int fd, bool is_unix) MUST_CHECK;
+int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer) MUST_CHECK;
 
 /*
  * The worker drains: connections close as soon as no request is active on them,

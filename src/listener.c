@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,15 +65,14 @@ static bool is_unix_socket(int fd)
 }
 
 /* Puts listening socket `listener->fd`, opened or inherited, into service. */
-static int adopt(struct listeners *listeners, struct listener *listener)
+static int adopt(struct listeners *listeners, const struct listener *listener)
 {
 	int one = 1;
 
 	if (sys_cloexec(listener->fd) != 0 || sys_nonblock(listener->fd) != 0)
 		return fail(listener->name, "cannot set its flags");
-	listener->is_unix = is_unix_socket(listener->fd);
 	/* accepted sockets inherit it: an END record must not wait for an ACK */
-	if (!listener->is_unix)
+	if (!is_unix_socket(listener->fd))
 		(void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	return add(listeners, listener);
 }

@@ -10,7 +10,6 @@
 #ifndef CGIBRIDGE_LISTENER_H
 #define CGIBRIDGE_LISTENER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -19,7 +18,6 @@
 
 struct listener {
 	int fd;
-	bool is_unix;
 	char name[160];   /* for logs: its URL, or how it was inherited */
 	const char *path; /* of a socket file that we have made; else NULL */
 	dev_t dev;        /* that file's identity */

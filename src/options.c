@@ -12,6 +12,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -360,7 +361,7 @@ static void set_defaults(struct options *options)
 	    .drain_timeout = 30 * 1000,
 	    .max_body = 1ULL << 30,
 	    .max_params = 256 << 10,
-	    .spool_dir = tmp != NULL && tmp[0] == '/' ? tmp : "/tmp",
+	    .spool_dir = tmp != NULL && tmp[0] == '/' && access(tmp, W_OK | X_OK) == 0 ? tmp : "/tmp",
 	    .log_level = LOG_LEVEL_INFO,
 	};
 }
@@ -380,8 +381,10 @@ static void put_wrapped(FILE *out, const char *text)
 				len--;
 		fprintf(out, "%.*s\n", (int)len, text);
 		text += len;
-		if (*text == ' ')
-			fprintf(out, "%*s", INDENT, (++text, ""));
+		if (*text == ' ') {
+			fprintf(out, "%*s", INDENT, "");
+			text++;
+		}
 	}
 }
 
@@ -490,13 +493,58 @@ static enum options_verdict refuse(int found, const char *word)
 	return usage(word, "no such option, or not one with this argument (--help lists them)");
 }
 
-enum options_verdict options_parse(struct options *options, int argc, char **argv)
+/*
+ * Start-up files pass several options as one word, "-f -c 4", where a variable is
+ * not split, or an empty word where it is not set.  Such words are taken apart and
+ * dropped; a blank anywhere but right behind an option's name stays what it is.
+ */
+static bool is_joined(const char *word)
+{
+	size_t name = strcspn(word, " =");
+
+	return word[0] == '-' && word[name] == ' ' && (word[1] == '-' || name == 2);
+}
+
+/* Appends `word` to `argv`, cut at its blanks if it is several; returns the new count. */
+static int add_words(char **argv, int argc, char *word)
+{
+	char *next = word;
+
+	if (!is_joined(word)) {
+		if (*word != '\0')
+			argv[argc++] = word;
+		return argc;
+	}
+	while ((word = strtok_r(next, " ", &next)) != NULL)
+		argv[argc++] = word;
+	return argc;
+}
+
+/* A copy of `argv` in which each word is one; NULL without memory.  The caller frees it. */
+static char **split_words(int *argc, char **argv)
+{
+	size_t room = 2;
+	char **words;
+	int count = 0;
+
+	for (int i = 0; i < *argc; i++)
+		room += strlen(argv[i]) / 2 + 1;
+	words = calloc(room, sizeof *words);
+	if (words == NULL)
+		return NULL;
+	words[count++] = argv[0];
+	for (int i = 1; i < *argc; i++)
+		count = add_words(words, count, argv[i]);
+	*argc = count;
+	return words;
+}
+
+static enum options_verdict parse_words(struct options *options, int argc, char **argv)
 {
 	struct option longs[SPEC_COUNT + 1];
 	char shorts[2 * SPEC_COUNT + 2];
 	enum options_verdict verdict = OPTIONS_RUN;
 
-	set_defaults(options);
 	fill_tables(longs, shorts);
 	opterr = 0;
 	optind = 1;
@@ -513,6 +561,19 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 	}
 	if (verdict == OPTIONS_RUN && optind < argc)
 		verdict = usage(argv[optind], "no argument is expected besides options");
+	return verdict;
+}
+
+enum options_verdict options_parse(struct options *options, int argc, char **argv)
+{
+	char **words = split_words(&argc, argv);
+	enum options_verdict verdict;
+
+	set_defaults(options);
+	if (words == NULL)
+		return usage("command line", "out of memory");
+	verdict = parse_words(options, argc, words);
+	free(words);
 	return verdict;
 }
 

@@ -148,14 +148,15 @@ static void put_page(struct request *request, int status, const char *detail)
 
 /*
  * Ends with an answer of ours if none has gone out yet; else the client is shown
- * that what it has is not all.
+ * that what it has is not all: by the Content-Length it has been told, or else by
+ * the want of END_REQUEST.
  */
 static void fail(struct request *request, int status, const char *detail, uint32_t app_status)
 {
 	bool answered = request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED;
 
 	if (answered)
-		request->truncated = true;
+		request->truncated = !request->relay.response.counts;
 	else
 		put_page(request, status, detail);
 	end(request, app_status);
@@ -220,7 +221,7 @@ static void complete(struct request *request)
 
 	errlog_finish(&request->errlog);
 	if (response_is_short(&request->relay.response)) {
-		request->truncated = true;
+		request->truncated = !request->relay.response.counts;
 		log_failure(request, "its body is shorter than its Content-Length or not ended");
 	} else if (request->exit_status != 0) {
 		describe_exit(request->exit_status, what, sizeof what);
@@ -331,6 +332,10 @@ static void on_idle(struct loop_timer *timer)
 		request->link->touched(request->link);
 	} else if (quiet < limit) {
 		loop_timer_set(loop_of(request), timer, limit - quiet);
+	} else if (request->state == REQUEST_BODY) {
+		refuse(request, 408, "the request's body did not come in time",
+		    "no byte of its body for --idle-timeout");
+		request->link->touched(request->link);
 	} else {
 		time_out(request, "504: no byte in either direction for --idle-timeout: stopped");
 	}
@@ -411,14 +416,12 @@ static int attach(struct request *request, const struct child_pipes *pipes)
 	return failed;
 }
 
-static void set_time_limits(struct request *request)
+static void limit_silence(struct request *request)
 {
 	const struct options *options = options_of(request);
 
 	request->active = loop_now(loop_of(request));
 	loop_timer_clear(loop_of(request), &request->idle);
-	if (options->timeout > 0)
-		loop_timer_set(loop_of(request), &request->total, options->timeout);
 	if (options->idle_timeout > 0)
 		loop_timer_set(loop_of(request), &request->idle, options->idle_timeout);
 }
@@ -438,7 +441,9 @@ static void start(struct request *request)
 	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
 	    (unsigned)request->id);
 	set_state(request, REQUEST_RUNNING);
-	set_time_limits(request);
+	limit_silence(request);
+	if (options_of(request)->timeout > 0)
+		loop_timer_set(loop_of(request), &request->total, options_of(request)->timeout);
 	params_fini(&request->params); /* the script has its copy */
 	if (attach(request, &pipes) == 0)
 		return;
@@ -525,7 +530,7 @@ static void expect_body(struct request *request)
 		collect = !request->body.ended;
 	else if (length == BODY_LENGTH_UNKNOWN)
 		length = 0;
-	if (length == BODY_LENGTH_UNKNOWN || length == 0)
+	if (announced_length(&request->params) == BODY_LENGTH_UNKNOWN)
 		params_unset(&request->params, "CONTENT_LENGTH");
 	if (length != BODY_LENGTH_UNKNOWN)
 		body_expect(&request->body, length);
@@ -626,7 +631,7 @@ static void take_request(struct request *request)
 	if (request->state == REQUEST_PARAMS)
 		begin(request);
 	else
-		set_time_limits(request);
+		limit_silence(request);
 }
 
 void request_take_params(struct request *request, const void *bytes, size_t len)
@@ -690,12 +695,13 @@ bool request_is_whole(const struct request *request)
 
 /* ---- the client's end ---------------------------------------------------------------------- */
 
+/* `why` is NULL when that has been logged. */
 static void leave(struct request *request, const char *why)
 {
 	enum on_disconnect how = (enum on_disconnect)options_of(request)->on_disconnect;
 	char who[512];
 
-	if (request->state != REQUEST_ENDED)
+	if (why != NULL)
 		log_info("%s: %s%s", subject(request, who, sizeof who), why,
 		    request->child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "");
 	give_up_script(request, how);
@@ -710,10 +716,10 @@ void request_abort(struct request *request)
 	request->link->touched(request->link);
 }
 
-void request_lose(struct request *request)
+void request_lose(struct request *request, const char *why)
 {
 	if (request->state != REQUEST_ENDED)
-		leave(request, "the client is gone");
+		leave(request, why);
 }
 
 /* ---- life without a client --------------------------------------------------------------------- */

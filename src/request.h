@@ -126,8 +126,8 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len);
 /* FCGI_ABORT_REQUEST: ends now, its script as --on-disconnect says. */
 void request_abort(struct request *request);
 
-/* The client is gone: as request_abort(), but nobody is told. */
-void request_lose(struct request *request);
+/* The client is gone: as request_abort(), but it is not told.  `why` is logged unless NULL. */
+void request_lose(struct request *request, const char *why);
 
 /*
  * Where --on-disconnect says so, lets a running script go on without its client:

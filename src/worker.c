@@ -101,14 +101,15 @@ static void pause_accepting(struct worker *worker, const char *why)
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
-	int fd = sys_accept(acceptor->listener->fd, NULL, NULL);
+	struct address_peer peer = {.len = sizeof peer.addr};
+	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 			pause_accepting(worker, strerror(errno));
 		return false;
 	}
-	if (conn_open(&worker->owner, fd, acceptor->listener->is_unix) != 0) {
+	if (conn_open(&worker->owner, fd, &peer) != 0) {
 		pause_accepting(worker, strerror(errno));
 		return false;
 	}
@@ -123,7 +124,8 @@ static void on_connection(struct loop_watch *watch, unsigned events)
 	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		if (worker->owner.count >= worker->owner.max) {
-			log_warn("%zu connections: no more are accepted until one ends",
+			log_warn("%zu connections, all that the limit of open files leaves room for: "
+				 "no more are accepted until one ends",
 			    worker->owner.count);
 			stop_accepting(worker);
 			return;
