@@ -145,8 +145,8 @@ static int bind_temporary(int fd, const char *name, const struct options *option
 	umask(before);
 	if (failed != 0)
 		return -1;
-	if (options->socket_uid != (uid_t)-1 || options->socket_gid != (gid_t)-1)
-		return chown(name, options->socket_uid, options->socket_gid);
+	if (options->socket_owner.uid != (uid_t)-1 || options->socket_owner.gid != (gid_t)-1)
+		return chown(name, options->socket_owner.uid, options->socket_owner.gid);
 	return 0;
 }
 

@@ -1,340 +1,89 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * options: the table of options, and a reader for each kind of value.
+ * options: the table of options, and what is made of it: the parser, --help, --check.
  *
  * To add an option: a line in the table, a member in struct options, its default
  * beside the others, an entry in cgibridge(8).
  */
+#include "log.h"
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
-
-struct option_spec;
-
-/* Stores `value` where the option goes; 0, or -1 with `*why` what would be right. */
-typedef int read_fn(const struct option_spec *spec, void *member, const char *value,
-    const char **why);
-
 struct option_spec {
-	const char *name;    /* long name; NULL for a letter only */
-	char letter;         /* 0: none */
+	const char *name;     /* long name; NULL for a letter only */
+	char letter;          /* 0: none */
 	const char *argument; /* as --help names it; NULL: takes none */
 	const char *help;
-	read_fn *read;       /* NULL: answered by answer() */
-	size_t member;       /* offset in struct options */
-	long long min, max;  /* of numbers, times and sizes; `min` is the value of a flag */
-	const char *choices; /* "a|b|c", stored as 0, 1, 2 */
+	const struct value_kind *kind; /* NULL: a flag, which sets its int to rule.min */
+	size_t member;        /* offset in struct options; NO_MEMBER: answered by answer() */
+	struct value_rule rule;
 };
-
-/* ---- readers, one a kind of value --------------------------------------- */
-
-static char why_text[160];
-
-static int out_of_range(const char **why, const char *kind, const struct option_spec *spec)
-{
-	snprintf(why_text, sizeof why_text, "%s from %lld to %lld is expected", kind, spec->min,
-	    spec->max);
-	*why = why_text;
-	return -1;
-}
-
-/* A decimal number with no sign at the start of `text`; -1 if there is none or it is huge. */
-static long long leading_number(const char *text, const char **rest)
-{
-	char *end;
-	long long number;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -1;
-	errno = 0;
-	number = strtoll(text, &end, 10);
-	*rest = end;
-	return errno != 0 ? -1 : number;
-}
-
-/* `number` in units of `unit`, or -1 if that does not fit. */
-static long long scaled(long long number, long long unit)
-{
-	return number < 0 || number > LLONG_MAX / unit ? -1 : number * unit;
-}
-
-int64_t options_time(const char *text)
-{
-	static const struct {
-		const char *suffix;
-		long long ms;
-	} units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
-	const char *suffix = "";
-	long long number = leading_number(text, &suffix);
-
-	for (size_t i = 0; number >= 0 && i < sizeof units / sizeof *units; i++)
-		if (strcmp(suffix, units[i].suffix) == 0)
-			return scaled(number, units[i].ms);
-	return -1;
-}
-
-static long long parse_size(const char *text)
-{
-	static const char units[] = "KMG";
-	const char *suffix = "";
-	long long number = leading_number(text, &suffix);
-	const char *unit;
-
-	if (number < 0 || *suffix == '\0')
-		return number;
-	unit = strchr(units, *suffix);
-	if (unit == NULL || suffix[1] != '\0')
-		return -1;
-	return scaled(number, 1LL << (10 * (unit - units + 1)));
-}
-
-static int read_number(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	const char *rest = "";
-	long long number = leading_number(value, &rest);
-
-	if (number < spec->min || number > spec->max || *rest != '\0')
-		return out_of_range(why, "a number", spec);
-	*(int *)member = (int)number;
-	return 0;
-}
-
-static int read_time(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	int64_t ms = options_time(value);
-
-	if (ms < spec->min || ms > spec->max) {
-		*why = "a time such as 500ms, 10s, 5m or 1h is expected, at most 8760h";
-		return -1;
-	}
-	*(int64_t *)member = ms;
-	return 0;
-}
-
-static int read_size(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	long long size = parse_size(value);
-
-	if (size < spec->min || size > spec->max)
-		return out_of_range(why, "a size such as 64K, 10M or 1G, in bytes", spec);
-	*(uint64_t *)member = (uint64_t)size;
-	return 0;
-}
-
-static int read_choice(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	const char *at = spec->choices;
-	size_t len = strlen(value);
-
-	for (int i = 0; at != NULL; i++) {
-		size_t item = strcspn(at, "|");
-
-		if (item == len && memcmp(at, value, len) == 0) {
-			*(int *)member = i;
-			return 0;
-		}
-		at = at[item] == '|' ? at + item + 1 : NULL;
-	}
-	snprintf(why_text, sizeof why_text, "one of %s is expected", spec->choices);
-	*why = why_text;
-	return -1;
-}
-
-static int read_flag(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	(void)value;
-	(void)why;
-	*(int *)member = (int)spec->min;
-	return 0;
-}
-
-static int read_item(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	struct option_list *list = member;
-	const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
-
-	(void)spec;
-	if (items == NULL) {
-		*why = "out of memory";
-		return -1;
-	}
-	items[list->count++] = value;
-	list->items = items;
-	return 0;
-}
-
-static int read_path(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	if (value[0] == '/')
-		return read_item(spec, member, value, why);
-	*why = "an absolute path is expected";
-	return -1;
-}
-
-static int read_directory(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	(void)spec;
-	if (value[0] != '/' || access(value, W_OK | X_OK) != 0) {
-		*why = "a directory that can be written to is expected";
-		return -1;
-	}
-	*(const char **)member = value;
-	return 0;
-}
-
-static int read_socket(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	struct address address;
-
-	return address_parse(value, &address, why) != 0 ? -1 : read_item(spec, member, value, why);
-}
-
-static int read_mode(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	char *end;
-	long mode = strtol(value, &end, 8);
-
-	(void)spec;
-	if (value[0] < '0' || value[0] > '7' || *end != '\0' || mode > 0777) {
-		*why = "an octal file mode from 0 to 0777 is expected";
-		return -1;
-	}
-	*(int *)member = (int)mode;
-	return 0;
-}
-
-/* A number, or the id that `by_name` finds; -1 if neither. */
-static long find_id(const char *name, long (*by_name)(const char *))
-{
-	const char *rest = "";
-	long long number = leading_number(name, &rest);
-
-	if (number >= 0 && *rest == '\0')
-		return number < UINT_MAX ? (long)number : -1;
-	return by_name(name);
-}
-
-static long user_by_name(const char *name)
-{
-	const struct passwd *user = getpwnam(name);
-
-	return user == NULL ? -1 : (long)user->pw_uid;
-}
-
-static long group_by_name(const char *name)
-{
-	const struct group *group = getgrnam(name);
-
-	return group == NULL ? -1 : (long)group->gr_gid;
-}
-
-/* USER[:GROUP]; a user alone leaves the group as it is.  `member` is socket_uid. */
-static int read_owner(const struct option_spec *spec, void *member, const char *value,
-    const char **why)
-{
-	struct options *options =
-	    (struct options *)(void *)((char *)member - offsetof(struct options, socket_uid));
-	char user[128];
-	const char *colon = strchr(value, ':');
-	size_t len = colon == NULL ? strlen(value) : (size_t)(colon - value);
-	long uid = -1;
-	long gid = 0;
-
-	(void)spec;
-	*why = "USER or USER:GROUP is expected, and both have to exist";
-	if (len < sizeof user) {
-		memcpy(user, value, len);
-		user[len] = '\0';
-		uid = find_id(user, user_by_name);
-	}
-	if (colon != NULL)
-		gid = find_id(colon + 1, group_by_name);
-	if (uid < 0 || gid < 0)
-		return -1;
-	options->socket_uid = (uid_t)uid;
-	if (colon != NULL)
-		options->socket_gid = (gid_t)gid;
-	return 0;
-}
 
 /* ---- the table ---------------------------------------------------------- */
 
 #define MEMBER(name) offsetof(struct options, name)
-#define NONE NULL, 0, 0, 0, NULL
+#define NO_MEMBER SIZE_MAX
+#define NONE NULL, NO_MEMBER, {0, 0, NULL}
+#define LIST {0, 0, NULL}
 #define YEAR (8760LL * 3600 * 1000)
 
 static const struct option_spec specs[] = {
 	{"socket", 's', "URL",
 	    "listen on unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N; may be "
 	    "repeated (default: the sockets inherited by LISTEN_FDS, else descriptor 0)",
-	    read_socket, MEMBER(sockets), 0, 0, NULL},
-	{"socket-mode", 0, "MODE", "file mode of unix sockets (0660)", read_mode,
-	    MEMBER(socket_mode), 0, 0, NULL},
-	{"socket-owner", 0, "USER[:GROUP]", "owner of unix sockets (as started)", read_owner,
-	    MEMBER(socket_uid), 0, 0, NULL},
+	    &value_socket, MEMBER(sockets), {0, 0, NULL}},
+	{"socket-mode", 0, "MODE", "file mode of unix sockets (0660)", &value_mode,
+	    MEMBER(socket_mode), {0, 0, NULL}},
+	{"socket-owner", 0, "USER[:GROUP]", "owner of unix sockets (as started)", &value_owner_kind,
+	    MEMBER(socket_owner), {0, 0, NULL}},
 	{"backlog", 0, "N", "connections the kernel holds until they are accepted (511)",
-	    read_number, MEMBER(backlog), 1, 65535, NULL},
-	{"workers", 'c', "N", "worker processes (one a CPU)", read_number, MEMBER(workers), 1, 1024,
-	    NULL},
+	    &value_number, MEMBER(backlog), {1, 65535, NULL}},
+	{"workers", 'c', "N", "worker processes (one a CPU)", &value_number, MEMBER(workers), {1, 1024, NULL}},
 	{"max-scripts", 'm', "N", "scripts running at once, all workers together (128)",
-	    read_number, MEMBER(max_scripts), 1, 65536, NULL},
-	{"queue", 0, "N", "requests waiting for a script to end; past that: 503 (512)", read_number,
-	    MEMBER(queue), 0, 1000000, NULL},
-	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)", read_time,
-	    MEMBER(queue_timeout), 1, YEAR, NULL},
-	{"program", 'p', "PATH", "run only this script; may be repeated (any)", read_path,
-	    MEMBER(programs), 0, 0, NULL},
+	    &value_number, MEMBER(max_scripts), {1, 65536, NULL}},
+	{"queue", 0, "N", "requests waiting for a script to end; past that: 503 (512)", &value_number,
+	    MEMBER(queue), {0, 1000000, NULL}},
+	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)", &value_time_kind,
+	    MEMBER(queue_timeout), {1, YEAR, NULL}},
+	{"program", 'p', "PATH", "run only this script; may be repeated (any)", &value_path,
+	    MEMBER(programs), {0, 0, NULL}},
 	{"root", 'r', "DIR", "run only scripts below this directory; may be repeated (any)",
-	    read_path, MEMBER(roots), 0, 0, NULL},
-	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", read_time, MEMBER(timeout),
-	    0, YEAR, NULL},
+	    &value_path, MEMBER(roots), {0, 0, NULL}},
+	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", &value_time_kind, MEMBER(timeout), {0, YEAR, NULL}},
 	{"idle-timeout", 0, "TIME",
-	    "time without a byte in either direction; 0 for none (300s)", read_time,
-	    MEMBER(idle_timeout), 0, YEAR, NULL},
+	    "time without a byte in either direction; 0 for none (300s)", &value_time_kind,
+	    MEMBER(idle_timeout), {0, YEAR, NULL}},
 	{"linger", 0, "TIME",
 	    "how long a silent response stays open after the script's exit while a descendant "
 	    "holds its output (5s)",
-	    read_time, MEMBER(linger), 0, YEAR, NULL},
+	    &value_time_kind, MEMBER(linger), {0, YEAR, NULL}},
 	{"kill-delay", 0, "TIME", "time between TERM and KILL to a script's process group (5s)",
-	    read_time, MEMBER(kill_delay), 0, YEAR, NULL},
-	{"drain-timeout", 0, "TIME", "grace for running scripts when stopping (30s)", read_time,
-	    MEMBER(drain_timeout), 0, YEAR, NULL},
+	    &value_time_kind, MEMBER(kill_delay), {0, YEAR, NULL}},
+	{"drain-timeout", 0, "TIME", "grace for running scripts when stopping (30s)", &value_time_kind,
+	    MEMBER(drain_timeout), {0, YEAR, NULL}},
 	{"on-disconnect", 0, "WHAT",
-	    "what a script gets when its client is gone: kill, close or ignore (kill)", read_choice,
-	    MEMBER(on_disconnect), 0, 0, "kill|close|ignore"},
+	    "what a script gets when its client is gone: kill, close or ignore (kill)", &value_choice,
+	    MEMBER(on_disconnect), {0, 0, "kill|close|ignore"}},
 	{"stderr", 0, "WHERE", "a script's stderr goes to the log, the client or is discarded: log, "
 	    "client or discard (log)",
-	    read_choice, MEMBER(stderr_to), 0, 0, "log|client|discard"},
-	{NULL, 'f', NULL, "the same as --stderr client", read_flag, MEMBER(stderr_to),
-	    STDERR_CLIENT, 0, NULL},
+	    &value_choice, MEMBER(stderr_to), {0, 0, "log|client|discard"}},
+	{NULL, 'f', NULL, "the same as --stderr client", NULL, MEMBER(stderr_to), {STDERR_CLIENT, 0, NULL}},
 	{"max-body", 0, "SIZE", "request body that is held for a script; past that: 413 (1G)",
-	    read_size, MEMBER(max_body), 0, LLONG_MAX, NULL},
-	{"max-params", 0, "SIZE", "a request's parameters; past that: 431 (256K)", read_size,
-	    MEMBER(max_params), 1024, 64LL << 20, NULL},
+	    &value_size, MEMBER(max_body), {0, LLONG_MAX, NULL}},
+	{"max-params", 0, "SIZE", "a request's parameters; past that: 431 (256K)", &value_size,
+	    MEMBER(max_params), {1024, 64LL << 20, NULL}},
 	{"spool-dir", 0, "DIR", "where request bodies are held that do not fit memory (TMPDIR)",
-	    read_directory, MEMBER(spool_dir), 0, 0, NULL},
+	    &value_directory, MEMBER(spool_dir), {0, 0, NULL}},
 	{"log-level", 'l', "LEVEL", "log error, warn, info or debug and what is graver (info)",
-	    read_choice, MEMBER(log_level), 0, 0, "error|warn|info|debug"},
+	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
+	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,
+	    MEMBER(check), {1, 0, NULL}},
 	{"version", 'V', NULL, "print the version and exit", NONE},
 	{"help", 'h', NULL, "print this help and exit", NONE},
 };
@@ -348,8 +97,7 @@ static void set_defaults(struct options *options)
 
 	*options = (struct options){
 	    .socket_mode = 0660,
-	    .socket_uid = (uid_t)-1,
-	    .socket_gid = (gid_t)-1,
+	    .socket_owner = {(uid_t)-1, (gid_t)-1},
 	    .backlog = 511,
 	    .workers = cpus < 1 ? 1 : cpus > 1024 ? 1024 : (int)cpus,
 	    .max_scripts = 128,
@@ -415,6 +163,51 @@ void options_help(FILE *out)
 	    out);
 }
 
+/* ---- --check ------------------------------------------------------------- */
+
+/* Writes an option so that a shell, or a start-up file, can take it back. */
+static void put_option(FILE *out, const struct option_spec *spec, const char *value)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-_./:@,+=%[]";
+
+	fprintf(out, "--%s ", spec->name);
+	if (*value != '\0' && value[strspn(value, plain)] == '\0') {
+		fprintf(out, "%s\n", value);
+		return;
+	}
+	fputc('\'', out);
+	for (; *value != '\0'; value++)
+		fputs(*value == '\'' ? "'\\''" : (char[]){*value, '\0'}, out);
+	fputs("'\n", out);
+}
+
+static void put_list(FILE *out, const struct option_spec *spec, const struct value_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		put_option(out, spec, list->items[i]);
+}
+
+void options_print(const struct options *options, FILE *out)
+{
+	char text[VALUE_TEXT_MAX];
+
+	for (size_t i = 0; i < SPEC_COUNT; i++) {
+		const struct option_spec *spec = &specs[i];
+		const void *member = (const char *)options + spec->member;
+
+		if (spec->kind == NULL)
+			continue;
+		if (spec->kind->write == NULL) {
+			put_list(out, spec, member);
+			continue;
+		}
+		spec->kind->write(&spec->rule, member, text);
+		if (text[0] != '\0')
+			put_option(out, spec, text);
+	}
+}
+
 /* ---- parsing ------------------------------------------------------------- */
 
 static void fill_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 2])
@@ -471,9 +264,13 @@ static enum options_verdict apply(struct options *options, const struct option_s
 	char subject[256];
 	const char *why = "";
 
-	if (spec->read == NULL)
+	if (spec->member == NO_MEMBER)
 		return answer(spec);
-	if (spec->read(spec, (char *)options + spec->member, value, &why) == 0)
+	if (spec->kind == NULL) {
+		*(int *)(void *)((char *)options + spec->member) = (int)spec->rule.min;
+		return OPTIONS_RUN;
+	}
+	if (spec->kind->read(&spec->rule, (char *)options + spec->member, value, &why) == 0)
 		return OPTIONS_RUN;
 	snprintf(subject, sizeof subject, "--%s '%s'", spec->name, value);
 	return usage(subject, why);
@@ -574,6 +371,10 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 		return usage("command line", "out of memory");
 	verdict = parse_words(options, argc, words);
 	free(words);
+	if (verdict == OPTIONS_RUN && options->check) {
+		options_print(options, stdout);
+		return OPTIONS_DONE;
+	}
 	return verdict;
 }
 

@@ -8,35 +8,26 @@
 #ifndef CGIBRIDGE_OPTIONS_H
 #define CGIBRIDGE_OPTIONS_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/types.h>
 
 #include "attributes.h"
-#include "log.h"
+#include "value.h"
 
 enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_CLOSE, ON_DISCONNECT_IGNORE };
 enum stderr_to { STDERR_LOG, STDERR_CLIENT, STDERR_DISCARD };
 
-/* Values of an option that may be repeated, in order; the strings are argv's. */
-struct option_list {
-	const char **items;
-	size_t count;
-};
-
 struct options {
-	struct option_list sockets;  /* socket URLs; empty: inherited ones */
+	struct value_list sockets;  /* socket URLs; empty: inherited ones */
 	int socket_mode;             /* of unix sockets, as in chmod(2) */
-	uid_t socket_uid;            /* (uid_t)-1: as started */
-	gid_t socket_gid;            /* (gid_t)-1: as started */
+	struct value_owner socket_owner; /* of unix sockets; -1: as started */
 	int backlog;
 	int workers;
 	int max_scripts;             /* running at once, all workers together */
 	int queue;                   /* requests waiting for a script slot, all workers */
 	int64_t queue_timeout;
-	struct option_list programs; /* only these paths may run; empty: any */
-	struct option_list roots;    /* only below these directories; empty: any */
+	struct value_list programs; /* only these paths may run; empty: any */
+	struct value_list roots;    /* only below these directories; empty: any */
 	int64_t timeout;             /* 0: none */
 	int64_t idle_timeout;        /* 0: none */
 	int64_t linger;
@@ -48,11 +39,12 @@ struct options {
 	uint64_t max_params;
 	const char *spool_dir;
 	int log_level;               /* enum log_level */
+	int check;                   /* only say what is in effect */
 };
 
 enum options_verdict {
 	OPTIONS_RUN,   /* go on */
-	OPTIONS_DONE,  /* --help or --version has been answered: exit 0 */
+	OPTIONS_DONE,  /* --help, --version or --check has been answered: exit 0 */
 	OPTIONS_USAGE, /* an error has been written to stderr: exit 2 */
 };
 
@@ -65,10 +57,7 @@ void options_fini(struct options *options);
 /* Writes what --help shows to `out`. */
 void options_help(FILE *out);
 
-/*
- * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds,
- * or -1 if `text` is none.  Also what per-request time parameters are read with.
- */
-int64_t options_time(const char *text);
+/* Writes all options in effect to `out`, in a form that can be given again. */
+void options_print(const struct options *options, FILE *out);
 
 #endif

@@ -284,7 +284,7 @@ static int locate(struct params *params, struct path *path, struct script_refusa
 
 /* ---- what may run --------------------------------------------------------- */
 
-static bool is_listed(const struct option_list *programs, const char *path)
+static bool is_listed(const struct value_list *programs, const char *path)
 {
 	for (size_t i = 0; i < programs->count; i++)
 		if (strcmp(programs->items[i], path) == 0)
@@ -306,7 +306,7 @@ static bool is_below(const char *root, const char *path)
 	return strncmp(path, canonical, len) == 0 && path[len] == '/';
 }
 
-static bool is_rooted(const struct option_list *roots, const char *path)
+static bool is_rooted(const struct value_list *roots, const char *path)
 {
 	char canonical[PATH_MAX];
 

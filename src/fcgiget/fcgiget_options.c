@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "options.h"
+#include "value.h"
 
 enum {
 	LONG_BASE = 256,               /* getopt_long's value of table row i is this + i */
@@ -118,7 +118,7 @@ static const char *read_help(struct fcgiget_options *o, const char *value)
 
 static const char *read_timeout(struct fcgiget_options *o, const char *value)
 {
-	o->timeout = options_time(value);
+	o->timeout = value_time(value);
 	if (o->timeout < 1 || o->timeout > TIMEOUT_MAX)
 		return "a time such as 500ms, 10s, 5m or 1h is expected, from 1ms to 24h";
 	return NULL;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * value: the values that options take, each kind read from text and written back.
+ *
+ * Reading checks: a value that is read is good.  What is written can be read again.
+ */
+#ifndef CGIBRIDGE_VALUE_H
+#define CGIBRIDGE_VALUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "attributes.h"
+
+/* The least room for a written value. */
+#define VALUE_TEXT_MAX 4200
+
+/* What an option allows beyond its kind. */
+struct value_rule {
+	long long min, max;  /* of numbers, times (ms) and sizes (bytes) */
+	const char *choices; /* "a|b|c", stored as 0, 1, 2 */
+};
+
+/* Values of an option that may be repeated, in order; the strings are borrowed. */
+struct value_list {
+	const char **items; /* owned */
+	size_t count;
+};
+
+struct value_owner {
+	uid_t uid; /* (uid_t)-1: none given */
+	gid_t gid; /* (gid_t)-1: none given */
+};
+
+/*
+ * A kind of value.  read() stores what `text` says in `member`: 0, or -1 with `*why`
+ * a phrase that says what would be right.  write() puts the text of `member` into
+ * `text`, "" if there is none; it is NULL for the kinds that are kept as a value_list.
+ */
+struct value_kind {
+	int (*read)(const struct value_rule *rule, void *member, const char *text,
+	    const char **why);
+	void (*write)(const struct value_rule *rule, const void *member, char *text);
+};
+
+extern const struct value_kind value_number;     /* int */
+extern const struct value_kind value_time_kind;  /* int64_t, in ms */
+extern const struct value_kind value_size;       /* uint64_t, in bytes */
+extern const struct value_kind value_choice;     /* int */
+extern const struct value_kind value_mode;       /* int, as in chmod(2) */
+extern const struct value_kind value_owner_kind; /* struct value_owner */
+extern const struct value_kind value_directory;  /* const char *, borrowed; can be written to */
+extern const struct value_kind value_path;       /* struct value_list of absolute paths */
+extern const struct value_kind value_socket;     /* struct value_list of socket URLs */
+
+/*
+ * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds,
+ * or -1 if `text` is none.
+ */
+int64_t value_time(const char *text);
+
+#endif
