@@ -37,6 +37,9 @@ int relay_attach(struct relay *relay, int fd)
 
 bool relay_has_room(const struct relay *relay)
 {
+	/* a block that grows full without an end is a fault, and no longer in RELAY_HEAD */
+	if (relay->state == RELAY_HEAD && buf_room(&relay->head) == 0)
+		return false;
 	return buf_len(relay->out) < RELAY_HIGH;
 }
 
@@ -91,8 +94,21 @@ static void examine_head(struct relay *relay)
 
 	if (len < 0)
 		set_fault(relay, relay->response.fault);
-	else if (len > 0 && !waits_for_body(relay, (size_t)len))
+	else if (len == 0 && relay->eof)
+		set_fault(relay, buf_len(&relay->head) == 0
+			? "it wrote nothing"
+			: "its output ends before the empty line that ends the headers");
+	else if (len > 0 && !relay->hold && !waits_for_body(relay, (size_t)len))
 		send_head(relay, (size_t)len);
+}
+
+/* Draws the conclusions from what has been read, and from the end of it. */
+static void settle(struct relay *relay)
+{
+	if (relay->state == RELAY_HEAD)
+		examine_head(relay);
+	if (relay->state == RELAY_BODY && relay->eof)
+		relay->state = RELAY_ENDED;
 }
 
 /* ---- reading ---------------------------------------------------------------------- */
@@ -101,20 +117,13 @@ static void end_of_output(struct relay *relay)
 {
 	relay->eof = true;
 	loop_close(relay->loop, &relay->pipe);
-	if (relay->state == RELAY_HEAD && buf_len(&relay->head) > 0)
-		examine_head(relay);
-	if (relay->state == RELAY_HEAD)
-		set_fault(relay, buf_len(&relay->head) == 0
-			? "it wrote nothing"
-			: "its output ends before the empty line that ends the headers");
-	else if (relay->state == RELAY_BODY)
-		relay->state = RELAY_ENDED;
+	settle(relay);
 }
 
 static void take_head(struct relay *relay, size_t n)
 {
 	buf_commit(&relay->head, n);
-	examine_head(relay);
+	settle(relay);
 }
 
 static void take_body(struct relay *relay, unsigned char *bytes, size_t n)
@@ -185,6 +194,21 @@ void relay_resume(struct relay *relay)
 	relay->paused = false;
 	loop_want(relay->loop, &relay->pipe, LOOP_IN);
 	read_some(relay);
+	relay->moved(relay);
+}
+
+void relay_hold(struct relay *relay)
+{
+	relay->hold = true;
+}
+
+void relay_let_go(struct relay *relay)
+{
+	if (!relay->hold)
+		return;
+	relay->hold = false;
+	settle(relay);
+	relay_resume(relay);
 	relay->moved(relay);
 }
 

@@ -44,6 +44,7 @@ struct relay {
 	struct buf *out;   /* the connection's, borrowed */
 	uint16_t id;
 	bool paused;       /* had something to read, and no room for it */
+	bool hold;         /* the header block is not to go out yet */
 	bool eof;          /* the script's side has ended, or was closed by relay_stop() */
 	uint64_t sent;     /* bytes that went into records */
 	relay_moved_fn *moved; /* after anything: bytes, a change of state */
@@ -57,11 +58,18 @@ void relay_fini(struct relay *relay);
 /* Reads from `fd`, which it owns and closes.  0, or -1 with errno. */
 int relay_attach(struct relay *relay, int fd) MUST_CHECK;
 
-/* Whether `out` has room for another read. */
+/* Whether there is room for another read. */
 bool relay_has_room(const struct relay *relay);
 
 /* `out` has room again: reads on, at once if there was something. */
 void relay_resume(struct relay *relay);
+
+/*
+ * Holds the response back, whole in its buffer, until it is let go: a script that
+ * goes on writing then waits.  Letting go what is not held changes nothing.
+ */
+void relay_hold(struct relay *relay);
+void relay_let_go(struct relay *relay);
 
 /* Closes the script's stdout as it is: the response ends here. */
 void relay_stop(struct relay *relay);

@@ -230,6 +230,26 @@ static void complete(struct request *request)
 	end(request, child_app_status(request->exit_status));
 }
 
+/*
+ * nginx stops sending FCGI_STDIN, and its end, as soon as it has the headers of the
+ * answer.  A script that writes them first and reads on then, as git-http-backend
+ * does, would wait for ever.
+ */
+static bool stops_sending(const struct params *params)
+{
+	const char *software = params_get_filled(params, "SERVER_SOFTWARE");
+
+	return software == NULL || strncmp(software, "nginx", 5) == 0;
+}
+
+/* Lets a held response go once the script cannot want more of the request's body. */
+static void review_hold(struct request *request)
+{
+	if (request->body.ended || request->body.dropped || request->child == NULL ||
+	    request->relay.eof)
+		relay_let_go(&request->relay);
+}
+
 /* What output and exit, in whichever order they come, ask for now. */
 static void check(struct request *request)
 {
@@ -260,6 +280,7 @@ static void on_exited(void *context, int status)
 
 	request->child = NULL;
 	request->exit_status = status;
+	review_hold(request);
 	check(request);
 	request->link->touched(request->link);
 }
@@ -282,6 +303,7 @@ static void on_relayed(struct relay *relay)
 	struct request *request = CONTAINER_OF(relay, struct request, relay);
 
 	request->active = loop_now(loop_of(request));
+	review_hold(request);
 	if (relay->state == RELAY_BODY)
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
 	check(request);
@@ -293,6 +315,7 @@ static void on_body_moved(struct body *body)
 	struct request *request = CONTAINER_OF(body, struct request, body);
 
 	request->active = loop_now(loop_of(request));
+	review_hold(request);
 	request->link->touched(request->link);
 }
 
@@ -444,6 +467,8 @@ static void start(struct request *request)
 	limit_silence(request);
 	if (options_of(request)->timeout > 0)
 		loop_timer_set(loop_of(request), &request->total, options_of(request)->timeout);
+	if (!request->body.ended && stops_sending(&request->params))
+		relay_hold(&request->relay);
 	params_fini(&request->params); /* the script has its copy */
 	if (attach(request, &pipes) == 0)
 		return;
@@ -673,6 +698,7 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len)
 		body_end(&request->body);
 	else if (body_feed(&request->body, bytes, len) != 0)
 		refuse_body(request);
+	review_hold(request);
 	if (request->state == REQUEST_BODY && request->body.ended)
 		begin(request);
 	request->link->touched(request->link);
@@ -683,9 +709,10 @@ bool request_wants_input(const struct request *request, bool alone)
 	bool stuck = request->state == REQUEST_RUNNING && !relay_has_room(&request->relay);
 
 	/* In memory, always; in a file only if waiting could be for ever: the client may be
-	 * unable to read before it has sent all, and on a shared connection others would wait. */
+	 * unable to read before it has sent all, the response be held until it has, and on a
+	 * shared connection others would wait. */
 	return body_waiting(&request->body) < SPOOL_MEMORY || request->state == REQUEST_BODY ||
-	    stuck || !alone;
+	    stuck || request->relay.hold || !alone;
 }
 
 bool request_is_whole(const struct request *request)

@@ -1,0 +1,336 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# What a script finds: its environment, descriptors, signals, groups, directory
+# and name; and what becomes of its exit status.  RFC 3875 from inside.
+use v5.36;
+use Fcntl;
+use POSIX ();
+use Socket;
+use Test::More;
+use Time::HiRes qw(time sleep);
+use FastCGI;
+use Bridge;
+
+my $dir = Bridge::cgi();
+my $tmp = Bridge::tmp();
+
+# A daemon with a rich environment and descriptors it did not ask for.
+my @spare;
+my $bridge = Bridge->start(
+    cwd => '/usr',
+    env => {
+        FROM_DAEMON => 'inherited', HTTP_FROM_DAEMON => 'leaked', HTTP_PROXY => 'leaked',
+        QUERY_STRING => 'leaked', REMOTE_USER => 'leaked', CONTENT_LENGTH => '5',
+        AUTH_TYPE => 'leaked', PATH_INFO => '/leaked', SCRIPT_NAME => '/leaked', HTTPS => 'on',
+        LISTEN_FDS => 0, LISTEN_PID => 1, LISTEN_FDNAMES => 'leaked', NOTIFY_SOCKET => '/leaked',
+        SERVER_SOFTWARE => 'leaked', GATEWAY_INTERFACE => 'leaked', LANG => 'C.UTF-8',
+        'odd-name' => 'kept', X_TEST => 'the daemon\'s',
+    },
+    child => sub {
+        for my $fd (5, 9, 42) {
+            POSIX::dup2(POSIX::open('/etc/passwd', O_RDONLY), $fd);
+        }
+        my $blocked = POSIX::SigSet->new(POSIX::SIGUSR1(), POSIX::SIGALRM());
+        POSIX::sigprocmask(POSIX::SIG_BLOCK(), $blocked);
+        $SIG{$_} = 'IGNORE' for qw(HUP PIPE USR2 CHLD TTOU);
+    },
+);
+
+# The environment of a script as a list of [name, value], in order.
+sub environment ($kind, @params) {
+    my $r = $bridge->get($kind, 'environ', \@params);
+    return map { [ split /=/, $_, 2 ] } split /\0/, FastCGI::body($r);
+}
+
+sub values_of ($name, @env) { return map { $_->[1] } grep { $_->[0] eq $name } @env }
+
+on_both 'the request\'s parameters' => sub ($kind) {
+    my @params = (REMOTE_USER => 'someone', QUERY_STRING => 'a=b&c=%20d',
+        HTTP_HOST => 'localhost:8080', HTTP_ACCEPT => "text/html;q=0.9, */*", X_ANY => 'thing',
+        X_NEWLINE => "a\nb", X_UTF8 => "\xc3\xa4", HTTPS => 'on');
+    my @env = environment($kind, @params);
+    my %want = @params;
+    for (sort keys %want) {
+        is_deeply([ values_of($_, @env) ], [ $want{$_} ], $_);
+    }
+    is_deeply([ values_of('GATEWAY_INTERFACE', @env) ], ['CGI/1.1'], 'GATEWAY_INTERFACE');
+};
+
+on_both 'each name is there once' => sub ($kind) {
+    my @env = environment($kind, HTTP_X_A => 'one', X_LAST => 'one', HTTP_COOKIE => 'a=1',
+        HTTP_X_A => 'two', X_LAST => 'two', HTTP_COOKIE => 'b=2', HTTP_X_A => 'three',
+        X_TEST => 'the request\'s', QUERY_STRING => 'old', QUERY_STRING => 'new');
+    my %count;
+    $count{ uc $_->[0] }++ for @env;
+    is_deeply([ grep { $count{$_} > 1 } keys %count ], [], 'none twice');
+    is_deeply([ values_of('HTTP_X_A', @env) ], ['one, two, three'], 'repeated HTTP_* are joined');
+    is_deeply([ values_of('HTTP_COOKIE', @env) ], ['a=1; b=2'], 'cookies by "; "');
+    is_deeply([ values_of('X_LAST', @env) ], ['two'], 'of any other the last wins');
+    is_deeply([ values_of('QUERY_STRING', @env) ], ['new'], 'of a meta-variable too');
+    is_deeply([ values_of('X_TEST', @env) ], ['the request\'s'], 'the request wins over the daemon');
+};
+
+on_both 'the daemon\'s environment below' => sub ($kind) {
+    my @env = environment($kind);
+    is_deeply([ values_of('FROM_DAEMON', @env) ], ['inherited'], 'is inherited');
+    is_deeply([ values_of('LANG', @env) ], ['C.UTF-8'], 'LANG');
+    is_deeply([ values_of('PATH', @env) ], [ $ENV{PATH} ], 'PATH');
+    is_deeply([ map { $_->[0] } grep { $_->[1] =~ /leaked/ } @env ], [],
+        'less meta-variables, HTTP_* and what is the daemon\'s own');
+    is_deeply([ map { $_->[0] } grep { $_->[0] =~ /^(?:LISTEN_|NOTIFY_SOCKET|FCGI_|CGIBRIDGE_)/ } @env ],
+        [], 'no LISTEN_*, NOTIFY_SOCKET, FCGI_*, CGIBRIDGE_*');
+    is_deeply([ values_of($_, @env) ], [], "no $_") for qw(HTTPS REMOTE_USER CONTENT_LENGTH PATH_INFO);
+};
+
+on_both 'what is addressed to the bridge stays there' => sub ($kind) {
+    my @env = environment($kind, FCGI_CHDIR => '/', CGIBRIDGE_TIMEOUT => '10');
+    is_deeply([ grep { $_->[0] =~ /^(?:FCGI_CHDIR|CGIBRIDGE_)/ } @env ], [], 'not passed on');
+};
+
+scenario 'a daemon without an environment' => sub {
+    my $bare = Bridge->start(unset => [ keys %ENV ]);
+    my $r = $bare->get('unix', 'environ');
+    my ($path) = FastCGI::body($r) =~ /(?:^|\0)PATH=([^\0]*)/;
+    like($path // '', qr{(?:^|:)/usr/bin(?::|$)}, 'PATH is there and sane');
+    unlike($path // '', qr/(?:^|:)(?:\.|:|$)/, 'and has not the current directory');
+    my ($user) = FastCGI::body($r) =~ /\0?(TERM|HOME)=/;
+    is($user, undef, 'nothing else was made up');
+    $bare->stop;
+};
+
+on_both 'descriptors' => sub ($kind) {
+    # others at work: their pipes must not leak either
+    my $c = $bridge->connect($kind);
+    $c->start(1, $bridge->params('sleeper', QUERY_STRING => 1));
+    my $r = $bridge->get($kind, 'fds');
+    my %fd = map { /^(\d+) (.*)/ } split /\n/, FastCGI::body($r);
+    is_deeply([ sort keys %fd ], [ 0, 1, 2 ], 'only 0, 1 and 2') or diag(explain(\%fd));
+    my $posted = $bridge->get($kind, 'fds', [], body => 'body');
+    my %posted = map { /^(\d+) (.*)/ } split /\n/, FastCGI::body($posted);
+    is_deeply([ sort keys %posted ], [ 0, 1, 2 ], 'with a body too') or diag(explain(\%posted));
+    $c->wait_end(1);
+};
+
+sub process ($kind, @params) {
+    my $r = $bridge->get($kind, 'process', \@params);
+    my %p = map { /^(\w+):?\s+(.*)/ } split /\n/, FastCGI::body($r);
+    return \%p;
+}
+
+on_both 'signals' => sub ($kind) {
+    my $p = process($kind);
+    is($p->{SigBlk}, '0' x 16, 'none is blocked');
+    is($p->{SigIgn}, '0' x 16, 'none is ignored');
+};
+
+on_both 'process group and session' => sub ($kind) {
+    my $p = process($kind);
+    my (undef, $ppid, $pgrp, $session) = split ' ', $p->{stat} =~ s/^.*\) //r;
+    is($pgrp, $p->{pid}, 'a process group of its own');
+    is((grep { $_ == $ppid } $bridge->workers), 1, 'a child of a worker');
+    isnt($session, getpgrp, 'not our group as session');
+};
+
+on_both 'working directory' => sub ($kind) {
+    is(process($kind)->{cwd}, $dir, 'the script\'s directory');
+    mkdir "$tmp/elsewhere";
+    is(process($kind, FCGI_CHDIR => "$tmp/elsewhere")->{cwd}, "$tmp/elsewhere",
+        'FCGI_CHDIR names another');
+    is(process($kind, FCGI_CHDIR => '-')->{cwd}, '/usr', 'FCGI_CHDIR "-": the daemon\'s stays');
+    my $r = $bridge->get($kind, 'hello', [ FCGI_CHDIR => "$tmp/none" ]);
+    like($r->{out}, qr/\AStatus: (?:404|403|500) /, 'FCGI_CHDIR that is not there: refused');
+    symlink $dir, "$tmp/way-$kind";
+    is(process($kind, SCRIPT_FILENAME => "$tmp/way-$kind/process")->{cwd}, $dir,
+        'through a symbolic link');
+};
+
+on_both 'the path is executed as given' => sub ($kind) {
+    symlink 'name', "$dir/other-name" if !-l "$dir/other-name";
+    is(FastCGI::body($bridge->get($kind, 'name')), "$dir/name\n", 'the script\'s own name');
+    is(FastCGI::body($bridge->get($kind, 'other-name')), "$dir/other-name\n",
+        'a symbolic link keeps its name');
+};
+
+scenario 'a multicall program sees the link\'s name' => sub {
+    my $cc = $ENV{CC} || is_program('cc', 'gcc');
+    spew("$tmp/multi.c", <<~'C');
+        #include <stdio.h>
+        int main(int argc, char **argv)
+        {
+            printf("Content-Type: text/plain\n\n%d %s\n", argc, argv[0]);
+            return 0;
+        }
+        C
+    my $r = run_program([ (split ' ', $cc), '-o', "$dir/multi", "$tmp/multi.c" ], secs => 60);
+    is($r->{exit}, 0, 'compiled') or diag($r->{err});
+    symlink 'multi', "$dir/call-$_" for qw(one two);
+    for my $name (qw(multi call-one call-two)) {
+        for my $kind (qw(unix tcp)) {
+            is(FastCGI::body($bridge->get($kind, $name)), "1 $dir/$name\n", "$name ($kind)");
+        }
+    }
+};
+
+on_both 'no argument from a query' => sub ($kind) {
+    script('argc', "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n%s\\n' \$#\n");
+    is(FastCGI::body($bridge->get($kind, 'argc', [ QUERY_STRING => 'a+b' ])), "0\n",
+        'argv holds the name alone');
+};
+
+on_both 'paths' => sub ($kind) {
+    # every form a front end sends is in traps.t; here what the RFC asks
+    my $env = sub (@params) {
+        return { map { @$_ } environment($kind, @params) };
+    };
+    my $e = $env->(PATH_INFO => '/a/b');
+    is($e->{PATH_INFO}, '/a/b', 'PATH_INFO');
+    is($e->{PATH_TRANSLATED}, "$dir/a/b", 'PATH_TRANSLATED is PATH_INFO below the document root');
+    is($e->{SCRIPT_NAME}, '/environ', 'SCRIPT_NAME');
+    $e = $env->();
+    ok(!exists $e->{PATH_TRANSLATED}, 'no PATH_INFO: no PATH_TRANSLATED');
+    $e = $env->(PATH_INFO => '/a', PATH_TRANSLATED => '/front/end/a');
+    is($e->{PATH_TRANSLATED}, '/front/end/a', 'one the front end has sent stays');
+    $e = $env->(SCRIPT_FILENAME => "$dir/environ/a%20b/\xc3\xa4/", SCRIPT_NAME =>
+        "/environ/a%20b/\xc3\xa4/");
+    is($e->{PATH_INFO}, "/a%20b/\xc3\xa4/", 'PATH_INFO is split off byte for byte');
+    $e = $env->(SCRIPT_FILENAME => "$dir/environ/", SCRIPT_NAME => '/environ/');
+    is($e->{PATH_INFO}, '/', 'a slash behind the script is PATH_INFO');
+    is($e->{SCRIPT_NAME}, '/environ', 'and not in SCRIPT_NAME');
+    $e = $env->(SCRIPT_NAME => '/prefix/environ/x', SCRIPT_FILENAME => "$dir/environ/x");
+    is($e->{SCRIPT_NAME}, '/prefix/environ', 'SCRIPT_NAME with a prefix the path has not');
+};
+
+on_both 'exit status' => sub ($kind) {
+    for my $status (0, 1, 3, 126, 127, 255) {
+        my $r = $bridge->get($kind, 'exits', [ QUERY_STRING => $status ]);
+        is($r->{end}{app}, $status, "appStatus of exit $status");
+        is($r->{end}{status}, FastCGI::REQUEST_COMPLETE, 'REQUEST_COMPLETE');
+        is(FastCGI::body($r), "exit $status\n", 'and the output');
+    }
+    my %signal = (TERM => 15, KILL => 9, USR1 => 10);
+    for my $name (sort keys %signal) {
+        my $r = $bridge->get($kind, 'dies', [ QUERY_STRING => $name ]);
+        is($r->{end}{app}, 128 + $signal{$name}, "appStatus of a script that dies of SIG$name");
+        is(FastCGI::body($r), "signal $name\n", 'and the output');
+    }
+};
+
+on_both 'a script that dies before it says anything' => sub ($kind) {
+    my $mark = $bridge->mark;
+    my $r = $bridge->get($kind, 'silent', [ QUERY_STRING => 7 ]);
+    like($r->{out}, qr/\AStatus: 50[02] /, 'an error page');
+    is($r->{end}{app}, 7, 'appStatus all the same');
+    ok($bridge->wait_for_log(qr{\Q$dir\E/silent}, 5, from => $mark), 'a log line names it');
+};
+
+on_both 'stderr' => sub ($kind) {
+    my $mark = $bridge->mark;
+    my $r = $bridge->get($kind, 'complains');
+    is(FastCGI::body($r), "fine\n", 'is no part of the output');
+    is($r->{err}, '', 'nor sent to the client');
+    ok($bridge->wait_for_log(qr/complaint one.*\n(?:.*\n)*.*complaint two/, 5, from => $mark),
+        'but logged');
+};
+
+scenario 'stderr to the client (-f)' => sub {
+    for my $args ([ '-f' ], [ '--stderr', 'client' ]) {
+        my $other = Bridge->start(args => $args);
+        for my $kind (qw(unix tcp)) {
+            my $r = $other->get($kind, 'complains');
+            is(FastCGI::body($r), "fine\n", "the output (@$args, $kind)");
+            is($r->{err}, "complaint one\ncomplaint two\n", 'and all of stderr');
+        }
+        unlike($other->log, qr/complaint/, 'which is not logged then');
+        $other->stop("cgibridge @$args");
+    }
+};
+
+scenario 'stderr discarded' => sub {
+    my $other = Bridge->start(args => [ '--stderr', 'discard' ]);
+    my $r = $other->get('unix', 'complains');
+    is(FastCGI::body($r), "fine\n", 'the output');
+    is($r->{err}, '', 'no stderr to the client');
+    unlike($other->log, qr/complaint/, 'nor in the log');
+    $other->stop;
+};
+
+scenario 'a flood of stderr' => sub {
+    script('floods', <<~'SH');
+        #!/bin/sh
+        i=0
+        while [ $i -lt 2000 ]; do
+            echo "line $i of a flood that nobody wants to read, over and over again" >&2
+            i=$((i + 1))
+        done
+        printf 'Content-Type: text/plain\n\nover\n'
+        SH
+    my $r = $bridge->get('unix', 'floods');
+    is(FastCGI::body($r), "over\n", 'before the header block: does not block the answer');
+    my $other = Bridge->start(args => ['-f']);
+    $r = $other->get('unix', 'floods');
+    is(FastCGI::body($r), "over\n", 'nor when it goes to the client');
+    $other->stop;
+};
+
+# ---- what may run -----------------------------------------------------------------
+
+scenario '--program' => sub {
+    my $other = Bridge->start(args => [ '-p', "$dir/hello", '--program', "$dir/name" ]);
+    symlink 'hello', "$dir/hello-link";
+    for my $kind (qw(unix tcp)) {
+        is(FastCGI::body($other->get($kind, 'hello')), "hello\n", "a script of the list ($kind)");
+        is(FastCGI::body($other->get($kind, 'name')), "$dir/name\n", 'another');
+        my $mark = $other->mark;
+        is(FastCGI::status($other->get($kind, 'environ')), 403, 'one that is not: 403');
+        ok($other->wait_for_log(qr{\Q$dir\E/environ}, 5, from => $mark), 'and a log line');
+        is(FastCGI::status($other->get($kind, 'hello-link')), 403, 'the paths are compared as given');
+        is(FastCGI::body($other->get($kind, 'x', [
+            SCRIPT_FILENAME => "proxy:fcgi://localhost$dir/hello?a", SCRIPT_NAME => '/hello' ])),
+            "hello\n", 'without what a proxy: URL has around it');
+        is(FastCGI::body($other->get($kind, 'hello/info')), "hello\n", 'and without PATH_INFO');
+    }
+    $other->stop;
+};
+
+scenario '--root' => sub {
+    mkdir "$tmp/$_" for qw(root root/sub root2 rootless);
+    spew("$tmp/$_/script", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nran\\n'\n", 0755)
+        for qw(root root/sub root2 rootless);
+    symlink "$tmp/rootless/script", "$tmp/root/out";
+    symlink "../rootless", "$tmp/root/way-out";
+    symlink "sub/script", "$tmp/root/in";
+    symlink "$tmp/root", "$tmp/link-to-root";
+    my $other = Bridge->start(args => [ '-r', "$tmp/link-to-root", '--root', "$tmp/root2/" ]);
+    my %status = (
+        'root/script' => 200, 'root/sub/script' => 200, 'root2/script' => 200, 'root/in' => 200,
+        'link-to-root/script' => 200, 'rootless/script' => 403, 'root/out' => 403,
+        'root/way-out/script' => 403, 'root/../rootless/script' => 403, 'root/sub/../script' => 200,
+        'root/none' => 404,
+    );
+    for my $kind (qw(unix tcp)) {
+        for my $path (sort keys %status) {
+            my $r = FastCGI->ask($other->url($kind),
+                [ SCRIPT_FILENAME => "$tmp/$path", REQUEST_METHOD => 'GET' ]);
+            is(FastCGI::status($r), $status{$path}, "$path: $status{$path} ($kind)");
+            is(FastCGI::body($r), "ran\n", 'it ran') if $status{$path} == 200;
+            unlike(FastCGI::body($r), qr/ran/, 'it did not run') if $status{$path} != 200;
+        }
+    }
+    $other->stop;
+};
+
+scenario '--program and --root together' => sub {
+    my $other = Bridge->start(args => [ '-p', "$dir/hello", '-p', "$tmp/rootless/script", '-r', $dir ]);
+    my $status = sub ($path) {
+        return FastCGI::status(FastCGI->ask($other->url('unix'),
+            [ SCRIPT_FILENAME => $path, REQUEST_METHOD => 'GET' ]));
+    };
+    is($status->("$dir/hello"), 200, 'both allow it');
+    is($status->("$dir/name"), 403, 'only --root does');
+    is($status->("$tmp/rootless/script"), 403, 'only --program does');
+    $other->stop;
+};
+
+$bridge->stop;
+done_testing;

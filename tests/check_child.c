@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_child: how scripts start, end, fail to start, and are brought to an end.
+ */
+#include "check_util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "sys.h"
+
+enum { CELLS = 4 };
+
+static struct loop *loop;
+static struct scoreboard *board;
+static struct children children;
+static struct child_pipes pipes;
+static struct sys_fault fault;
+static char text[4096]; /* what the script wrote */
+static int exits;
+static int status;
+static int emptied;
+
+static void on_emptied(struct children *family)
+{
+	ck_assert_uint_eq(family->count, 0);
+	emptied++;
+}
+
+static void on_signal(void *context, int signo)
+{
+	(void)context;
+	(void)signo;
+}
+
+static void setup(void)
+{
+	static const int signals[] = {SIGTERM, SIGUSR1, 0};
+
+	signals_keep();
+	temp_make();
+	loop = loop_new();
+	board = scoreboard_new(1, CELLS);
+	ck_assert(loop != NULL && board != NULL);
+	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
+	ck_assert_int_eq(children_init(&children, loop, board, 50), 0);
+	children.emptied = on_emptied;
+	exits = emptied = 0;
+	pipes = (struct child_pipes){-1, -1, -1};
+}
+
+static void close_pipe(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void teardown(void)
+{
+	children_fini(&children);
+	loop_free(&loop);
+	scoreboard_free(&board);
+	close_pipe(&pipes.in);
+	close_pipe(&pipes.out);
+	close_pipe(&pipes.err);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	signals_restore();
+	temp_remove();
+}
+
+static void on_exit_of(void *context, int exit_status)
+{
+	ck_assert_ptr_eq(context, &exits);
+	exits++;
+	status = exit_status;
+}
+
+static void script(const char *name, const char *body)
+{
+	char all[2048] = "#!/bin/sh\n";
+
+	strcat(all, body);
+	temp_write(name, 0755, all);
+}
+
+static struct child_plan plan_of(const char *path)
+{
+	static char *no_environment[1];
+
+	return (struct child_plan){.path = path,
+	    .dir = temp_dir(),
+	    .envp = no_environment,
+	    .cell = scoreboard_claim(board, 0),
+	    .wants_stdin = 1,
+	    .wants_stderr = 1};
+}
+
+static struct child *spawn(const struct child_plan *plan)
+{
+	struct child *child = child_spawn(&children, plan, &pipes, &fault, on_exit_of, &exits);
+
+	ck_assert_msg(child != NULL, "step %d: %s", (int)fault.step, strerror(fault.error));
+	return child;
+}
+
+/* Runs `body` as a script. */
+static struct child *run(const char *body)
+{
+	struct child_plan plan;
+
+	script("run.cgi", body);
+	plan = plan_of(temp_path("run.cgi"));
+	return spawn(&plan);
+}
+
+static bool is_over(void *context)
+{
+	(void)context;
+	return children.count == 0;
+}
+
+static bool has_exited(void *context)
+{
+	(void)context;
+	return exits > 0;
+}
+
+/* Whether `fd` has come to its end; what is read goes to `text`. */
+static bool at_end(void *context)
+{
+	size_t len = strlen(text);
+	ssize_t n = read(*(int *)context, text + len, sizeof text - 1 - len);
+
+	if (n > 0)
+		text[len + (size_t)n] = '\0';
+	return n == 0;
+}
+
+static const char *read_all(int fd)
+{
+	text[0] = '\0';
+	ck_assert(turn_until(loop, at_end, &fd));
+	return text;
+}
+
+static bool has_line(void *context)
+{
+	return at_end(context) || strchr(text, '\n') != NULL;
+}
+
+/* Waits until the script has said that it is ready. */
+static void wait_for_line(void)
+{
+	text[0] = '\0';
+	ck_assert(turn_until(loop, has_line, &pipes.out));
+	ck_assert_ptr_nonnull(strchr(text, '\n'));
+}
+
+/* ---- running ---------------------------------------------------------------------------- */
+
+START_TEST(its_output_and_exit_status_come_back)
+{
+	run("echo out; echo err >&2; exit 7\n");
+	ck_assert_uint_eq(children.count, 1);
+	ck_assert_int_eq(scoreboard_running(board), 1);
+	ck_assert_str_eq(read_all(pipes.out), "out\n");
+	ck_assert_str_eq(read_all(pipes.err), "err\n");
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert(WIFEXITED(status));
+	ck_assert_uint_eq(child_app_status(status), 7);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	ck_assert_int_eq(emptied, 1);
+}
+END_TEST
+
+START_TEST(it_reads_what_it_is_given)
+{
+	run("cat\n");
+	ck_assert(fcntl(pipes.in, F_GETFL) & O_NONBLOCK);
+	ck_assert(fcntl(pipes.out, F_GETFL) & O_NONBLOCK);
+	ck_assert(fcntl(pipes.in, F_GETFD) & FD_CLOEXEC);
+	ck_assert_int_eq(write(pipes.in, "hello", 5), 5);
+	close_pipe(&pipes.in);
+	ck_assert_str_eq(read_all(pipes.out), "hello");
+}
+END_TEST
+
+START_TEST(without_pipes_it_has_dev_null)
+{
+	struct child_plan plan;
+
+	script("run.cgi", "cat; echo lost >&2; echo end\n");
+	plan = plan_of(temp_path("run.cgi"));
+	plan.wants_stdin = plan.wants_stderr = 0;
+	spawn(&plan);
+	ck_assert_int_eq(pipes.in, -1);
+	ck_assert_int_eq(pipes.err, -1);
+	ck_assert_str_eq(read_all(pipes.out), "end\n");
+}
+END_TEST
+
+START_TEST(it_has_its_environment_directory_and_name)
+{
+	char variable[] = "GREETING=hello";
+	char *envp[] = {variable, NULL};
+	struct child_plan plan;
+	char wanted[600];
+
+	script("run.cgi", "echo $GREETING; pwd -P; echo $0; echo ${HOME-none}\n");
+	plan = plan_of(temp_path("run.cgi"));
+	plan.envp = envp;
+	spawn(&plan);
+	snprintf(wanted, sizeof wanted, "hello\n%s\n%s\nnone\n", temp_dir(), temp_path("run.cgi"));
+	ck_assert_str_eq(read_all(pipes.out), wanted);
+}
+END_TEST
+
+START_TEST(it_has_no_descriptor_but_its_three)
+{
+	sys_cloexec_from(3); /* as main() does: what its starter left open */
+	run("for fd in 3 4 5 6 7 8 9; do\n"
+	    "	if (: >&$fd) 2>/dev/null || (: <&$fd) 2>/dev/null; then echo $fd; fi\n"
+	    "done\n");
+	ck_assert_str_eq(read_all(pipes.out), "");
+}
+END_TEST
+
+START_TEST(it_leads_a_session_of_its_own)
+{
+	struct child *child = run("echo ready; cat\n");
+	pid_t pid = child_pid(child);
+
+	wait_for_line();
+	ck_assert_int_eq(getsid(pid), pid);
+	ck_assert_int_eq(getpgid(pid), pid);
+	close_pipe(&pipes.in);
+	ck_assert(turn_until(loop, is_over, NULL));
+}
+END_TEST
+
+START_TEST(it_has_default_signals)
+{
+	/* blocked here, and it must not be there */
+	run("kill -USR1 $$; echo survived\n");
+	ck_assert_str_eq(read_all(pipes.out), "");
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_uint_eq(child_app_status(status), 128 + SIGUSR1);
+}
+END_TEST
+
+START_TEST(it_dies_of_a_broken_pipe_like_anywhere)
+{
+	run("while :; do echo line; done\n");
+	wait_for_line();
+	close_pipe(&pipes.out);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_int_eq(WTERMSIG(status), SIGPIPE);
+}
+END_TEST
+
+START_TEST(limits_are_set_in_it_and_not_here)
+{
+	struct sys_limit limit = {.resource = RLIMIT_NOFILE, .value = {77, 77}};
+	struct rlimit ours;
+
+	children.limits = &limit;
+	children.limit_count = 1;
+	run("ulimit -n\n");
+	ck_assert_str_eq(read_all(pipes.out), "77\n");
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &ours), 0);
+	ck_assert_uint_ne(ours.rlim_cur, 77);
+}
+END_TEST
+
+START_TEST(its_pid_is_in_its_cell)
+{
+	struct child_plan plan;
+	struct child *child;
+
+	script("run.cgi", "cat\n");
+	plan = plan_of(temp_path("run.cgi"));
+	child = spawn(&plan);
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, plan.cell)), (int)child_pid(child));
+	close_pipe(&pipes.in);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, plan.cell)), 0);
+}
+END_TEST
+
+START_TEST(many_run_at_once)
+{
+	struct child_pipes each[CELLS];
+
+	for (int i = 0; i < CELLS; i++) {
+		run("cat\n");
+		each[i] = pipes;
+	}
+	ck_assert_uint_eq(children.count, CELLS);
+	for (int i = 0; i < CELLS; i++) {
+		close(each[i].in);
+		close(each[i].out);
+		close(each[i].err);
+	}
+	pipes = (struct child_pipes){-1, -1, -1};
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, CELLS);
+	ck_assert_int_eq(emptied, 1);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+/* ---- not starting -------------------------------------------------------------------------- */
+
+static void check_failure(const struct child_plan *plan, enum sys_step step, int error)
+{
+	int fds = count_fds();
+
+	ck_assert_ptr_null(child_spawn(&children, plan, &pipes, &fault, on_exit_of, &exits));
+	ck_assert_int_eq(fault.step, step);
+	ck_assert_int_eq(fault.error, error);
+	ck_assert_int_eq(count_fds(), fds);
+	ck_assert_uint_eq(children.count, 0);
+	ck_assert_int_eq(scoreboard_running(board), 1); /* the cell is still ours */
+	turn_for(loop, 10);
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nothing to reap */
+}
+
+static const struct {
+	const char *text;
+	mode_t mode;
+	int error;
+} unstartable[] = {
+	{NULL, 0, ENOENT},
+	{"#!/bin/sh\n", 0644, EACCES},
+	{"#!/nonexistent/interpreter\n", 0755, ENOENT},
+	{"neither program nor script\n", 0755, ENOEXEC},
+};
+
+START_TEST(an_exec_that_fails_says_why)
+{
+	struct child_plan plan = plan_of(temp_path("run.cgi"));
+
+	if (unstartable[_i].text != NULL)
+		temp_write("run.cgi", unstartable[_i].mode, unstartable[_i].text);
+	check_failure(&plan, SYS_STEP_EXEC, unstartable[_i].error);
+}
+END_TEST
+
+START_TEST(an_environment_that_is_too_large_says_so)
+{
+	size_t len = 8 << 20;
+	char *huge = malloc(len);
+	char *envp[] = {huge, NULL};
+	struct child_plan plan = plan_of(temp_path("run.cgi"));
+
+	ck_assert_ptr_nonnull(huge);
+	memset(huge, 'x', len - 1);
+	huge[1] = '=';
+	huge[len - 1] = '\0';
+	script("run.cgi", "exit 0\n");
+	plan.envp = envp;
+	check_failure(&plan, SYS_STEP_EXEC, E2BIG);
+	free(huge);
+}
+END_TEST
+
+START_TEST(a_missing_directory_is_its_own_step)
+{
+	struct child_plan plan = plan_of(temp_path("run.cgi"));
+
+	script("run.cgi", "exit 0\n");
+	plan.dir = temp_path("none");
+	check_failure(&plan, SYS_STEP_DIR, ENOENT);
+}
+END_TEST
+
+START_TEST(an_impossible_limit_is_its_own_step)
+{
+	struct sys_limit limit = {.resource = RLIMIT_NOFILE, .value = {78, 77}};
+	struct child_plan plan = plan_of(temp_path("run.cgi"));
+
+	script("run.cgi", "exit 0\n");
+	children.limits = &limit;
+	children.limit_count = 1;
+	check_failure(&plan, SYS_STEP_LIMIT, EINVAL);
+}
+END_TEST
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
+START_TEST(term_ends_it)
+{
+	struct child *child = run("echo ready; exec sleep 100\n");
+
+	wait_for_line();
+	child_terminate(child);
+	child_terminate(child);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert_uint_eq(child_app_status(status), 128 + SIGTERM);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+START_TEST(kill_ends_what_term_does_not)
+{
+	struct child *child = run("trap '' TERM; echo ready; while :; do sleep 100; done\n");
+
+	wait_for_line();
+	child_terminate(child);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert_uint_eq(child_app_status(status), 128 + SIGKILL);
+	read_all(pipes.out); /* all of its group */
+}
+END_TEST
+
+START_TEST(who_ends_in_order_after_term_is_left_to)
+{
+	struct child *child;
+
+	children.kill_delay = 3600 * 1000;
+	child = run("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done\n");
+	wait_for_line();
+	child_terminate(child);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_uint_eq(child_app_status(status), 3);
+	ck_assert_str_eq(read_all(pipes.out), "bye\n");
+}
+END_TEST
+
+START_TEST(what_it_has_started_is_killed_after_it)
+{
+	/* it dies of TERM; what it has started ignores that */
+	struct child *child = run("(trap '' TERM; exec sleep 100) & echo ready; wait\n");
+
+	wait_for_line();
+	child_terminate(child);
+	ck_assert(turn_until(loop, has_exited, NULL));
+	ck_assert_int_eq(scoreboard_running(board), 0); /* its cell is free */
+	read_all(pipes.out);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert_int_eq(emptied, 1);
+}
+END_TEST
+
+START_TEST(what_it_leaves_behind_of_its_own_will_is_left_alone)
+{
+	char byte = 0;
+
+	run("exec 3<&0; cat <&3 & echo ready\n");
+	wait_for_line();
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	turn_for(loop, 20);
+	ck_assert_int_eq(read(pipes.out, &byte, 1), -1); /* somebody has it open still */
+	close_pipe(&pipes.in);
+	read_all(pipes.out);
+}
+END_TEST
+
+START_TEST(a_dropped_child_is_not_reported_and_goes_all_the_same)
+{
+	struct child *child = run("trap '' TERM; echo ready; while :; do sleep 100; done\n");
+
+	wait_for_line();
+	child_terminate(child);
+	child_drop(&child);
+	ck_assert_ptr_null(child);
+	child_drop(&child);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	ck_assert_int_eq(emptied, 1);
+}
+END_TEST
+
+START_TEST(all_are_ended_together)
+{
+	for (int i = 0; i < CELLS; i++) {
+		close_pipe(&pipes.in);
+		close_pipe(&pipes.out);
+		close_pipe(&pipes.err);
+		run("echo ready; exec sleep 100\n");
+		wait_for_line();
+	}
+	children_terminate(&children);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, CELLS);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+START_TEST(the_end_kills_and_forgets_all)
+{
+	run("trap '' TERM; echo ready; while :; do sleep 100; done\n");
+	wait_for_line();
+	children_fini(&children);
+	ck_assert_ptr_null(children.first);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	read_all(pipes.out);
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(children_init(&children, loop, board, 50), 0); /* for the teardown */
+}
+END_TEST
+
+static void add_ends(TCase *tcase)
+{
+	tcase_add_test(tcase, term_ends_it);
+	tcase_add_test(tcase, kill_ends_what_term_does_not);
+	tcase_add_test(tcase, who_ends_in_order_after_term_is_left_to);
+	tcase_add_test(tcase, what_it_has_started_is_killed_after_it);
+	tcase_add_test(tcase, what_it_leaves_behind_of_its_own_will_is_left_alone);
+	tcase_add_test(tcase, a_dropped_child_is_not_reported_and_goes_all_the_same);
+	tcase_add_test(tcase, all_are_ended_together);
+	tcase_add_test(tcase, the_end_kills_and_forgets_all);
+}
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, its_output_and_exit_status_come_back);
+	tcase_add_test(tcase, it_reads_what_it_is_given);
+	tcase_add_test(tcase, without_pipes_it_has_dev_null);
+	tcase_add_test(tcase, it_has_its_environment_directory_and_name);
+	tcase_add_test(tcase, it_has_no_descriptor_but_its_three);
+	tcase_add_test(tcase, it_leads_a_session_of_its_own);
+	tcase_add_test(tcase, it_has_default_signals);
+	tcase_add_test(tcase, it_dies_of_a_broken_pipe_like_anywhere);
+	tcase_add_test(tcase, limits_are_set_in_it_and_not_here);
+	tcase_add_test(tcase, its_pid_is_in_its_cell);
+	tcase_add_test(tcase, many_run_at_once);
+	tcase_add_loop_test(tcase, an_exec_that_fails_says_why, 0,
+	    sizeof unstartable / sizeof *unstartable);
+	tcase_add_test(tcase, an_environment_that_is_too_large_says_so);
+	tcase_add_test(tcase, a_missing_directory_is_its_own_step);
+	tcase_add_test(tcase, an_impossible_limit_is_its_own_step);
+	add_ends(tcase);
+}
+
+int main(void)
+{
+	return check_main("child", add);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_errlog: a script's stderr as log lines, or as records to the client.
+ */
+#include "check_util.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "errlog.h"
+#include "log.h"
+#include "record.h"
+#include "sys.h"
+
+static struct loop *loop;
+static struct errlog errlog;
+static int script = -1; /* the script's end of its stderr */
+
+static void start(bool to_client)
+{
+	int fds[2];
+
+	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
+	ck_assert_int_eq(sys_nonblock(fds[1]), 0);
+	errlog_init(&errlog, loop, to_client);
+	ck_assert_int_eq(errlog_attach(&errlog, fds[0], "/srv/x.cgi", 4711, 7), 0);
+	script = fds[1];
+}
+
+static void setup(void)
+{
+	log_open(LOG_LEVEL_INFO, LOG_FORM_JOURNAL);
+	loop = loop_new();
+	ck_assert_ptr_nonnull(loop);
+}
+
+static void close_script(void)
+{
+	if (script >= 0)
+		close(script);
+	script = -1;
+}
+
+static void teardown(void)
+{
+	errlog_fini(&errlog);
+	close_script();
+	loop_free(&loop);
+	log_open(LOG_LEVEL_INFO, LOG_FORM_PLAIN);
+}
+
+static void say(const char *text)
+{
+	ck_assert_int_eq(write(script, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void turn(void)
+{
+	ck_assert_int_eq(loop_turn(loop, 0), 0);
+}
+
+#define LINE(text) "<4>/srv/x.cgi[4711]: request 7: stderr: " text "\n"
+
+static int count(const char *text, const char *part)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, part)) != NULL; text += strlen(part))
+		n++;
+	return n;
+}
+
+/* ---- to the log ----------------------------------------------------------------------- */
+
+START_TEST(each_line_is_logged_when_it_is_whole)
+{
+	start(false);
+	capture_begin();
+	say("one\ntwo\r\n\nthr");
+	turn();
+	ck_assert_str_eq(capture_end(), LINE("one") LINE("two"));
+	capture_begin();
+	say("ee\n");
+	turn();
+	ck_assert_str_eq(capture_end(), LINE("three"));
+	ck_assert_str_eq(errlog.first, "one");
+}
+END_TEST
+
+START_TEST(lines_are_the_same_however_they_are_split)
+{
+	static const char text[] = "first line\nsecond\n\nlast without end";
+
+	for (size_t cut = 0; cut <= strlen(text); cut++) {
+		start(false);
+		capture_begin();
+		ck_assert_int_eq(write(script, text, cut), (ssize_t)cut);
+		if (cut > 0)
+			turn();
+		say(text + cut);
+		turn();
+		errlog_finish(&errlog);
+		ck_assert_str_eq(
+		    capture_end(), LINE("first line") LINE("second") LINE("last without end"));
+		ck_assert_str_eq(errlog.first, "first line");
+		errlog_fini(&errlog);
+		close_script();
+	}
+	start(false);
+}
+END_TEST
+
+START_TEST(finishing_reads_what_is_still_there)
+{
+	start(false);
+	say("one\ntwo");
+	capture_begin();
+	errlog_finish(&errlog);
+	ck_assert_str_eq(capture_end(), LINE("one") LINE("two"));
+	ck_assert_int_eq(errlog.pipe.fd, -1);
+	capture_begin();
+	errlog_finish(&errlog);
+	ck_assert_str_eq(capture_end(), "");
+}
+END_TEST
+
+START_TEST(silence_is_silent)
+{
+	start(false);
+	capture_begin();
+	close_script();
+	turn();
+	ck_assert_int_eq(errlog.pipe.fd, -1);
+	errlog_finish(&errlog);
+	ck_assert_str_eq(capture_end(), "");
+	ck_assert_ptr_null(errlog.first);
+}
+END_TEST
+
+/* The x's of all lines together, however long the lines are. */
+static size_t logged_bytes(const char *said)
+{
+	size_t bytes = 0;
+
+	for (; *said != '\0'; said++)
+		bytes += *said == 'X';
+	return bytes;
+}
+
+START_TEST(a_long_line_is_logged_in_pieces)
+{
+	static char line[3 * ERRLOG_LINE_MAX + 100];
+	const char *said;
+
+	memset(line, 'X', sizeof line - 2);
+	line[sizeof line - 2] = '\n';
+	start(false);
+	capture_begin();
+	say(line);
+	turn();
+	said = capture_end();
+	ck_assert_int_eq(count(said, "stderr: "), 4);
+	ck_assert_uint_eq(logged_bytes(said), sizeof line - 2);
+	ck_assert_uint_eq(strlen(errlog.first), ERRLOG_FIRST_MAX);
+}
+END_TEST
+
+START_TEST(a_line_without_end_is_logged_in_pieces)
+{
+	const char *said;
+
+	start(false);
+	capture_begin();
+	for (int i = 0; i < 3 * ERRLOG_LINE_MAX + 10; i++) {
+		say("X");
+		turn();
+	}
+	errlog_finish(&errlog);
+	said = capture_end();
+	ck_assert_int_eq(count(said, "stderr: "), 4);
+	ck_assert_uint_eq(logged_bytes(said), 3 * ERRLOG_LINE_MAX + 10);
+}
+END_TEST
+
+START_TEST(control_bytes_are_escaped)
+{
+	start(false);
+	capture_begin();
+	say("a\x1b[31mb\tc\xff\n");
+	turn();
+	ck_assert_str_eq(capture_end(), LINE("a\\x1b[31mb\\x09c\\xff"));
+}
+END_TEST
+
+START_TEST(a_flood_is_read_and_cut_with_a_line_that_says_so)
+{
+	const char *said;
+
+	start(false);
+	capture_begin();
+	for (int i = 0; i < 3000; i++) {
+		say("twelve bytes\n");
+		if (i % 100 == 0)
+			turn();
+	}
+	turn();
+	errlog_finish(&errlog);
+	said = capture_end();
+	ck_assert_int_eq(count(said, "twelve bytes"), ERRLOG_BURST);
+	ck_assert_ptr_nonnull(strstr(said, "33600 bytes of stderr dropped"));
+}
+END_TEST
+
+/* ---- to the client ------------------------------------------------------------------------ */
+
+START_TEST(it_is_held_until_it_is_delivered)
+{
+	struct buf out;
+
+	buf_init(&out, 1000);
+	start(true);
+	capture_begin();
+	say("one\ntwo\n");
+	turn();
+	ck_assert_uint_eq(buf_len(&out), 0);
+	errlog_deliver(&errlog, &out, 0);
+	ck_assert_uint_eq(buf_len(&out), record_size(8));
+	ck_assert_mem_eq(buf_bytes(&out), "\1\7\0\7\0\x08\0\0one\ntwo\n", 16);
+	errlog_deliver(&errlog, &out, 0); /* nothing held */
+	ck_assert_uint_eq(buf_len(&out), 16);
+	say("three");
+	errlog_finish(&errlog);
+	errlog_deliver(&errlog, &out, 0);
+	ck_assert_mem_eq(buf_bytes(&out) + 16, "\1\7\0\7\0\5\3\0three", 13);
+	ck_assert_str_eq(capture_end(), ""); /* not logged as well */
+	ck_assert_str_eq(errlog.first, "one");
+	buf_fini(&out);
+}
+END_TEST
+
+START_TEST(it_leaves_room_for_others)
+{
+	struct buf out;
+
+	buf_init(&out, 100);
+	start(true);
+	say("12345678");
+	turn();
+	errlog_deliver(&errlog, &out, 85);
+	ck_assert_uint_eq(buf_len(&out), 0);
+	errlog_deliver(&errlog, &out, 84);
+	ck_assert_uint_eq(buf_len(&out), 16);
+	buf_fini(&out);
+}
+END_TEST
+
+START_TEST(a_flood_is_bounded_and_said)
+{
+	struct buf out;
+	char text[1001];
+
+	memset(text, 'X', 1000);
+	text[1000] = '\0';
+	buf_init(&out, 100000);
+	start(true);
+	capture_begin();
+	for (int i = 0; i < 20; i++) {
+		say(text);
+		turn();
+	}
+	errlog_finish(&errlog);
+	errlog_deliver(&errlog, &out, 0);
+	ck_assert_uint_eq(buf_len(&out), record_size(ERRLOG_HELD_MAX));
+	ck_assert_ptr_nonnull(strstr(capture_end(), "11808 bytes of stderr dropped"));
+	buf_fini(&out);
+}
+END_TEST
+
+START_TEST(to_the_log_there_is_nothing_to_deliver)
+{
+	struct buf out;
+
+	buf_init(&out, 100);
+	start(false);
+	say("no end");
+	turn();
+	errlog_deliver(&errlog, &out, 0);
+	ck_assert_uint_eq(buf_len(&out), 0);
+	buf_fini(&out);
+}
+END_TEST
+
+START_TEST(finishing_ends_though_a_descendant_goes_on_writing)
+{
+	char text[4097];
+
+	memset(text, 'X', 4096);
+	text[4096] = '\0';
+	start(true);
+	while (write(script, text, 4096) > 0) /* as full as a pipe can be */
+		;
+	capture_begin();
+	errlog_finish(&errlog);
+	ck_assert_int_eq(errlog.pipe.fd, -1);
+	ck_assert_ptr_nonnull(strstr(capture_end(), "dropped"));
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, each_line_is_logged_when_it_is_whole);
+	tcase_add_test(tcase, lines_are_the_same_however_they_are_split);
+	tcase_add_test(tcase, finishing_reads_what_is_still_there);
+	tcase_add_test(tcase, silence_is_silent);
+	tcase_add_test(tcase, a_long_line_is_logged_in_pieces);
+	tcase_add_test(tcase, a_line_without_end_is_logged_in_pieces);
+	tcase_add_test(tcase, control_bytes_are_escaped);
+	tcase_add_test(tcase, a_flood_is_read_and_cut_with_a_line_that_says_so);
+	tcase_add_test(tcase, it_is_held_until_it_is_delivered);
+	tcase_add_test(tcase, it_leaves_room_for_others);
+	tcase_add_test(tcase, a_flood_is_bounded_and_said);
+	tcase_add_test(tcase, to_the_log_there_is_nothing_to_deliver);
+	tcase_add_test(tcase, finishing_ends_though_a_descendant_goes_on_writing);
+}
+
+int main(void)
+{
+	return check_main("errlog", add);
+}

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_listener: sockets that are opened, their files, and sockets that are inherited.
+ */
+#include "check_util.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "listener.h"
+#include "log.h"
+
+static struct options options;
+static struct listeners listeners;
+static char url[2][300];
+static const char *urls[2] = {url[0], url[1]};
+
+static void setup(void)
+{
+	temp_make();
+	memset(&options, 0, sizeof options);
+	memset(&listeners, 0, sizeof listeners);
+	options.socket_mode = 0660;
+	options.socket_owner = (struct value_owner){(uid_t)-1, (gid_t)-1};
+	options.backlog = 16;
+	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("a.sock"));
+	options.sockets = (struct value_list){urls, 1};
+}
+
+static void teardown(void)
+{
+	listeners_unlink(&listeners);
+	listeners_close(&listeners);
+	temp_remove();
+}
+
+static const char *path_of(int number)
+{
+	return url[number] + 5;
+}
+
+/* Opens; what was logged meanwhile is in `said`. */
+static const char *said;
+
+static enum listener_failure open_all(void)
+{
+	enum listener_failure result;
+
+	capture_begin();
+	result = listeners_open(&listeners, &options);
+	said = capture_end();
+	return result;
+}
+
+static int unix_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static struct sockaddr_un address_of(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	ck_assert_uint_lt(strlen(path), sizeof un.sun_path);
+	memcpy(un.sun_path, path, strlen(path) + 1);
+	return un;
+}
+
+/* Whether somebody accepts at `path`. */
+static bool answers(const char *path)
+{
+	struct sockaddr_un un = address_of(path);
+	int fd = unix_socket();
+	bool yes = connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
+
+	close(fd);
+	return yes;
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un un = address_of(path);
+	int fd = unix_socket();
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	return fd;
+}
+
+static bool exists(const char *path)
+{
+	struct stat info;
+
+	return lstat(path, &info) == 0;
+}
+
+static int count_files(void)
+{
+	int count = 0;
+	char command[400];
+	FILE *out;
+
+	snprintf(command, sizeof command, "ls -A '%s' | wc -l", temp_dir());
+	out = popen(command, "r");
+	ck_assert_ptr_nonnull(out);
+	ck_assert_int_eq(fscanf(out, "%d", &count), 1);
+	pclose(out);
+	return count;
+}
+
+/* ---- socket files ----------------------------------------------------------------------- */
+
+START_TEST(a_unix_socket_is_made_with_its_mode)
+{
+	static const int modes[] = {0660, 0600, 0666, 0777, 0};
+
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		struct stat info;
+		mode_t before = umask(0077); /* counts for nothing */
+
+		options.socket_mode = modes[i];
+		ck_assert_int_eq(open_all(), LISTENER_OK);
+		umask(before);
+		ck_assert_uint_eq(listeners.count, 1);
+		ck_assert(listeners.items[0].fd >= 3);
+		ck_assert_str_eq(listeners.items[0].path, path_of(0));
+		ck_assert_int_eq(lstat(path_of(0), &info), 0);
+		ck_assert(S_ISSOCK(info.st_mode));
+		ck_assert_uint_eq(info.st_mode & 07777, (unsigned)modes[i]);
+		ck_assert_int_eq(count_files(), 1); /* no other name is left */
+		listeners_unlink(&listeners);
+		ck_assert(!exists(path_of(0)));
+		listeners_close(&listeners);
+	}
+}
+END_TEST
+
+START_TEST(the_umask_is_left_alone)
+{
+	mode_t before = umask(0027);
+
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert_uint_eq(umask(before), 0027);
+}
+END_TEST
+
+START_TEST(descriptors_are_closed_on_exec_and_do_not_block)
+{
+	int fd;
+
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	fd = listeners.items[0].fd;
+	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	ck_assert_int_eq(accept(fd, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert(answers(path_of(0)));
+}
+END_TEST
+
+START_TEST(an_owner_is_set)
+{
+	struct stat info;
+
+	if (getuid() != 0)
+		return; /* only root can give files away */
+	options.socket_owner = (struct value_owner){1, 2};
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert_int_eq(lstat(path_of(0), &info), 0);
+	ck_assert_uint_eq(info.st_uid, 1);
+	ck_assert_uint_eq(info.st_gid, 2);
+}
+END_TEST
+
+START_TEST(a_stale_socket_is_replaced)
+{
+	close(listen_at(path_of(0)));
+	ck_assert(exists(path_of(0)));
+	ck_assert(!answers(path_of(0)));
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert(answers(path_of(0)));
+}
+END_TEST
+
+START_TEST(a_live_socket_is_refused_and_left_alone)
+{
+	int other = listen_at(path_of(0));
+	int fds = count_fds();
+
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, path_of(0)));
+	ck_assert_ptr_nonnull(strstr(said, "another process is serving it"));
+	ck_assert(answers(path_of(0)));
+	ck_assert_int_eq(count_fds(), fds);
+	ck_assert_uint_eq(listeners.count, 0);
+	close(other);
+}
+END_TEST
+
+START_TEST(a_file_that_is_no_socket_is_refused_and_left_alone)
+{
+	temp_write("a.sock", 0644, "precious");
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "no socket"));
+	ck_assert(exists(path_of(0)));
+	ck_assert_int_eq(count_files(), 1);
+}
+END_TEST
+
+START_TEST(a_missing_directory_is_an_error_with_its_text)
+{
+	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("none/a.sock"));
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "No such file or directory"));
+	ck_assert_ptr_nonnull(strstr(said, "none/a.sock"));
+}
+END_TEST
+
+START_TEST(only_our_own_file_is_removed)
+{
+	int other;
+
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert_int_eq(unlink(path_of(0)), 0);
+	other = listen_at(path_of(0)); /* another bridge has taken over */
+	listeners_unlink(&listeners);
+	ck_assert(exists(path_of(0)));
+	ck_assert(answers(path_of(0)));
+	listeners_close(&listeners);
+	close(other);
+}
+END_TEST
+
+START_TEST(removing_twice_removes_once)
+{
+	int other;
+
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	listeners_unlink(&listeners);
+	ck_assert(!exists(path_of(0)));
+	other = listen_at(path_of(0));
+	listeners_unlink(&listeners);
+	ck_assert(exists(path_of(0)));
+	close(other);
+}
+END_TEST
+
+START_TEST(all_or_none_are_opened)
+{
+	int fds = count_fds();
+
+	snprintf(url[1], sizeof url[1], "unix:%s", temp_path("none/b.sock"));
+	options.sockets.count = 2;
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert(!exists(path_of(0)));
+	ck_assert_uint_eq(listeners.count, 0);
+	ck_assert_int_eq(count_fds(), fds);
+}
+END_TEST
+
+START_TEST(the_longest_path_is_served_or_refused_and_not_cut)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	size_t dir = strlen(temp_dir());
+
+	snprintf(url[0], sizeof url[0], "unix:%s/", temp_dir());
+	memset(url[0] + 5 + dir + 1, 's', most - dir - 1);
+	url[0][5 + most] = '\0';
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert(exists(path_of(0)));
+	ck_assert(answers(path_of(0)));
+}
+END_TEST
+
+/* ---- other sockets ---------------------------------------------------------------------------- */
+
+START_TEST(an_abstract_socket)
+{
+	snprintf(url[0], sizeof url[0], "unix:@cgibridge-check-%ld", (long)getpid());
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert_ptr_null(listeners.items[0].path);
+	listeners_unlink(&listeners);
+	ck_assert_int_eq(count_files(), 0);
+}
+END_TEST
+
+/* A listening TCP socket; its port is in `*port`. */
+static int listen_tcp(unsigned *port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	socklen_t len = sizeof in;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	*port = ntohs(in.sin_port);
+	return fd;
+}
+
+START_TEST(a_tcp_socket_and_a_taken_port)
+{
+	unsigned port;
+	int fd = listen_tcp(&port);
+
+	snprintf(url[0], sizeof url[0], "tcp:127.0.0.1:%u", port);
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, url[0]));
+	ck_assert_ptr_nonnull(strstr(said, "in use"));
+	close(fd);
+	ck_assert_int_eq(open_all(), LISTENER_OK); /* at once: the old one lingers nowhere */
+	ck_assert_str_eq(listeners.items[0].name, url[0]);
+	ck_assert_ptr_null(listeners.items[0].path);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_is_given_is_taken_over)
+{
+	unsigned port;
+	int fd = listen_tcp(&port);
+
+	snprintf(url[0], sizeof url[0], "fd:%d", fd);
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert_int_eq(listeners.items[0].fd, fd);
+	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	listeners_close(&listeners);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_does_not_listen_is_refused)
+{
+	int fd = unix_socket();
+
+	snprintf(url[0], sizeof url[0], "fd:%d", fd);
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "no listening socket"));
+	snprintf(url[0], sizeof url[0], "fd:%d", 200);
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	close(fd);
+}
+END_TEST
+
+/* ---- inheriting: each in a process of its own, whose descriptors it may rearrange --------------- */
+
+typedef int scene(void);
+
+static void play(scene *run)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(run());
+	ck_assert_int_eq(wait_for(pid), 0);
+}
+
+static void put_at(int fd, int number)
+{
+	dup2(fd, number);
+	if (fd != number)
+		close(fd);
+}
+
+static void announce(const char *count, long pid)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%ld", pid);
+	setenv("LISTEN_PID", text, 1);
+	setenv("LISTEN_FDS", count, 1);
+	setenv("LISTEN_FDNAMES", "a:b", 1);
+	options.sockets.count = 0;
+}
+
+/* 0 when all holds, else the number of the line that does not. */
+#define EXPECT(what) \
+	do { \
+		if (!(what)) { \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #what); \
+			return 1; \
+		} \
+	} while (0)
+
+static int inherit_two(void)
+{
+	unsigned port;
+
+	/* high numbers first, so that 3 and 4 do not land on each other */
+	put_at(listen_tcp(&port), 103);
+	put_at(listen_at(path_of(0)), 104);
+	put_at(103, 3);
+	put_at(104, 4);
+	announce("2", (long)getpid());
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_OK);
+	EXPECT(listeners.count == 2);
+	EXPECT(listeners.items[0].fd == 3 && listeners.items[1].fd == 4);
+	EXPECT((fcntl(3, F_GETFD) & FD_CLOEXEC) != 0 && (fcntl(4, F_GETFL) & O_NONBLOCK) != 0);
+	EXPECT(getenv("LISTEN_PID") == NULL && getenv("LISTEN_FDS") == NULL);
+	EXPECT(getenv("LISTEN_FDNAMES") == NULL);
+	/* the file is its starter's */
+	listeners_unlink(&listeners);
+	EXPECT(exists(path_of(0)));
+	listeners_close(&listeners);
+	return 0;
+}
+
+START_TEST(sockets_are_inherited_as_systemd_hands_them_over)
+{
+	play(inherit_two);
+}
+END_TEST
+
+static int inherit_for_another(void)
+{
+	unsigned port;
+
+	put_at(listen_tcp(&port), 3);
+	put_at(open("/dev/null", O_RDWR), 0);
+	announce("1", (long)getppid());
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(getenv("LISTEN_PID") == NULL);
+	return 0;
+}
+
+START_TEST(sockets_for_another_process_are_not_ours)
+{
+	play(inherit_for_another);
+}
+END_TEST
+
+static int inherit_nonsense(void)
+{
+	put_at(open("/dev/null", O_RDWR), 0);
+	put_at(open("/dev/null", O_RDWR), 3);
+	announce("1", (long)getpid());
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_FAILED);
+	announce("-1", (long)getpid());
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	announce("x", (long)getpid());
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	announce("99999999999", (long)getpid());
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	return 0;
+}
+
+START_TEST(what_is_no_listening_socket_is_not_inherited)
+{
+	play(inherit_nonsense);
+}
+END_TEST
+
+static int inherit_zero(void)
+{
+	struct stat null;
+	struct stat zero;
+	int fd = listen_at(path_of(0));
+
+	put_at(fd, 0);
+	options.sockets.count = 0;
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_OK);
+	EXPECT(listeners.count == 1 && listeners.items[0].fd >= 3);
+	EXPECT(answers(path_of(0)));
+	/* a script's stdin is never the socket */
+	EXPECT(fstat(0, &zero) == 0 && stat("/dev/null", &null) == 0);
+	EXPECT(zero.st_rdev == null.st_rdev);
+	listeners_unlink(&listeners);
+	EXPECT(exists(path_of(0)));
+	listeners_close(&listeners);
+	return 0;
+}
+
+START_TEST(descriptor_zero_may_be_the_socket)
+{
+	play(inherit_zero);
+}
+END_TEST
+
+static int have_none(void)
+{
+	put_at(open("/dev/null", O_RDWR), 0);
+	options.sockets.count = 0;
+	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(listeners.count == 0);
+	return 0;
+}
+
+START_TEST(without_any_socket_there_is_none)
+{
+	play(have_none);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_unix_socket_is_made_with_its_mode);
+	tcase_add_test(tcase, the_umask_is_left_alone);
+	tcase_add_test(tcase, descriptors_are_closed_on_exec_and_do_not_block);
+	tcase_add_test(tcase, an_owner_is_set);
+	tcase_add_test(tcase, a_stale_socket_is_replaced);
+	tcase_add_test(tcase, a_live_socket_is_refused_and_left_alone);
+	tcase_add_test(tcase, a_file_that_is_no_socket_is_refused_and_left_alone);
+	tcase_add_test(tcase, a_missing_directory_is_an_error_with_its_text);
+	tcase_add_test(tcase, only_our_own_file_is_removed);
+	tcase_add_test(tcase, removing_twice_removes_once);
+	tcase_add_test(tcase, all_or_none_are_opened);
+	tcase_add_test(tcase, the_longest_path_is_served_or_refused_and_not_cut);
+	tcase_add_test(tcase, an_abstract_socket);
+	tcase_add_test(tcase, a_tcp_socket_and_a_taken_port);
+	tcase_add_test(tcase, a_descriptor_that_is_given_is_taken_over);
+	tcase_add_test(tcase, a_descriptor_that_does_not_listen_is_refused);
+	tcase_add_test(tcase, sockets_are_inherited_as_systemd_hands_them_over);
+	tcase_add_test(tcase, sockets_for_another_process_are_not_ours);
+	tcase_add_test(tcase, what_is_no_listening_socket_is_not_inherited);
+	tcase_add_test(tcase, descriptor_zero_may_be_the_socket);
+	tcase_add_test(tcase, without_any_socket_there_is_none);
+}
+
+int main(void)
+{
+	return check_main("listener", add);
+}

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_relay: a script's output on its way to records: one for the headers, each read
+ * at once, no more than there is room for.
+ */
+#include "check_util.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "record.h"
+#include "relay.h"
+#include "request.h"
+#include "sys.h"
+
+static struct loop *loop;
+static struct relay relay;
+static struct buf out;
+static int script = -1; /* the script's end of its stdout */
+static int moves;
+
+/* The records that have been taken from `out`. */
+static size_t first_len; /* content of the first one */
+static unsigned char *content;
+static size_t content_len;
+static int records;
+
+enum { CONTENT_MAX = 2 << 20 };
+
+static void on_moved(struct relay *moved)
+{
+	ck_assert_ptr_eq(moved, &relay);
+	moves++;
+}
+
+static void start(enum response_kind kind)
+{
+	int fds[2];
+
+	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
+	ck_assert_int_eq(sys_nonblock(fds[1]), 0);
+	relay_init(&relay, loop, &out, 7, kind, on_moved);
+	ck_assert_int_eq(relay_attach(&relay, fds[0]), 0);
+	script = fds[1];
+	moves = records = 0;
+	content_len = first_len = 0;
+}
+
+static void close_script(void)
+{
+	if (script >= 0)
+		close(script);
+	script = -1;
+}
+
+static void stop(void)
+{
+	relay_fini(&relay);
+	close_script();
+	buf_consume(&out, buf_len(&out));
+}
+
+static void setup(void)
+{
+	loop = loop_new();
+	content = malloc(CONTENT_MAX);
+	ck_assert(loop != NULL && content != NULL);
+	buf_init(&out, REQUEST_OUT_MAX);
+	start(RESPONSE_NORMAL);
+}
+
+static void teardown(void)
+{
+	stop();
+	buf_fini(&out);
+	free(content);
+	loop_free(&loop);
+}
+
+static void say_bytes(const char *bytes, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(script, bytes, len);
+
+		ck_assert_int_gt(n, 0);
+		bytes += n;
+		len -= (size_t)n;
+	}
+}
+
+static void say(const char *text)
+{
+	say_bytes(text, strlen(text));
+}
+
+static void turn(void)
+{
+	ck_assert_int_eq(loop_turn(loop, 0), 0);
+}
+
+/* Takes the records out, as the connection's socket does. */
+static void take_records(void)
+{
+	while (buf_len(&out) > 0) {
+		const unsigned char *at = buf_bytes(&out);
+		size_t len = (size_t)(at[4] << 8 | at[5]);
+
+		ck_assert_uint_ge(buf_len(&out), record_size(len));
+		ck_assert_mem_eq(at, "\1\6\0\7", 4);
+		ck_assert_uint_gt(len, 0); /* an empty one would end the stream */
+		ck_assert_uint_le(content_len + len, CONTENT_MAX);
+		memcpy(content + content_len, at + 8, len);
+		content_len += len;
+		first_len = records++ == 0 ? len : first_len;
+		buf_consume(&out, record_size(len));
+	}
+}
+
+static bool has_ended(void *context)
+{
+	(void)context;
+	take_records();
+	relay_resume(&relay);
+	return relay.state == RELAY_ENDED || relay.state == RELAY_FAULT;
+}
+
+static void finish(void)
+{
+	close_script();
+	ck_assert(turn_until(loop, has_ended, NULL));
+	take_records();
+}
+
+static void expect(const char *text)
+{
+	ck_assert_uint_eq(content_len, strlen(text));
+	ck_assert_mem_eq(content, text, content_len);
+	ck_assert_uint_eq(relay.sent, content_len);
+}
+
+#define ANSWER "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+
+START_TEST(headers_and_the_body_that_came_with_them_are_one_record)
+{
+	say("Content-Type: text/plain\n\nhello");
+	turn();
+	ck_assert_int_eq(relay.state, RELAY_BODY);
+	ck_assert_int_eq(moves, 1);
+	take_records();
+	ck_assert_int_eq(records, 1);
+	expect(ANSWER "hello");
+	finish();
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	ck_assert(relay.eof);
+	ck_assert_int_eq(records, 1);
+}
+END_TEST
+
+START_TEST(each_read_goes_on_at_once)
+{
+	say("Content-Type: text/plain\n\n");
+	turn();
+	for (int i = 0; i < 5; i++) {
+		say("tick\n");
+		turn();
+		take_records();
+		ck_assert_int_eq(records, i + 2);
+	}
+	finish();
+	expect(ANSWER "tick\ntick\ntick\ntick\ntick\n");
+}
+END_TEST
+
+START_TEST(headers_go_out_whole_however_they_come)
+{
+	static const char raw[] = "Content-Type: text/plain\r\nX: 1\r\n\r\nbody";
+	static const char head[] = "Status: 200 OK\r\nContent-Type: text/plain\r\nX: 1\r\n\r\n";
+	size_t whole = strlen(raw) - 4;
+
+	for (size_t cut = 1; cut < strlen(raw); cut++) {
+		stop();
+		start(RESPONSE_NORMAL);
+		say_bytes(raw, cut);
+		turn();
+		ck_assert_int_eq(relay.state, cut < whole ? RELAY_HEAD : RELAY_BODY);
+		ck_assert_int_eq(buf_len(&out) == 0, cut < whole);
+		say(raw + cut);
+		turn();
+		finish();
+		ck_assert_uint_ge(first_len, strlen(head));
+		ck_assert_uint_eq(content_len, strlen(head) + 4);
+		ck_assert_mem_eq(content, head, strlen(head));
+		ck_assert_mem_eq(content + strlen(head), "body", 4);
+	}
+}
+END_TEST
+
+START_TEST(byte_by_byte_is_the_same)
+{
+	static const char raw[] = "Content-Type: text/plain\n\nbody";
+
+	for (size_t at = 0; at < strlen(raw); at++) {
+		say_bytes(raw + at, 1);
+		turn();
+	}
+	finish();
+	expect(ANSWER "body");
+	ck_assert_uint_eq(first_len, strlen(ANSWER));
+}
+END_TEST
+
+START_TEST(large_headers_are_one_record)
+{
+	static char block[RESPONSE_HEAD_MAX];
+	size_t len;
+
+	strcpy(block, "Content-Type: text/plain\n");
+	for (len = strlen(block); len + 4 < sizeof block; len += 3)
+		memcpy(block + len, "a:\n", 3);
+	block[len++] = '\n';
+	say_bytes(block, len);
+	turn_for(loop, 5); /* several reads */
+	ck_assert_int_eq(relay.state, RELAY_BODY);
+	take_records();
+	ck_assert_int_eq(records, 1);
+	ck_assert_uint_gt(content_len, len);
+	finish();
+}
+END_TEST
+
+/* ---- faults ------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *raw;
+	const char *fault;
+} faults[] = {
+	{"", "nothing"},
+	{"Content-Type: text/plain\n", "empty line"},
+	{"no header\n\n", "Name: value"},
+	{"X: y\n\n", "Content-Type"},
+	{"Status: x\n\nbody", "three digits"},
+};
+
+START_TEST(what_is_no_response_is_a_fault_and_nothing_goes_out)
+{
+	say(faults[_i].raw);
+	finish();
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+	ck_assert_msg(strstr(relay_fault(&relay), faults[_i].fault) != NULL, "%s",
+	    relay_fault(&relay));
+	ck_assert_uint_eq(content_len, 0);
+	ck_assert_uint_eq(relay.sent, 0);
+	ck_assert_int_eq(relay.pipe.fd, -1);
+}
+END_TEST
+
+START_TEST(endless_headers_are_a_fault)
+{
+	static char block[RESPONSE_HEAD_MAX + 10];
+
+	memset(block, 'x', sizeof block);
+	memcpy(block, "X: ", 3);
+	say_bytes(block, sizeof block);
+	ck_assert(turn_until(loop, has_ended, NULL));
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+	ck_assert(!relay.eof);
+	ck_assert_ptr_nonnull(strstr(relay_fault(&relay), "32 KiB"));
+	ck_assert_uint_eq(buf_len(&out), 0);
+}
+END_TEST
+
+START_TEST(a_buffer_without_room_is_a_fault)
+{
+	buf_fini(&out);
+	buf_init(&out, 50);
+	say("Content-Type: text/plain\n\n");
+	turn();
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+	ck_assert_str_eq(relay_fault(&relay), strerror(ENOBUFS));
+}
+END_TEST
+
+/* ---- bodies -------------------------------------------------------------------------------- */
+
+START_TEST(a_dropped_body_is_read_and_goes_nowhere)
+{
+	stop();
+	start(RESPONSE_NO_BODY);
+	say("Content-Type: text/plain\n\nbody");
+	turn();
+	say("more body");
+	turn();
+	finish();
+	expect(ANSWER);
+	ck_assert_int_eq(records, 1);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+}
+END_TEST
+
+START_TEST(a_body_is_cut_at_its_length)
+{
+	say("Content-Type: text/plain\nContent-Length: 4\n\nab");
+	turn();
+	say("cdef");
+	turn();
+	say("ghi");
+	turn();
+	finish();
+	expect("Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nabcd");
+	ck_assert(!response_is_short(&relay.response));
+}
+END_TEST
+
+START_TEST(a_chunked_body_of_an_nph_script_is_decoded)
+{
+	say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n");
+	turn();
+	say("abc\r\n2\r");
+	turn();
+	say("\nde\r\n0\r\n\r\n");
+	turn();
+	finish();
+	expect("Status: 200 OK\r\n\r\nabcde");
+}
+END_TEST
+
+/* ---- authorizers ------------------------------------------------------------------------------ */
+
+START_TEST(a_refusing_authorizers_body_goes_with_its_headers)
+{
+	stop();
+	start(RESPONSE_AUTHORIZER);
+	say("Status: 403 No\n\n");
+	turn();
+	ck_assert_uint_eq(buf_len(&out), 0);
+	say("because");
+	turn();
+	ck_assert_uint_eq(buf_len(&out), 0);
+	finish();
+	ck_assert_int_eq(records, 1);
+	expect("Status: 403 No\r\n\r\nbecause");
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+}
+END_TEST
+
+START_TEST(a_refusing_authorizers_long_body_is_not_waited_for)
+{
+	static char body[RELAY_AUTHORIZER_BODY + 1000];
+
+	memset(body, 'b', sizeof body);
+	stop();
+	start(RESPONSE_AUTHORIZER);
+	say("Status: 403 No\n\n");
+	say_bytes(body, sizeof body);
+	turn_for(loop, 5);
+	take_records();
+	ck_assert_uint_ge(first_len, RELAY_AUTHORIZER_BODY);
+	finish();
+	ck_assert_uint_eq(content_len, sizeof body + strlen("Status: 403 No\r\n\r\n"));
+}
+END_TEST
+
+START_TEST(a_granting_authorizer_does_not_wait)
+{
+	stop();
+	start(RESPONSE_AUTHORIZER);
+	say("Content-Type: text/plain\nVariable-A: b\n\n");
+	turn();
+	take_records();
+	expect("Status: 200 OK\r\nVariable-A: b\r\n\r\n");
+	say("body");
+	turn();
+	finish();
+	expect("Status: 200 OK\r\nVariable-A: b\r\n\r\n");
+}
+END_TEST
+
+/* ---- back-pressure --------------------------------------------------------------------------------- */
+
+/* Writes as much as the pipe takes. */
+static size_t say_much(char fill)
+{
+	static char bytes[8192];
+	size_t len = 0;
+	ssize_t n;
+
+	memset(bytes, fill, sizeof bytes);
+	while ((n = write(script, bytes, sizeof bytes)) > 0)
+		len += (size_t)n;
+	ck_assert_int_eq(errno, EAGAIN);
+	return len;
+}
+
+START_TEST(a_slow_client_stops_the_script_and_not_the_bridge)
+{
+	size_t said = 0;
+	size_t more;
+	int turns = 0;
+
+	say("Content-Type: text/plain\n\n");
+	do {
+		more = say_much('a');
+		said += more;
+		turn_for(loop, 2);
+		ck_assert_uint_le(buf_len(&out), REQUEST_OUT_MAX);
+		ck_assert_int_lt(++turns, 100);
+	} while (more > 0);
+	ck_assert(!relay_has_room(&relay));
+	ck_assert(relay.paused);
+	ck_assert_uint_lt(said, 1 << 20);
+	turns = moves;
+	turn_for(loop, 5);
+	ck_assert_int_eq(moves, turns); /* it does not spin */
+	relay_resume(&relay); /* no room yet: nothing */
+	ck_assert(relay.paused);
+	take_records();
+	relay_resume(&relay);
+	ck_assert(!relay.paused);
+	ck_assert_int_gt(moves, turns);
+	finish();
+	ck_assert_uint_eq(content_len, strlen(ANSWER) + said);
+}
+END_TEST
+
+START_TEST(much_comes_through_whole)
+{
+	size_t said = 0;
+
+	say("Content-Type: text/plain\n\n");
+	while (said < 1500000) {
+		said += say_much((char)('a' + said % 7));
+		turn();
+		take_records();
+		relay_resume(&relay);
+	}
+	finish();
+	ck_assert_uint_eq(content_len, strlen(ANSWER) + said);
+	ck_assert_uint_eq(relay.sent, content_len);
+}
+END_TEST
+
+START_TEST(resuming_what_is_not_paused_is_nothing)
+{
+	relay_resume(&relay);
+	ck_assert_int_eq(moves, 0);
+	say("Content-Type: text/plain\n\n");
+	relay_resume(&relay);
+	ck_assert_int_eq(moves, 0);
+	ck_assert_int_eq(relay.state, RELAY_HEAD);
+}
+END_TEST
+
+/* ---- stopping ---------------------------------------------------------------------------------------- */
+
+START_TEST(stopping_ends_the_response_where_it_is)
+{
+	say("Content-Type: text/plain\n\nhalf");
+	turn();
+	relay_stop(&relay);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	ck_assert_int_eq(relay.pipe.fd, -1);
+	relay_stop(&relay);
+	take_records();
+	expect(ANSWER "half");
+}
+END_TEST
+
+START_TEST(stopping_before_the_headers_is_a_fault)
+{
+	say("Content-Type: text/plain\n");
+	turn();
+	relay_stop(&relay);
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+	ck_assert_ptr_nonnull(relay_fault(&relay));
+}
+END_TEST
+
+START_TEST(stopping_an_authorizer_sends_what_it_has_said)
+{
+	stop();
+	start(RESPONSE_AUTHORIZER);
+	say("Status: 403 No\n\nbecause");
+	turn();
+	relay_stop(&relay);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	take_records();
+	expect("Status: 403 No\r\n\r\nbecause");
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, headers_and_the_body_that_came_with_them_are_one_record);
+	tcase_add_test(tcase, each_read_goes_on_at_once);
+	tcase_add_test(tcase, headers_go_out_whole_however_they_come);
+	tcase_add_test(tcase, byte_by_byte_is_the_same);
+	tcase_add_test(tcase, large_headers_are_one_record);
+	tcase_add_loop_test(tcase, what_is_no_response_is_a_fault_and_nothing_goes_out, 0,
+	    sizeof faults / sizeof *faults);
+	tcase_add_test(tcase, endless_headers_are_a_fault);
+	tcase_add_test(tcase, a_buffer_without_room_is_a_fault);
+	tcase_add_test(tcase, a_dropped_body_is_read_and_goes_nowhere);
+	tcase_add_test(tcase, a_body_is_cut_at_its_length);
+	tcase_add_test(tcase, a_chunked_body_of_an_nph_script_is_decoded);
+	tcase_add_test(tcase, a_refusing_authorizers_body_goes_with_its_headers);
+	tcase_add_test(tcase, a_refusing_authorizers_long_body_is_not_waited_for);
+	tcase_add_test(tcase, a_granting_authorizer_does_not_wait);
+	tcase_add_test(tcase, a_slow_client_stops_the_script_and_not_the_bridge);
+	tcase_add_test(tcase, much_comes_through_whole);
+	tcase_add_test(tcase, resuming_what_is_not_paused_is_nothing);
+	tcase_add_test(tcase, stopping_ends_the_response_where_it_is);
+	tcase_add_test(tcase, stopping_before_the_headers_is_a_fault);
+	tcase_add_test(tcase, stopping_an_authorizer_sends_what_it_has_said);
+}
+
+int main(void)
+{
+	return check_main("relay", add);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_scoreboard: the limit is exact over several processes, the dead leave nothing
+ * behind, and who waits is woken.
+ */
+#include "check_util.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "scoreboard.h"
+#include "sys.h"
+
+enum { CELLS = 7, PROCESSES = 6, ROUNDS = 3000 };
+
+static struct scoreboard *board;
+
+static void setup(void)
+{
+	board = scoreboard_new(PROCESSES, CELLS);
+	ck_assert_ptr_nonnull(board);
+}
+
+static void teardown(void)
+{
+	scoreboard_free(&board);
+	ck_assert_ptr_null(board);
+	scoreboard_free(&board);
+}
+
+START_TEST(has_as_many_cells_as_it_was_made_with)
+{
+	bool seen[CELLS] = {false};
+
+	for (int i = 0; i < CELLS; i++) {
+		int cell = scoreboard_claim(board, i % PROCESSES);
+
+		ck_assert(cell >= 0 && cell < CELLS && !seen[cell]);
+		seen[cell] = true;
+		ck_assert_int_eq(scoreboard_running(board), i + 1);
+	}
+	ck_assert_int_eq(scoreboard_claim(board, 0), -1);
+	ck_assert_int_eq(scoreboard_running(board), CELLS);
+	scoreboard_release(board, 3);
+	ck_assert_int_eq(scoreboard_running(board), CELLS - 1);
+	ck_assert_int_eq(scoreboard_claim(board, 5), 3);
+	ck_assert_int_eq(scoreboard_claim(board, 5), -1);
+}
+END_TEST
+
+START_TEST(a_claimed_cell_names_no_process_yet)
+{
+	int cell = scoreboard_claim(board, 0);
+
+	atomic_store(scoreboard_pid(board, cell), 4711);
+	scoreboard_release(board, cell);
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, cell)), 0);
+	for (int i = 0; i < CELLS; i++) {
+		cell = scoreboard_claim(board, 0);
+		ck_assert_int_eq(atomic_load(scoreboard_pid(board, cell)), 0);
+	}
+}
+END_TEST
+
+/* Claims and gives back at random; no cell may be another's meanwhile. */
+static int contend(int worker, atomic_int *holders)
+{
+	int held[CELLS];
+	int count = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		int cell = (i * 7 + worker) % 3 == 0 ? -1 : scoreboard_claim(board, worker);
+
+		if (cell >= 0) {
+			if (atomic_exchange(&holders[cell], worker + 1) != 0)
+				return 1;
+			held[count++] = cell;
+		} else if (count > 0) {
+			cell = held[--count];
+			if (atomic_exchange(&holders[cell], 0) != worker + 1)
+				return 2;
+			scoreboard_release(board, cell);
+		}
+	}
+	while (count > 0) {
+		atomic_store(&holders[held[--count]], 0);
+		scoreboard_release(board, held[count]);
+	}
+	return 0;
+}
+
+START_TEST(no_cell_is_ever_two_processes)
+{
+	atomic_int *holders = sys_shared_alloc(CELLS * sizeof *holders);
+	pid_t pids[PROCESSES];
+
+	ck_assert_ptr_nonnull(holders);
+	for (int i = 0; i < PROCESSES; i++) {
+		pids[i] = fork();
+		ck_assert_int_ge(pids[i], 0);
+		if (pids[i] == 0)
+			_exit(contend(i, holders));
+	}
+	for (int i = 0; i < PROCESSES; i++)
+		ck_assert_int_eq(wait_for(pids[i]), 0);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	sys_shared_free(holders, CELLS * sizeof *holders);
+}
+END_TEST
+
+/* Takes all that it can get; how many that were. */
+static int claim_all(int worker)
+{
+	int count = 0;
+
+	while (scoreboard_claim(board, worker) >= 0)
+		count++;
+	return count;
+}
+
+START_TEST(all_processes_together_get_exactly_all_cells)
+{
+	pid_t pids[PROCESSES];
+	int sum = 0;
+
+	for (int i = 0; i < PROCESSES; i++) {
+		pids[i] = fork();
+		ck_assert_int_ge(pids[i], 0);
+		if (pids[i] == 0)
+			_exit(claim_all(i));
+	}
+	for (int i = 0; i < PROCESSES; i++)
+		sum += wait_for(pids[i]);
+	ck_assert_int_eq(sum, CELLS);
+	ck_assert_int_eq(scoreboard_running(board), CELLS);
+	sum = 0;
+	for (int i = 0; i < PROCESSES; i++)
+		sum += scoreboard_bury(board, i);
+	ck_assert_int_eq(sum, CELLS);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+/* ---- the dead ----------------------------------------------------------------------------- */
+
+/* A session leader with a child; both hold `fd` until they die. */
+static void run_script(int cell, int fd)
+{
+	setsid();
+	if (fork() != 0) {
+		atomic_store(scoreboard_pid(board, cell), (int)getpid());
+		if (write(fd, "x", 1) < 0)
+			_exit(1);
+	}
+	for (;;)
+		pause();
+}
+
+START_TEST(the_scripts_of_a_dead_worker_are_killed_with_all_their_processes)
+{
+	int dead = scoreboard_claim(board, 2);
+	int empty = scoreboard_claim(board, 2); /* not started yet */
+	int other = scoreboard_claim(board, 3);
+	char byte;
+	int fds[2];
+	pid_t pid;
+
+	ck_assert_int_ge(empty, 0);
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		run_script(dead, fds[1]);
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], &byte, 1), 1);
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, dead)), (int)pid);
+	scoreboard_wait(board, 2, 5);
+	scoreboard_wait(board, 3, 1);
+	ck_assert_int_eq(scoreboard_bury(board, 2), 2);
+	ck_assert_int_eq(wait_for(pid), -1);
+	ck_assert_int_eq(read(fds[0], &byte, 1), 0); /* its child is gone too */
+	ck_assert_int_eq(scoreboard_running(board), 1);
+	ck_assert_int_eq(scoreboard_waiting(board), 1);
+	ck_assert_int_eq(scoreboard_bury(board, 2), 0);
+	scoreboard_release(board, other);
+	close(fds[0]);
+}
+END_TEST
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static bool is_woken(void)
+{
+	struct pollfd p = {.fd = scoreboard_wake_fd(board), .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+START_TEST(waiters_are_counted_over_all_workers)
+{
+	ck_assert_int_eq(scoreboard_waiting(board), 0);
+	scoreboard_wait(board, 0, 1);
+	scoreboard_wait(board, 5, 1);
+	scoreboard_wait(board, 5, 1);
+	ck_assert_int_eq(scoreboard_waiting(board), 3);
+	scoreboard_wait(board, 5, -1);
+	ck_assert_int_eq(scoreboard_waiting(board), 2);
+}
+END_TEST
+
+START_TEST(a_cell_given_back_wakes_one_waiter_if_there_is_one)
+{
+	int cell = scoreboard_claim(board, 0);
+	int more = scoreboard_claim(board, 0);
+
+	scoreboard_release(board, cell);
+	ck_assert(!is_woken());
+	scoreboard_take_wake(board); /* none: it does not wait for one */
+	scoreboard_wait(board, 1, 1);
+	scoreboard_release(board, more);
+	ck_assert(is_woken());
+	scoreboard_take_wake(board);
+	ck_assert(!is_woken());
+	scoreboard_pass_wake(board);
+	ck_assert(is_woken());
+	scoreboard_take_wake(board);
+	scoreboard_wait(board, 1, -1);
+	scoreboard_pass_wake(board); /* nobody left to pass it to */
+	ck_assert(!is_woken());
+}
+END_TEST
+
+START_TEST(burying_wakes_who_waits)
+{
+	ck_assert_int_eq(claim_all(0), CELLS);
+	scoreboard_wait(board, 1, 1);
+	ck_assert_int_eq(scoreboard_bury(board, 0), CELLS);
+	ck_assert(is_woken());
+}
+END_TEST
+
+START_TEST(endless_wakes_do_not_block)
+{
+	scoreboard_wait(board, 0, 1);
+	for (int i = 0; i < 100000; i++)
+		scoreboard_pass_wake(board);
+	ck_assert(is_woken());
+}
+END_TEST
+
+START_TEST(leaves_no_descriptor_open)
+{
+	int fds = count_fds();
+	struct scoreboard *another = scoreboard_new(1, 1);
+
+	ck_assert_ptr_nonnull(another);
+	ck_assert_int_eq(count_fds(), fds + 2);
+	scoreboard_free(&another);
+	ck_assert_int_eq(count_fds(), fds);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, has_as_many_cells_as_it_was_made_with);
+	tcase_add_test(tcase, a_claimed_cell_names_no_process_yet);
+	tcase_add_test(tcase, no_cell_is_ever_two_processes);
+	tcase_add_test(tcase, all_processes_together_get_exactly_all_cells);
+	tcase_add_test(tcase, the_scripts_of_a_dead_worker_are_killed_with_all_their_processes);
+	tcase_add_test(tcase, waiters_are_counted_over_all_workers);
+	tcase_add_test(tcase, a_cell_given_back_wakes_one_waiter_if_there_is_one);
+	tcase_add_test(tcase, burying_wakes_who_waits);
+	tcase_add_test(tcase, endless_wakes_do_not_block);
+	tcase_add_test(tcase, leaves_no_descriptor_open);
+}
+
+int main(void)
+{
+	return check_main("scoreboard", add);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_script: every form in which front ends name a script, on a tree of files; and
+ * what is refused, with which status.
+ */
+#include "check_util.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fcgi.h"
+#include "script.h"
+
+static struct params params;
+static struct options options;
+static struct script_refusal refusal;
+
+static void link_to(const char *name, const char *target)
+{
+	ck_assert_int_eq(symlink(target, temp_path(name)), 0);
+}
+
+static void setup(void)
+{
+	temp_make();
+	temp_mkdir("www");
+	temp_mkdir("www/sub");
+	temp_mkdir("www2");
+	temp_mkdir("out");
+	temp_write("www/x.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www/a..b.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www/q?.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www/plain", 0644, "no program\n");
+	temp_write("www/sub/y.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www2/x.cgi", 0755, "#!/bin/sh\n");
+	temp_write("out/evil.cgi", 0755, "#!/bin/sh\n");
+	link_to("www/link.cgi", "x.cgi");
+	link_to("www/dir", "sub");
+	link_to("www/loop.cgi", "loop.cgi");
+	link_to("www/gone.cgi", "nothing");
+	link_to("www/out.cgi", "../out/evil.cgi");
+	link_to("alias", "www");
+	ck_assert_int_eq(mkfifo(temp_path("www/fifo"), 0666), 0);
+	params_init(&params, 64 * 1024);
+	memset(&options, 0, sizeof options);
+}
+
+static void teardown(void)
+{
+	params_fini(&params);
+	temp_remove();
+}
+
+/* `text` with each @ replaced by the temporary directory. */
+static const char *full(const char *text)
+{
+	static char results[16][PATH_MAX];
+	static unsigned next;
+	char *result = results[next++ % 16];
+	size_t at = 0;
+
+	for (; *text != '\0'; text++)
+		if (*text == '@')
+			at += (size_t)snprintf(result + at, PATH_MAX - at, "%s", temp_dir());
+		else
+			result[at++] = *text;
+	result[at] = '\0';
+	return result;
+}
+
+static void put(const char *name, const char *value)
+{
+	unsigned char bytes[PATH_MAX + 64];
+	struct fcgi_pair pair = {.name = (const unsigned char *)name, .name_len = strlen(name)};
+
+	if (value == NULL)
+		return;
+	value = full(value);
+	pair.value = (const unsigned char *)value;
+	pair.value_len = strlen(value);
+	ck_assert_uint_le(fcgi_pair_size(pair.name_len, pair.value_len), sizeof bytes);
+	ck_assert_int_eq(params_feed(&params, bytes, fcgi_put_pair(bytes, &pair)), 0);
+}
+
+/* What a client sends, or what a script is told; NULL: not there. */
+struct names {
+	const char *filename, *root, *name, *info, *translated;
+};
+
+static void put_names(const struct names *names)
+{
+	put("SCRIPT_FILENAME", names->filename);
+	put("DOCUMENT_ROOT", names->root);
+	put("SCRIPT_NAME", names->name);
+	put("PATH_INFO", names->info);
+	put("PATH_TRANSLATED", names->translated);
+	ck_assert_int_eq(params_decode(&params), 0);
+}
+
+static void check_name(const char *name, const char *wanted)
+{
+	const char *got = params_get_filled(&params, name);
+
+	if (wanted == NULL)
+		ck_assert_msg(got == NULL, "%s is %s", name, got);
+	else
+		ck_assert_msg(got != NULL && strcmp(got, full(wanted)) == 0, "%s is %s, not %s", name,
+		    got == NULL ? "not set" : got, full(wanted));
+}
+
+/* ---- forms ---------------------------------------------------------------------------- */
+
+static const struct form {
+	struct names given, told;
+} forms[] = {
+	/* nginx: the file alone, and split by a rule */
+	{{"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}, {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	{{"@/www/x.cgi", NULL, "/x.cgi", "", NULL}, {"@/www/x.cgi", NULL, "/x.cgi", NULL, NULL}},
+	{{"@/www/x.cgi", "@/www", "/x.cgi", "/a/b", NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a/b", "@/www/a/b"}},
+	{{"@/www/x.cgi", NULL, "/x.cgi", "/a/b", NULL}, {"@/www/x.cgi", NULL, "/x.cgi", "/a/b", NULL}},
+	{{"@/www/x.cgi", "@/www", "/x.cgi", "/a", "/given"},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a", "/given"}},
+	/* the path goes on behind the file */
+	{{"@/www/x.cgi/a/b", "@/www", "/x.cgi/a/b", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a/b", "@/www/a/b"}},
+	{{"@/www/x.cgi/a/b", "@/www", "/x.cgi/a/b", "", ""},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a/b", "@/www/a/b"}},
+	{{"@/www/x.cgi/", "@/www", "/x.cgi/", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/", "@/www/"}},
+	{{"@/www/x.cgi/a", "@/www", "/x.cgi", "/a", "@/www/a"},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a", "@/www/a"}},
+	{{"@/www/sub/y.cgi//z", "@/www", "/cgi/sub/y.cgi//z", NULL, NULL},
+	    {"@/www/sub/y.cgi", "@/www", "/cgi/sub/y.cgi", "//z", "@/www//z"}},
+	/* Apache: trap 18 */
+	{{"proxy:fcgi://127.0.0.1:9000@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	{{"proxy:fcgi://127.0.0.1:9000@/www/x.cgi/extra", "@/www", "/x.cgi/extra", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/extra", "@/www/extra"}},
+	{{"proxy:fcgi://localhost@/www/x.cgi/extra?a=/b&c", "@/www", "/x.cgi/extra", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/extra", "@/www/extra"}},
+	{{"proxy:fcgi://[::1]:9000@/www/x.cgi?", "@/www", "/x.cgi", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	{{"proxy:balancer://pool@/www/x.cgi?q", "@/www", "/x.cgi", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	{{"proxy:unix:/run/x.sock|fcgi://localhost@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	/* a file's name may have a question mark where no query can be */
+	{{"@/www/q?.cgi", NULL, "/q?.cgi", NULL, NULL}, {"@/www/q?.cgi", NULL, "/q?.cgi", NULL, NULL}},
+	/* Caddy: the directory, all in PATH_INFO (trap 19) */
+	{{"@/www", "@/www", "", "/x.cgi", NULL}, {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	{{"@/www/", "@/www", "", "/x.cgi/a", "@/www/x.cgi/a"},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a", "@/www/a"}},
+	{{"@/www", "@/www", NULL, "/sub/y.cgi/a", NULL},
+	    {"@/www/sub/y.cgi", "@/www", "/sub/y.cgi", "/a", "@/www/a"}},
+	{{"@/www/sub", "@/www", "/sub", "/y.cgi/a", NULL},
+	    {"@/www/sub/y.cgi", "@/www", "/sub/y.cgi", "/a", "@/www/a"}},
+	/* h2o: no SCRIPT_FILENAME */
+	{{NULL, "@/www", "/x.cgi", NULL, NULL}, {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	{{"", "@/www/", "/x.cgi/a", NULL, NULL}, {"@/www/x.cgi", "@/www/", "/x.cgi", "/a", NULL}},
+	{{NULL, "@/www", "/sub/y.cgi/a/b", "", NULL},
+	    {"@/www/sub/y.cgi", "@/www", "/sub/y.cgi", "/a/b", "@/www/a/b"}},
+	{{NULL, "@/www", "x.cgi", NULL, NULL}, {"@/www/x.cgi", "@/www", "x.cgi", NULL, NULL}},
+	{{NULL, "@/www", "/a..b.cgi/..c/d..", NULL, NULL},
+	    {"@/www/a..b.cgi", "@/www", "/a..b.cgi", "/..c/d..", "@/www/..c/d.."}},
+	/* links keep their names: a multicall binary looks at its own */
+	{{"@/www/link.cgi", "@/www", "/link.cgi", NULL, NULL},
+	    {"@/www/link.cgi", "@/www", "/link.cgi", NULL, NULL}},
+	{{"@/alias/dir/y.cgi/p", "@/alias", "/dir/y.cgi/p", NULL, NULL},
+	    {"@/alias/dir/y.cgi", "@/alias", "/dir/y.cgi", "/p", "@/alias/p"}},
+	/* not executable: execve(2) will say so, with its own text */
+	{{"@/www/plain", NULL, "/plain", NULL, NULL}, {"@/www/plain", NULL, "/plain", NULL, NULL}},
+};
+
+START_TEST(every_form_ends_in_one_file_and_names_that_fit)
+{
+	const struct form *form = &forms[_i];
+
+	put_names(&form->given);
+	ck_assert_msg(script_resolve(&params, &options, &refusal) == 0, "%s", refusal.reason);
+	check_name("SCRIPT_FILENAME", form->told.filename);
+	check_name("DOCUMENT_ROOT", form->told.root);
+	check_name("SCRIPT_NAME", form->told.name);
+	check_name("PATH_INFO", form->told.info);
+	if (form->told.translated != NULL)
+		check_name("PATH_TRANSLATED", form->told.translated);
+	else if (form->told.info == NULL) /* RFC 3875 4.1.6: only with a PATH_INFO */
+		check_name("PATH_TRANSLATED", NULL);
+}
+END_TEST
+
+/* ---- refusals --------------------------------------------------------------------------- */
+
+static const struct refused {
+	struct names given;
+	int status;
+	const char *reason; /* a part of it */
+} refused[] = {
+	{{NULL, NULL, NULL, NULL, NULL}, 500, "SCRIPT_FILENAME"},
+	{{NULL, "@/www", NULL, NULL, NULL}, 500, "SCRIPT_NAME"},
+	{{NULL, NULL, "/x.cgi", NULL, NULL}, 500, "DOCUMENT_ROOT"},
+	{{"x.cgi", NULL, NULL, NULL, NULL}, 500, "absolute"},
+	{{NULL, "www", "/x.cgi", NULL, NULL}, 500, "absolute"},
+	{{"proxy:fcgi://localhost", NULL, NULL, NULL, NULL}, 500, "absolute"},
+	{{"proxy:nonsense", NULL, NULL, NULL, NULL}, 500, "absolute"},
+	{{"@/www/none.cgi", NULL, "/none.cgi", NULL, NULL}, 404, "none.cgi: No such file"},
+	{{"@/none/x.cgi", NULL, "/x.cgi", NULL, NULL}, 404, "No such file"},
+	{{"@/www/gone.cgi", NULL, "/gone.cgi", NULL, NULL}, 404, "No such file"},
+	{{NULL, "@/www", "/none/x.cgi", NULL, NULL}, 404, "No such file"},
+	{{NULL, "@/none", "/x.cgi", NULL, NULL}, 404, "No such file"},
+	{{"@/www", "@/www", "", "/none", NULL}, 404, "No such file"},
+	{{"@/www", NULL, "/", NULL, NULL}, 403, "directory"},
+	{{"@/www/", NULL, "/", NULL, NULL}, 403, "directory"},
+	{{NULL, "@/www", "/", NULL, NULL}, 403, "directory"},
+	{{NULL, "@/www", "/sub", NULL, NULL}, 403, "directory"},
+	{{"@/www", "@/www", "", "/sub", NULL}, 403, "directory"},
+	{{"@/www/fifo", NULL, "/fifo", NULL, NULL}, 403, "no regular file"},
+	{{"@/www/fifo/a", NULL, "/fifo/a", NULL, NULL}, 403, "no regular file"},
+	{{"@/www/loop.cgi", NULL, "/loop.cgi", NULL, NULL}, 403, "loop.cgi: "},
+	/* the way out of the document root */
+	{{NULL, "@/www", "/../out/evil.cgi", NULL, NULL}, 404, "\"..\""},
+	{{NULL, "@/www", "/sub/../x.cgi", NULL, NULL}, 404, "\"..\""},
+	{{NULL, "@/www", "/x.cgi/..", NULL, NULL}, 404, "\"..\""},
+	{{NULL, "@/www", "..", NULL, NULL}, 404, "\"..\""},
+	{{"@/www", "@/www", "", "/../out/evil.cgi", NULL}, 404, "\"..\""},
+	{{"@/www", "@/www", "", "../out/evil.cgi", NULL}, 404, "\"..\""},
+};
+
+START_TEST(what_is_no_script_is_refused_with_a_status_and_a_reason)
+{
+	put_names(&refused[_i].given);
+	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(refusal.status, refused[_i].status);
+	ck_assert_msg(strstr(refusal.reason, refused[_i].reason) != NULL, "%s", refusal.reason);
+}
+END_TEST
+
+START_TEST(a_path_that_is_too_long_is_not_there)
+{
+	static char name[PATH_MAX + 100];
+	struct names names = {.filename = name, .name = "/x"};
+
+	memset(name, 'x', sizeof name - 1);
+	name[0] = '/';
+	for (size_t i = 100; i < sizeof name; i += 100)
+		name[i] = '/';
+	name[PATH_MAX - 1] = '\0';
+	put_names(&names);
+	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(refusal.status, 404);
+	ck_assert_uint_lt(strlen(refusal.reason), sizeof refusal.reason);
+}
+END_TEST
+
+START_TEST(a_name_that_is_too_long_is_not_there)
+{
+	static char name[2000];
+	struct names names = {.root = "@/www", .name = name};
+
+	memset(name, 'x', sizeof name - 1);
+	name[0] = '/';
+	put_names(&names);
+	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(refusal.status, 404);
+}
+END_TEST
+
+/* In a process of its own, that is not root. */
+static int resolve_as_nobody(void)
+{
+	if (getuid() == 0 && setuid(65534) != 0)
+		return 1;
+	if (script_resolve(&params, &options, &refusal) == 0)
+		return 2;
+	return refusal.status == 403 && strstr(refusal.reason, "Permission denied") ? 0 : 3;
+}
+
+START_TEST(an_unreadable_directory_is_forbidden)
+{
+	static const struct names names = {.filename = "@/www/sub/y.cgi", .name = "/sub/y.cgi"};
+	int status;
+	pid_t pid;
+
+	put_names(&names);
+	ck_assert_int_eq(chmod(temp_dir(), 0755), 0);
+	ck_assert_int_eq(chmod(temp_path("www/sub"), 0), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(resolve_as_nobody());
+	status = wait_for(pid);
+	ck_assert_int_eq(chmod(temp_path("www/sub"), 0755), 0);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* ---- --program and --root ------------------------------------------------------------------ */
+
+static const struct rule {
+	const char *program, *root; /* NULL: none */
+	const char *filename;
+	int status; /* 0: runs */
+} rules[] = {
+	{"@/www/x.cgi", NULL, "@/www/x.cgi", 0},
+	{"@/www/x.cgi", NULL, "@/www/x.cgi/info", 0},
+	{"@/www/x.cgi", NULL, "proxy:fcgi://h:1@/www/x.cgi?q", 0},
+	{"@/www/x.cgi", NULL, "@/www/sub/y.cgi", 403},
+	{"@/www/x.cgi", NULL, "@/www/x.cg", 404},
+	{"@/www/x.cgi", NULL, "@/www/sub/../../out/evil.cgi", 403},
+	{NULL, "@/www", "@/www/x.cgi", 0},
+	{NULL, "@/www", "@/www/sub/y.cgi/info", 0},
+	{NULL, "@/www/", "@/www/x.cgi", 0},
+	{NULL, "@/www/sub/..", "@/www/x.cgi", 0},
+	{NULL, "/", "@/www/x.cgi", 0},
+	{NULL, "@/alias", "@/www/x.cgi", 0},
+	{NULL, "@/www", "@/alias/x.cgi", 0},
+	{NULL, "@/www", "@/www/link.cgi", 0},
+	{NULL, "@/www", "@/out/evil.cgi", 403},
+	{NULL, "@/www", "@/www2/x.cgi", 403}, /* a prefix, and not a directory above */
+	{NULL, "@/www", "@/www/out.cgi", 403},
+	{NULL, "@/www", "@/www/../out/evil.cgi", 403},
+	{NULL, "@/www/x.cgi", "@/www/x.cgi", 403},
+	{NULL, "@/none", "@/www/x.cgi", 403},
+	{"@/www/x.cgi", "@/out", "@/www/x.cgi", 403},
+	{"@/www/x.cgi", "@/www", "@/www/x.cgi", 0},
+};
+
+START_TEST(only_what_the_rules_allow_runs)
+{
+	const struct rule *rule = &rules[_i];
+	const char *program[1] = {rule->program == NULL ? "" : full(rule->program)};
+	const char *root[1] = {rule->root == NULL ? "" : full(rule->root)};
+	struct names names = {.filename = rule->filename, .name = "/x"};
+
+	options.programs = (struct value_list){program, rule->program != NULL};
+	options.roots = (struct value_list){root, rule->root != NULL};
+	put_names(&names);
+	if (rule->status == 0) {
+		ck_assert_msg(script_resolve(&params, &options, &refusal) == 0, "%s", refusal.reason);
+		return;
+	}
+	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(refusal.status, rule->status);
+	ck_assert(rule->status != 403 || strstr(refusal.reason, "--") != NULL);
+}
+END_TEST
+
+START_TEST(one_of_several_rules_is_enough)
+{
+	const char *roots[2] = {full("@/out"), full("@/www")};
+	static const struct names names = {.filename = "@/www/x.cgi", .name = "/x"};
+
+	options.roots = (struct value_list){roots, 2};
+	put_names(&names);
+	ck_assert_int_eq(script_resolve(&params, &options, &refusal), 0);
+}
+END_TEST
+
+/* ---- what execve(2) says ---------------------------------------------------------------------- */
+
+START_TEST(a_failed_exec_has_a_status_and_a_hint)
+{
+	ck_assert_int_eq(script_exec_status(EACCES), 403);
+	ck_assert_int_eq(script_exec_status(EPERM), 403);
+	ck_assert_int_eq(script_exec_status(ENOMEM), 503);
+	ck_assert_int_eq(script_exec_status(EAGAIN), 503);
+	ck_assert_int_eq(script_exec_status(ENOENT), 500);
+	ck_assert_int_eq(script_exec_status(ENOEXEC), 500);
+	ck_assert_int_eq(script_exec_status(E2BIG), 500);
+	ck_assert_ptr_nonnull(strstr(script_exec_hint(ENOENT), "interpreter"));
+	ck_assert_ptr_nonnull(strstr(script_exec_hint(EACCES), "executable"));
+	ck_assert_ptr_nonnull(strstr(script_exec_hint(ENOEXEC), "#!"));
+	ck_assert_str_eq(script_exec_hint(EIO), "");
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, every_form_ends_in_one_file_and_names_that_fit, 0,
+	    sizeof forms / sizeof *forms);
+	tcase_add_loop_test(tcase, what_is_no_script_is_refused_with_a_status_and_a_reason, 0,
+	    sizeof refused / sizeof *refused);
+	tcase_add_test(tcase, a_path_that_is_too_long_is_not_there);
+	tcase_add_test(tcase, a_name_that_is_too_long_is_not_there);
+	tcase_add_test(tcase, an_unreadable_directory_is_forbidden);
+	tcase_add_loop_test(tcase, only_what_the_rules_allow_runs, 0, sizeof rules / sizeof *rules);
+	tcase_add_test(tcase, one_of_several_rules_is_enough);
+	tcase_add_test(tcase, a_failed_exec_has_a_status_and_a_hint);
+}
+
+int main(void)
+{
+	return check_main("script", add);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_value: the kinds of values, read and written back.  What options refuse is in
+ * check_options.
+ */
+#include "check_util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "value.h"
+
+static char text[VALUE_TEXT_MAX];
+static const char *why;
+static const struct value_rule wide = {0, INT64_MAX, "one|two|three"};
+
+START_TEST(times_are_read)
+{
+	ck_assert_int_eq(value_time("0"), 0);
+	ck_assert_int_eq(value_time("1"), 1000);
+	ck_assert_int_eq(value_time("1s"), 1000);
+	ck_assert_int_eq(value_time("1ms"), 1);
+	ck_assert_int_eq(value_time("2m"), 120000);
+	ck_assert_int_eq(value_time("2h"), 7200000);
+	ck_assert_int_eq(value_time("007"), 7000);
+	ck_assert_int_eq(value_time("9223372036854775s"), 9223372036854775000);
+	ck_assert_int_eq(value_time("9223372036854776s"), -1);
+}
+END_TEST
+
+static const char *const no_times[] = {"", "-1", "+1", "1 ", " 1", "x", "s", "1d", "1M", "1.5", "1sm",
+    "99999999999999999999", "2562047788016h", "0x1"};
+
+START_TEST(what_is_no_time_is_refused)
+{
+	ck_assert_msg(value_time(no_times[_i]) == -1, "%s", no_times[_i]);
+}
+END_TEST
+
+static void check_number(const char *in, const char *out)
+{
+	int member = -1;
+
+	ck_assert_int_eq(value_number.read(&(const struct value_rule){-5, 1000, NULL}, &member, in,
+			     &why), 0);
+	value_number.write(&wide, &member, text);
+	ck_assert_str_eq(text, out);
+}
+
+static void check_time(const char *in, const char *out)
+{
+	int64_t member = -1;
+
+	ck_assert_int_eq(value_time_kind.read(&wide, &member, in, &why), 0);
+	value_time_kind.write(&wide, &member, text);
+	ck_assert_str_eq(text, out);
+	ck_assert_int_eq(value_time(text), member);
+}
+
+static void check_size(const char *in, const char *out)
+{
+	uint64_t member = 1;
+	uint64_t again = 2;
+
+	ck_assert_int_eq(value_size.read(&wide, &member, in, &why), 0);
+	value_size.write(&wide, &member, text);
+	ck_assert_str_eq(text, out);
+	ck_assert_int_eq(value_size.read(&wide, &again, text, &why), 0);
+	ck_assert_uint_eq(again, member);
+}
+
+static void check_mode(const char *in, const char *out)
+{
+	int member = -1;
+
+	ck_assert_int_eq(value_mode.read(&wide, &member, in, &why), 0);
+	value_mode.write(&wide, &member, text);
+	ck_assert_str_eq(text, out);
+}
+
+START_TEST(what_is_written_can_be_read_again)
+{
+	check_number("0", "0");
+	check_number("1000", "1000");
+	check_time("90", "90s");
+	check_time("90ms", "90ms");
+	check_time("3000ms", "3s");
+	check_time("2h", "7200s");
+	check_time("0", "0s");
+	check_size("0", "0");
+	check_size("1023", "1023");
+	check_size("1024", "1K");
+	check_size("1048576", "1M");
+	check_size("5000G", "5000G");
+	check_size("1536M", "1536M");
+	check_size("9223372036854775807", "9223372036854775807");
+	check_mode("660", "0660");
+	check_mode("0", "00");
+}
+END_TEST
+
+START_TEST(choices_are_their_place)
+{
+	static const char *const words[] = {"one", "two", "three"};
+
+	for (int i = 0; i < 3; i++) {
+		int member = -1;
+
+		ck_assert_int_eq(value_choice.read(&wide, &member, words[i], &why), 0);
+		ck_assert_int_eq(member, i);
+		value_choice.write(&wide, &member, text);
+		ck_assert_str_eq(text, words[i]);
+	}
+}
+END_TEST
+
+START_TEST(owners_are_names_or_numbers)
+{
+	struct value_owner owner = {(uid_t)-1, (gid_t)-1};
+
+	value_owner_kind.write(&wide, &owner, text);
+	ck_assert_str_eq(text, "");
+	ck_assert_int_eq(value_owner_kind.read(&wide, &owner, "root", &why), 0);
+	value_owner_kind.write(&wide, &owner, text);
+	ck_assert_str_eq(text, "0");
+	ck_assert_int_eq(value_owner_kind.read(&wide, &owner, "7:0", &why), 0);
+	value_owner_kind.write(&wide, &owner, text);
+	ck_assert_str_eq(text, "7:0");
+	ck_assert_int_eq(value_owner_kind.read(&wide, &owner, "4294967294:4294967294", &why), 0);
+	value_owner_kind.write(&wide, &owner, text);
+	ck_assert_str_eq(text, "4294967294:4294967294");
+	/* a refused one changes nothing */
+	ck_assert_int_eq(value_owner_kind.read(&wide, &owner, "1:no such group", &why), -1);
+	ck_assert_uint_eq(owner.uid, 4294967294);
+}
+END_TEST
+
+START_TEST(lists_grow_by_what_is_good)
+{
+	struct value_list list = {NULL, 0};
+
+	ck_assert_int_eq(value_path.read(&wide, &list, "/a", &why), 0);
+	ck_assert_int_eq(value_path.read(&wide, &list, "b", &why), -1);
+	ck_assert_int_eq(value_socket.read(&wide, &list, "fd:0", &why), 0);
+	ck_assert_int_eq(value_socket.read(&wide, &list, "fd:x", &why), -1);
+	ck_assert_uint_eq(list.count, 2);
+	ck_assert_str_eq(list.items[0], "/a");
+	ck_assert_str_eq(list.items[1], "fd:0");
+	free(list.items);
+}
+END_TEST
+
+START_TEST(a_directory_has_to_be_there)
+{
+	const char *member = NULL;
+
+	temp_make();
+	temp_write("file", 0755, "");
+	ck_assert_int_eq(value_directory.read(&wide, &member, temp_dir(), &why), 0);
+	ck_assert_str_eq(member, temp_dir());
+	ck_assert_int_eq(value_directory.read(&wide, &member, temp_path("none"), &why), -1);
+	ck_assert_int_eq(value_directory.read(&wide, &member, temp_path("file"), &why), -1);
+	ck_assert_int_eq(value_directory.read(&wide, &member, ".", &why), -1);
+	ck_assert_str_eq(member, temp_dir());
+	temp_remove();
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_test(tcase, times_are_read);
+	tcase_add_loop_test(tcase, what_is_no_time_is_refused, 0, sizeof no_times / sizeof *no_times);
+	tcase_add_test(tcase, what_is_written_can_be_read_again);
+	tcase_add_test(tcase, choices_are_their_place);
+	tcase_add_test(tcase, owners_are_names_or_numbers);
+	tcase_add_test(tcase, lists_grow_by_what_is_good);
+	tcase_add_test(tcase, a_directory_has_to_be_there);
+}
+
+int main(void)
+{
+	return check_main("value", add);
+}

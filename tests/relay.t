@@ -1,0 +1,327 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# Bytes between client and script: at once, both ways together, in bounded
+# memory; and how a response ends, by itself or by force.
+use v5.36;
+use Test::More;
+use Time::HiRes qw(time sleep);
+use FastCGI;
+use Bridge;
+
+my $bridge = Bridge->start(args => [ '--kill-delay', '1s', '--linger', '1s' ]);
+my $tmp = Bridge::tmp();
+my $MB = 1 << 20;
+my $serial = 0;
+
+sub file () { return "$tmp/file-" . ++$serial }
+
+# Pseudo-random bytes that are the same each time.
+sub noise ($n) {
+    my $block = join '', map { pack 'N', $_ * 2654435761 & 0xffffffff } 1 .. 16384;
+    return substr $block x (1 + $n / length $block), 0, $n;
+}
+
+# ---- at once, both ways ------------------------------------------------------
+
+on_both 'each piece goes on at once' => sub ($kind) {
+    my $c = $bridge->connect($kind);
+    my $r = $c->start(1, $bridge->params('ticker', QUERY_STRING => 6));
+    $c->wait_end(1);
+    is(FastCGI::body($r), join('', map { "tick $_\n" } 1 .. 6), 'six ticks');
+    # a late reader may see two together, but all in one go is buffering
+    cmp_ok(scalar @{ $r->{stamps} }, '>=', 4, 'in at least four pieces');
+    cmp_ok($r->{stamps}[-1][0] - $r->{stamps}[0][0], '>', 0.6, 'spread over the second it takes');
+};
+
+on_both 'full duplex: a conversation' => sub ($kind) {
+    my $c = $bridge->connect($kind);
+    my $r = $c->expect(1);
+    $c->send(FastCGI::begin(1) . FastCGI::params(1,
+        $bridge->post('echo', '', CONTENT_LENGTH => 50)));
+    for my $n (1 .. 5) {
+        $c->send(FastCGI::stdin(1, sprintf '%-10d', $n));
+        $c->read_until(slow(5), sub { FastCGI::body($r) =~ /$n +$/ });
+        is(length FastCGI::body($r), $n * 10, "piece $n came back before the next was sent");
+    }
+    $c->send(FastCGI::stdin_end(1));
+    $c->wait_end(1);
+    is($r->{end}{app}, 0, 'and it ended well');
+};
+
+on_both 'full duplex: an echo of 5 MB' => sub ($kind) {
+    my $body = noise(5 * $MB);
+    my $r = $bridge->get($kind, 'echo', [], body => $body, secs => 30);
+    ok(FastCGI::body($r) eq $body, 'every byte, in order');
+};
+
+on_both 'full duplex: 4 MB written before any is read' => sub ($kind) {
+    my $body = noise(5 * $MB);
+    my $r = $bridge->get($kind, 'gusher', [ QUERY_STRING => 4 * $MB ], body => $body, secs => 30);
+    is(length(FastCGI::body($r)) - 4 * $MB, length "read 5242880\n", 'all of the output');
+    like(substr(FastCGI::body($r), -20), qr/read 5242880\n\z/, 'and of the input');
+};
+
+on_both 'a body that comes slowly' => sub ($kind) {
+    my $c = $bridge->connect($kind);
+    my $r = $c->expect(1);
+    $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->post('count', 'x' x 30)));
+    for (1 .. 30) {
+        $c->send(FastCGI::stdin(1, 'x'));
+        sleep 0.02;
+    }
+    $c->send(FastCGI::stdin_end(1));
+    $c->wait_end(1);
+    is(FastCGI::body($r), "30 30\n", 'is complete');
+};
+
+# ---- memory --------------------------------------------------------------------
+
+# What the workers may grow by, in KiB; checkers keep freed memory for a while.
+my $growth = $Bridge::slow > 1 ? 64 * 1024 : 8 * 1024;
+
+on_both 'bounded memory: output that nobody reads' => sub ($kind) {
+    my $before = $bridge->memory;
+    my @c;
+    my @marks;
+    for (1 .. 4) {
+        my $mark = file();
+        my $c = $bridge->connect($kind, rcvbuf => 65536);
+        $c->start(1, $bridge->params('big', QUERY_STRING => 100 * $MB, TEST_MARK => $mark),
+            no_read => 1);
+        push @c, $c;
+        push @marks, $mark;
+    }
+    wait_until(10, sub { 4 == grep { slurp($_) } @marks });
+    sleep 2;
+    cmp_ok($bridge->memory - $before, '<', $growth, 'a worker does not grow by it');
+    for (@marks) {
+        cmp_ok(slurp($_) || 0, '<', 32 * $MB, 'the script is held back');
+    }
+    my $r = $bridge->get($kind, 'hello');
+    is(FastCGI::body($r), "hello\n", 'others are served meanwhile');
+    cmp_ok($r->{total}, '<', slow(1), 'at once');
+    $c[0]->wait_end(1, 60);
+    is(length FastCGI::body($c[0]{req}{1}), 100 * $MB, 'one that is read at last is complete');
+    cmp_ok($bridge->memory - $before, '<', $growth, 'still no growth');
+}, secs => 120;
+
+on_both 'bounded memory: a slow reader' => sub ($kind) {
+    my $before = $bridge->memory;
+    my $c = $bridge->connect($kind);
+    my $r = $c->start(1, $bridge->params('big', QUERY_STRING => 20 * $MB), no_read => 1);
+    for (1 .. 50) {
+        $c->fill(65536);
+        sleep 0.02;
+    }
+    cmp_ok($bridge->memory - $before, '<', $growth, 'a worker does not grow by it');
+    $c->wait_end(1, 30);
+    is(length FastCGI::body($r), 20 * $MB, 'nothing is lost');
+};
+
+on_both 'bounded memory: a body that nobody reads' => sub ($kind) {
+    my $before = $bridge->memory;
+    my $c = $bridge->connect($kind);
+    my $file = file();
+    my $r = $c->expect(1);
+    $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->post('sleeper', '',
+        CONTENT_LENGTH => 60 * $MB, QUERY_STRING => 30, TEST_PIDS => $file)));
+    my @pids = wait_pids($file, 2);
+    $c->send(FastCGI::stdin(1, 'b' x $MB), timeout => 1) for 1 .. 40;
+    cmp_ok($bridge->memory - $before, '<', $growth, 'a worker does not grow by it');
+    $c->hang_up;
+    is_deeply([ gone(5, @pids) ], [], 'and the script dies with its client');
+}, secs => 120;
+
+on_both 'bounded memory: a slow script' => sub ($kind) {
+    script('reads-slowly', <<~'PERL');
+        #!/usr/bin/perl
+        my ($n, $in) = 0;
+        for (1 .. 20) { $n += sysread STDIN, $in, 65536; select undef, undef, undef, 0.05 }
+        $n += length $in while sysread STDIN, $in, 262144;
+        print "Content-Type: text/plain\n\n$n\n";
+        PERL
+    my $before = $bridge->memory;
+    my $r = $bridge->get($kind, 'reads-slowly', [], body => 'b' x (20 * $MB), secs => 30);
+    is(FastCGI::body($r), 20 * $MB . "\n", 'it got all of it');
+    cmp_ok($bridge->memory - $before, '<', $growth, 'a worker does not grow by it');
+};
+
+# ---- ends -------------------------------------------------------------------------
+
+on_both 'EPIPE on the script\'s stdin is no error' => sub ($kind) {
+    my $mark = $bridge->mark;
+    my $r = $bridge->get($kind, 'deaf', [], body => 'b' x (2 * $MB));
+    is(FastCGI::body($r), "heard nothing\n", 'the answer');
+    is($r->{end}{app}, 0, 'appStatus 0');
+    sleep 0.1;
+    is_deeply([ quiet($bridge->log_since($mark)) ], [], 'nothing in the log');
+};
+
+on_both 'a descendant that holds stdout' => sub ($kind) {
+    my $file = file();
+    my $since = time;
+    my $r = $bridge->get($kind, 'holder', [ QUERY_STRING => 20, TEST_PIDS => $file ]);
+    my $took = time - $since;
+    is(FastCGI::body($r), "held\n", 'the answer');
+    is($r->{end}{app}, 0, 'and the script\'s own exit status');
+    cmp_ok($took, '>', 0.7, 'not before the linger time of a second');
+    cmp_ok($took, '<', slow(6), 'but soon after');
+};
+
+on_both 'a descendant that writes within the linger time' => sub ($kind) {
+    script('writes-later', <<~'SH');
+        #!/bin/sh
+        printf 'Content-Type: text/plain\n\none\n'
+        (sleep 0.4; echo two; sleep 0.4; echo three; sleep 0.4; echo four) &
+        SH
+    my $r = $bridge->get($kind, 'writes-later');
+    is(FastCGI::body($r), "one\ntwo\nthree\nfour\n",
+        'is heard, also longer than that after the exit: only silence counts');
+};
+
+on_both 'a descendant that lets go of stdout' => sub ($kind) {
+    my $file = file();
+    my $since = time;
+    my $r = $bridge->get($kind, 'holder', [ QUERY_STRING => 0.3, TEST_PIDS => $file ]);
+    is(FastCGI::body($r), "held\n", 'the answer');
+    cmp_ok(time - $since, '<', slow(5), 'ends with it');
+};
+
+on_both 'stdout closed early, the script goes on' => sub ($kind) {
+    my $mark = file();
+    my $r = $bridge->get($kind, 'closes', [ TEST_MARK => $mark ]);
+    is(FastCGI::body($r), "closed\n", 'the answer');
+    is($r->{end}{app}, 3, 'END carries its exit status');
+    is(slurp($mark), "done\n", 'it was left to finish');
+};
+
+# ---- timeouts ------------------------------------------------------------------------
+
+scenario 'timeouts' => sub {
+    my $timed = Bridge->start(args => [ '-t', '1s', '--kill-delay', '1s' ]);
+    my $idle = Bridge->start(args => [ '--idle-timeout', '1s', '--kill-delay', '1s' ]);
+    on_both '-t: no header yet: 504' => sub ($kind) {
+        my ($file, $mark) = (file(), $timed->mark);
+        my $r = $timed->get($kind, 'sleeper', [ QUERY_STRING => 60, TEST_PIDS => $file ]);
+        like($r->{out}, qr/\AStatus: 504 /, 'Status 504');
+        cmp_ok($r->{total}, '>', 0.7, 'not before its time');
+        cmp_ok($r->{total}, '<', slow(5), 'but soon after');
+        is($r->{closed}, 'eof', 'EOF');
+        is_deeply([ gone(5, pids_in($file)) ], [], 'script and child are killed');
+        my @lines = grep { /sleeper/ } quiet($timed->log_since($mark));
+        ok(@lines, 'a log line names the script') or diag($timed->log_since($mark));
+    };
+    on_both '-t: after the header' => sub ($kind) {
+        my $file = file();
+        my $c = $timed->connect($kind);
+        my $r = $c->start(1, $timed->params('ticker', QUERY_STRING => 100, TEST_PIDS => $file));
+        isnt($c->wait_close, 'still open', 'the connection is closed');
+        like(FastCGI::body($r), qr/\Atick 1\ntick 2\n/, 'what came before stands');
+        unlike($r->{out}, qr/504/, 'no second Status');
+        ok(!$r->{end} || $r->{end}{app} != 0, 'it does not look as if it were complete');
+        is_deeply([ gone(5, pids_in($file)) ], [], 'the script is killed');
+    };
+    on_both '-t: a script in time' => sub ($kind) {
+        is(FastCGI::body($timed->get($kind, 'hello')), "hello\n", 'is left alone');
+    };
+    on_both '--idle-timeout: silence' => sub ($kind) {
+        my $file = file();
+        my $r = $idle->get($kind, 'sleeper', [ QUERY_STRING => 60, TEST_PIDS => $file ]);
+        like($r->{out}, qr/\AStatus: 504 /, 'Status 504');
+        cmp_ok($r->{total}, '<', slow(5), 'soon');
+        is_deeply([ gone(5, pids_in($file)) ], [], 'script and child are killed');
+    };
+    on_both '--idle-timeout: silence after the header' => sub ($kind) {
+        my $file = file();
+        my $c = $idle->connect($kind);
+        my $r = $c->start(1, $idle->params('family', TEST_PIDS => $file));
+        isnt($c->wait_close, 'still open', 'the connection is closed');
+        is(FastCGI::body($r), "family\n", 'what came before stands');
+        ok(!$r->{end} || $r->{end}{app} != 0, 'it does not look as if it were complete');
+        is_deeply([ gone(5, pids_in($file)) ], [], 'script, children and grandchild are killed');
+    };
+    on_both '--idle-timeout: a script that ticks' => sub ($kind) {
+        my $r = $idle->get($kind, 'ticker', [ QUERY_STRING => 12 ]);
+        is(FastCGI::body($r), join('', map { "tick $_\n" } 1 .. 12), 'is left alone');
+        is($r->{end}{app}, 0, 'to its end');
+    };
+    on_both '--idle-timeout: a client that sends' => sub ($kind) {
+        my $c = $idle->connect($kind);
+        my $r = $c->expect(1);
+        $c->send(FastCGI::begin(1) . FastCGI::params(1, $idle->post('count', 'x' x 12)));
+        for (1 .. 12) {
+            $c->send(FastCGI::stdin(1, 'x'));
+            sleep 0.2;
+        }
+        $c->wait_end(1);
+        is(FastCGI::body($r), "12 12\n", 'is left alone');
+    };
+    $timed->stop('-t');
+    $idle->stop('--idle-timeout');
+}, secs => 180;
+
+scenario 'kill escalation' => sub {
+    my $timed = Bridge->start(args => [ '-t', '1s', '--kill-delay', '1s' ]);
+    on_both 'TERM, then KILL to the whole group' => sub ($kind) {
+        my ($file, $mark) = (file(), file());
+        my $r = $timed->get($kind, 'stubborn', [ TEST_PIDS => $file, TEST_MARK => $mark ]);
+        like($r->{out}, qr/\AStatus: 504 /, 'Status 504');
+        my @pids = pids_in($file);
+        is(scalar @pids, 3, 'a script and two children that ignore TERM');
+        is_deeply([ gone(6, @pids) ], [], 'are gone');
+        is(slurp($mark), "TERM\n", 'the script got TERM first, once');
+    };
+    $timed->stop;
+    on_both 'the client of one that ignores TERM is gone' => sub ($kind) {
+        my ($file, $mark) = (file(), file());
+        my $c = $bridge->connect($kind);
+        $c->start(1, $bridge->params('stubborn', TEST_PIDS => $file, TEST_MARK => $mark));
+        my @pids = wait_pids($file, 3);
+        $c->hang_up;
+        is_deeply([ gone(6, @pids) ], [], 'script and children are gone');
+        is(slurp($mark), "TERM\n", 'TERM came first, once');
+    };
+    on_both 'children that outlive a script that TERM ends' => sub ($kind) {
+        script('dies-alone', <<~'SH');
+            #!/bin/sh
+            (trap '' TERM; exec sleep 600) &
+            printf '%s\n%s\n' $$ $! >>"$TEST_PIDS"
+            sleep 600
+            SH
+        my $file = file();
+        my $c = $bridge->connect($kind);
+        $c->start(1, $bridge->params('dies-alone', TEST_PIDS => $file));
+        my @pids = wait_pids($file, 2);
+        sleep 0.1;
+        $c->hang_up;
+        is_deeply([ gone(6, @pids) ], [], 'are killed after the delay');
+    };
+};
+
+# ---- --on-disconnect ------------------------------------------------------------------
+
+scenario '--on-disconnect' => sub {
+    my %steps = (
+        kill => "start\n", close => "start\nawake\n", ignore => "start\nawake\nwritten\n",
+    );
+    for my $what (qw(kill close ignore)) {
+        my $other = Bridge->start(args => [ '--on-disconnect', $what ]);
+        on_both "--on-disconnect $what" => sub ($kind) {
+            my $mark = file();
+            my $c = $other->connect($kind);
+            my $r = $c->start(1, $other->params('steps', TEST_MARK => $mark, QUERY_STRING => 1));
+            $c->wait_out(1);
+            wait_until(5, sub { slurp($mark) });
+            $c->hang_up;
+            wait_until(4, sub { slurp($mark) eq $steps{$what} }) if $what ne 'kill';
+            sleep($what eq 'kill' ? slow(2) : 0.5);
+            is(slurp($mark), $steps{$what}, 'the script got as far as it should');
+            is(FastCGI::body($other->get($kind, 'hello')), "hello\n", 'others are served');
+        };
+        $other->stop("--on-disconnect $what");
+    }
+}, secs => 120;
+
+$bridge->stop;
+done_testing;
