@@ -58,7 +58,7 @@ static int add(struct listeners *listeners, const struct listener *listener)
 
 static bool is_unix_socket(int fd)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = {0};
 	socklen_t len = sizeof addr;
 
 	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.ss_family == AF_UNIX;

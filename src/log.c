@@ -91,7 +91,7 @@ static void write_line(enum log_level level, const char *text)
 		;
 }
 
-static void write_message(enum log_level level, const char *fmt, va_list args)
+static void PRINTF_LIKE(2, 0) write_message(enum log_level level, const char *fmt, va_list args)
 {
 	int saved = errno;
 	char text[LOG_LINE_MAX];

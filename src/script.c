@@ -217,7 +217,7 @@ static int move_rest(struct params *params, const char *rest)
 	size_t name_len = name == NULL ? 0 : strlen(name);
 	size_t rest_len = strlen(rest);
 
-	if (name_len >= rest_len && strcmp(name + name_len - rest_len, rest) == 0 &&
+	if (name != NULL && name_len >= rest_len && strcmp(name + name_len - rest_len, rest) == 0 &&
 	    set_joined(params, "SCRIPT_NAME", name, name_len - rest_len, "") != 0)
 		return -1;
 	if (params_set(params, "PATH_INFO", rest) != 0)

@@ -76,7 +76,7 @@ void sys_signals_close(int fd)
 /* The child runs in our memory: no local of ours is changed but what `fault` points to. */
 static pid_t vfork_program(const struct sys_program *program, struct sys_fault *fault)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork): see the head of this file */
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork,clang-analyzer-security.insecureAPI.vfork): see the head of this file */
 	pid_t pid = vfork();
 
 	if (pid == 0) {

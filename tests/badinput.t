@@ -131,6 +131,9 @@ for my $where (sort keys %stops) {
 on_both 'a client that stops and stays harms no other' => sub ($kind) {
     my @stuck = map { my $c = $bridge->connect($kind); $c->send($_); $c } values %stops;
     lives($kind);
+    my $mark = $bridge->mark;
+    $_->hang_up for @stuck;
+    ok(wait_until(5, sub { quiet($bridge->log_since($mark)) >= @stuck }), 'a line for each');
 };
 
 # ---- parameters ----------------------------------------------------------------

@@ -41,41 +41,38 @@ static void note_piece(struct transcript *t, const struct fcgi_piece *piece)
 	    (unsigned char)piece->id, (unsigned char)(piece->content >> 8),
 	    (unsigned char)piece->content};
 
-	ck_assert(piece->len > 0 || piece->content == 0);
-	ck_assert_int_eq(buf_append(&t->content, piece->bytes, piece->len), 0);
-	ck_assert_int_eq(piece->last != 0, buf_len(&t->content) == piece->content);
+	if ((piece->len == 0 && piece->content > 0) ||
+	    buf_append(&t->content, piece->bytes, piece->len) != 0 ||
+	    (piece->last != 0) != (buf_len(&t->content) == piece->content))
+		ck_abort_msg("a wrong piece of %zu bytes", piece->len);
 	if (!piece->last)
 		return;
-	ck_assert_int_eq(buf_append(&t->text, head, sizeof head), 0);
-	ck_assert_int_eq(buf_append(&t->text, buf_bytes(&t->content), buf_len(&t->content)), 0);
+	if (buf_append(&t->text, head, sizeof head) != 0 ||
+	    buf_append(&t->text, buf_bytes(&t->content), buf_len(&t->content)) != 0)
+		ck_abort_msg("the transcript is full");
 	buf_consume(&t->content, buf_len(&t->content));
 }
 
 /* Feeds a copy that ends where the bytes end, so that a reader who looks further is seen. */
 static void feed(struct transcript *t, const unsigned char *bytes, size_t len)
 {
-	unsigned char *copy = malloc(len + 1);
+	unsigned char *copy = malloc(len + (len == 0));
 
 	ck_assert_ptr_nonnull(copy);
 	memcpy(copy, bytes, len);
 	for (size_t at = 0; at < len && !t->broken;) {
 		struct fcgi_piece piece;
-		unsigned char *end = realloc(NULL, len - at);
-		ssize_t n;
+		ssize_t n = fcgi_reader_next(&t->reader, copy + at, len - at, &piece);
 
-		ck_assert_ptr_nonnull(end);
-		memcpy(end, copy + at, len - at);
-		n = fcgi_reader_next(&t->reader, end, len - at, &piece);
 		if (n < 0) {
 			t->broken = true;
-		} else {
-			ck_assert_int_ge(n, 1);
-			ck_assert_int_le(n, (ssize_t)(len - at));
-			if (piece.len > 0 || piece.last)
-				note_piece(t, &piece);
-			at += (size_t)n;
+			break;
 		}
-		free(end);
+		if (n < 1 || n > (ssize_t)(len - at))
+			ck_abort_msg("%zd of %zu bytes taken", n, len - at);
+		if (piece.len > 0 || piece.last)
+			note_piece(t, &piece);
+		at += (size_t)n;
 	}
 	free(copy);
 }
@@ -132,15 +129,15 @@ static void replay(struct transcript *whole, const struct buf *in)
 
 static void put(struct buf *in, unsigned type, uint16_t id, size_t content, size_t padding)
 {
-	unsigned char header[FCGI_HEADER_LEN];
-	unsigned char byte = 0;
+	size_t size = FCGI_HEADER_LEN + content + padding;
+	unsigned char *to = buf_reserve(in, size);
 
-	fcgi_put_header(header, (enum fcgi_type)type, id, content, padding);
-	ck_assert_int_eq(buf_append(in, header, sizeof header), 0);
-	for (size_t i = 0; i < content; i++, byte++)
-		ck_assert_int_eq(buf_append(in, &byte, 1), 0);
-	for (size_t i = 0; i < padding; i++)
-		ck_assert_int_eq(buf_append(in, "\1", 1), 0); /* looks like a version */
+	ck_assert_ptr_nonnull(to);
+	fcgi_put_header(to, (enum fcgi_type)type, id, content, padding);
+	for (size_t i = 0; i < content; i++)
+		to[FCGI_HEADER_LEN + i] = (unsigned char)i;
+	memset(to + FCGI_HEADER_LEN + content, FCGI_VERSION_1, padding); /* as if it went on */
+	buf_commit(in, size);
 }
 
 START_TEST(a_request_is_the_same_however_it_is_split)
@@ -364,7 +361,7 @@ END_TEST
 
 /* ---- pairs ----------------------------------------------------------------------------- */
 
-static const size_t lengths[] = {0, 1, 2, 127, 128, 129, 300, 70000};
+static const size_t lengths[] = {0, 1, 127, 128, 300, 70000};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
 /* Decodes the first `len` bytes from memory that ends there. */
@@ -399,8 +396,9 @@ static void check_pair(size_t name_len, size_t value_len)
 	ck_assert_mem_eq(out.value, text + name_len, value_len);
 	bytes[size] = 0xff; /* what follows is another pair's */
 	ck_assert_uint_eq(fcgi_get_pair(bytes, size + 1, &out), size);
-	for (size_t cut = 0; cut < size; cut += cut > 600 ? 997 : 1)
-		ck_assert_uint_eq(get_cut(bytes, cut, &out), 0);
+	for (size_t cut = 0; cut < size; cut += cut > 500 ? 9973 : 1)
+		if (get_cut(bytes, cut, &out) != 0)
+			ck_abort_msg("whole after %zu of %zu bytes", cut, size);
 	ck_assert_uint_eq(get_cut(bytes, size - 1, &out), 0);
 	free(bytes);
 	free(text);
@@ -437,7 +435,7 @@ START_TEST(huge_lengths_are_incomplete_and_do_not_wrap)
 	static const char *const heads[] = {
 		"\xff\xff\xff\xff\xff\xff\xff\xff", /* two of 2^31-1 */
 		"\xff\xff\xff\xff\1zzz",
-		"\1\xff\xff\xff\xff""abc",
+		"\1\377\377\377\377abc",
 		"\x80\0\0\4\xff\xff\xff\xfc",
 	};
 	struct fcgi_pair pair;

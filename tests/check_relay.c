@@ -452,6 +452,97 @@ START_TEST(resuming_what_is_not_paused_is_nothing)
 }
 END_TEST
 
+/* ---- holding ----------------------------------------------------------------------------------------- */
+
+START_TEST(a_held_response_is_kept_until_it_is_let_go)
+{
+	relay_hold(&relay);
+	say("Content-Type: text/plain\n\nhello");
+	turn();
+	say(" world");
+	turn();
+	ck_assert_int_eq(relay.state, RELAY_HEAD);
+	ck_assert_uint_eq(buf_len(&out), 0);
+	moves = 0;
+	relay_let_go(&relay);
+	ck_assert_int_eq(relay.state, RELAY_BODY);
+	ck_assert_int_ge(moves, 1);
+	take_records();
+	ck_assert_int_eq(records, 1);
+	expect(ANSWER "hello world");
+	say("!");
+	turn();
+	finish();
+	expect(ANSWER "hello world!");
+}
+END_TEST
+
+START_TEST(a_held_response_that_has_ended_goes_out_whole)
+{
+	relay_hold(&relay);
+	say("Content-Type: text/plain\n\nhello");
+	turn();
+	close_script();
+	turn();
+	ck_assert(relay.eof);
+	ck_assert_int_eq(relay.state, RELAY_HEAD);
+	relay_let_go(&relay);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	take_records();
+	expect(ANSWER "hello");
+}
+END_TEST
+
+START_TEST(a_held_response_stops_the_script_when_it_is_large)
+{
+	size_t said = 0;
+	size_t more;
+
+	relay_hold(&relay);
+	say("Content-Type: text/plain\n\n");
+	do {
+		more = say_much('a');
+		said += more;
+		turn_for(loop, 2);
+	} while (more > 0);
+	ck_assert_uint_eq(buf_len(&out), 0);
+	ck_assert(!relay_has_room(&relay));
+	moves = 0;
+	turn_for(loop, 5);
+	ck_assert_int_eq(moves, 0); /* it does not spin */
+	relay_resume(&relay);
+	ck_assert_int_eq(relay.state, RELAY_HEAD);
+	relay_let_go(&relay);
+	finish();
+	ck_assert_uint_eq(content_len, strlen(ANSWER) + said);
+}
+END_TEST
+
+START_TEST(a_fault_is_known_though_it_is_held)
+{
+	relay_hold(&relay);
+	say("no header\n\n");
+	turn();
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+	relay_let_go(&relay);
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+}
+END_TEST
+
+START_TEST(letting_go_before_anything_has_come_is_nothing)
+{
+	relay_let_go(&relay); /* not held */
+	ck_assert_int_eq(moves, 0);
+	relay_hold(&relay);
+	relay_let_go(&relay);
+	ck_assert_int_eq(relay.state, RELAY_HEAD);
+	say("Content-Type: text/plain\n\n");
+	turn();
+	finish();
+	expect(ANSWER);
+}
+END_TEST
+
 /* ---- stopping ---------------------------------------------------------------------------------------- */
 
 START_TEST(stopping_ends_the_response_where_it_is)
@@ -511,6 +602,11 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_slow_client_stops_the_script_and_not_the_bridge);
 	tcase_add_test(tcase, much_comes_through_whole);
 	tcase_add_test(tcase, resuming_what_is_not_paused_is_nothing);
+	tcase_add_test(tcase, a_held_response_is_kept_until_it_is_let_go);
+	tcase_add_test(tcase, a_held_response_that_has_ended_goes_out_whole);
+	tcase_add_test(tcase, a_held_response_stops_the_script_when_it_is_large);
+	tcase_add_test(tcase, a_fault_is_known_though_it_is_held);
+	tcase_add_test(tcase, letting_go_before_anything_has_come_is_nothing);
 	tcase_add_test(tcase, stopping_ends_the_response_where_it_is);
 	tcase_add_test(tcase, stopping_before_the_headers_is_a_fault);
 	tcase_add_test(tcase, stopping_an_authorizer_sends_what_it_has_said);

@@ -65,6 +65,12 @@ void turn_for(struct loop *loop, int ms);
 /* Waits for a forked process of the test; its exit status, or -1 if a signal ended it. */
 int wait_for(pid_t pid);
 
+/*
+ * Whether valgrind runs this: there vfork(2) shares no memory and an execve(2) that
+ * fails ends the process, so that a failure to start cannot be seen.
+ */
+bool is_under_valgrind(void);
+
 /* The number of descriptors that are open in this process. */
 int count_fds(void);
 

@@ -418,14 +418,16 @@ sub kill_all ($self) {
     return if defined $self->{status} || !$self->{pid};
     my @family = descendants($self->{pid});
     kill 'KILL', $self->{pid};
-    $self->wait_exit(10);
+    $self->Bridge::wait_exit(10);
     kill 'KILL', @family if @family && gone(3, @family);
     delete $running{ $self->{pid} };
 }
 
-# The lines a piece of the log holds, without those of level debug.
+# The lines a piece of the log holds, without those of level debug; in scalar
+# context how many.
 sub quiet ($text) {
-    return grep { !/ debug: / } split /\n/, $text;
+    my @lines = grep { !/ debug: / } split /\n/, $text;
+    return @lines;
 }
 
 # ---- nginx ------------------------------------------------------------------
@@ -494,7 +496,9 @@ sub nginx_params ($dir) {
 
 sub sweep () {
     return if $$ != $owner;
-    $_->Bridge::kill_all for values %running;
+    for (values %running) {
+        eval { $_->Bridge::kill_all; 1 } or warn $@;
+    }
     %running = ();
     File::Path::remove_tree($tmp, { safe => 0, error => \my $ignored }) if $tmp;
     $tmp = undef;

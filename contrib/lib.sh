@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: ISC
+# shellcheck shell=bash
+#
+# What contrib/quickstart, contrib/run-tests and .ci/run have in common: asking
+# for packages, building out of tree, and stopping a process in bounded time.
+# To be sourced by bash.  Sets `top`, the absolute path of the source tree.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # nginx, for users who are not root
+
+# What a build needs, as need_packages() wants it.  prove and stdio.h stand for
+# packages that are incomplete without them.
+# shellcheck disable=SC2034 # for those that source this
+BUILD_NEEDS=(gcc /usr/include/stdio.h=libc6-dev make autoconf automake prove=perl)
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# ---- packages ----------------------------------------------------------------
+
+# Installs Debian packages.  Services stay down: who tries a bridge did not ask
+# for a web server on port 80.
+install_packages() (
+	export DEBIAN_FRONTEND=noninteractive
+	policy=/usr/sbin/policy-rc.d
+
+	if [ ! -e $policy ]; then
+		trap 'rm -f $policy' EXIT
+		printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+	fi
+	{
+		apt-get update && apt-get install -y --no-install-recommends "$@"
+	} </dev/null
+)
+
+# need_packages NAME[=PACKAGE]...: makes sure that each NAME is there, a command
+# or (with a slash in front) a file; PACKAGE, by default NAME, brings it.
+need_packages()
+{
+	local want name log missing=()
+
+	for want; do
+		name=${want%%=*}
+		case $name in
+		/*) [ -e "$name" ] ;;
+		*) command -v "$name" >/dev/null ;;
+		esac || missing+=("${want#*=}")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	command -v apt-get >/dev/null ||
+		die "missing, and there is no apt-get to install them: ${missing[*]}"
+	[ "$(id -u)" -eq 0 ] ||
+		die "missing packages; as root: apt-get install ${missing[*]}"
+	printf 'installing %s\n' "${missing[*]}"
+	log=$(mktemp)
+	install_packages "${missing[@]}" >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		die "cannot install ${missing[*]}"
+	}
+	rm -f "$log"
+}
+
+# ---- building ----------------------------------------------------------------
+
+# run_logged LOG COMMAND...: output goes to LOG; its end is shown on failure.
+run_logged()
+{
+	local log=$1 status=0
+
+	shift
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	[ $status -eq 0 ] || {
+		tail -n 40 "$log" >&2
+		printf '%s: failed: %s (all of it in %s)\n' "${0##*/}" "$*" "$(realpath "$log")" >&2
+	}
+	return $status
+}
+
+# True when configure has to be made, or made again.
+needs_autoreconf()
+{
+	[ ! -x "$top/configure" ] || [ ! -e "$top/build-aux/tap-driver.sh" ] ||
+		[ ! -e "$top/Makefile.in" ] ||
+		[ "$top/configure.ac" -nt "$top/configure" ] ||
+		[ "$top/Makefile.am" -nt "$top/Makefile.in" ]
+}
+
+# configure_tree DIR [CONFIGURE-ARGUMENT]...: makes DIR a configured build folder;
+# one that was configured otherwise is emptied first.  CC, CFLAGS and LDFLAGS of the
+# environment count as arguments.
+configure_tree()
+{
+	local dir=$1 wanted
+
+	shift
+	wanted="$* CC=${CC-} CFLAGS=${CFLAGS-} LDFLAGS=${LDFLAGS-}"
+	if needs_autoreconf; then
+		(cd "$top" && run_logged "$dir/autoreconf.log" autoreconf -fi) || return
+	fi
+	[ -e "$dir/Makefile" ] && [ "$(cat "$dir/.wanted" 2>/dev/null)" = "$wanted" ] &&
+		return
+	if [ -e "$dir/Makefile" ]; then
+		make -C "$dir" distclean >/dev/null 2>&1 </dev/null || true
+	fi
+	(cd "$dir" && run_logged configure.log "$top/configure" "$@") || return
+	printf '%s\n' "$wanted" >"$dir/.wanted"
+}
+
+# build_tree DIR [CONFIGURE-ARGUMENT]...: configures DIR and builds the programs there.
+build_tree()
+{
+	local dir=$1
+
+	printf 'building in %s\n' "$dir"
+	mkdir -p "$dir" || return
+	configure_tree "$@" && run_logged "$dir/make.log" make -C "$dir" -j"$(nproc)"
+}
+
+# ---- processes ---------------------------------------------------------------
+
+# wait_until SECONDS COMMAND...: tries COMMAND ten times a second until it succeeds.
+wait_until()
+{
+	local tries=$(($1 * 10))
+
+	shift
+	until "$@"; do
+		[ $((tries -= 1)) -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+is_gone()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
+# stop_process PID: asks, waits, insists.  Returns the exit status of our child PID.
+stop_process()
+{
+	kill -TERM "$1" 2>/dev/null
+	wait_until 10 is_gone "$1" || kill -KILL "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+}
