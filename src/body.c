@@ -105,7 +105,11 @@ static void finish(struct body *body)
 
 void body_expect(struct body *body, uint64_t length)
 {
-	body->left = length > body->received ? length - body->received : 0;
+	if (body->received > length) { /* nothing of it can have gone to a script yet */
+		spool_cut(&body->spool, length);
+		body->received = length;
+	}
+	body->left = length - body->received;
 	if (body->left == 0)
 		finish(body);
 }

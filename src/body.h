@@ -41,8 +41,8 @@ void body_init(struct body *body, struct loop *loop, uint64_t max, const char *d
 void body_fini(struct body *body);
 
 /*
- * Says how long the body is, before or after some of it has come: what is beyond
- * is dropped.
+ * Says how long the body is, before the script has it; some may have come already.
+ * What is beyond is dropped.
  */
 void body_expect(struct body *body, uint64_t length);
 

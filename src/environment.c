@@ -34,10 +34,16 @@ static bool is_withheld(const char *item, size_t name_len)
 	return false;
 }
 
+/* An empty PATH would have scripts look in their own directory only: it counts as none. */
+static bool is_empty_path(const char *item)
+{
+	return strcmp(item, "PATH=") == 0;
+}
+
 static bool has_path(const struct environment *environment)
 {
 	for (size_t i = 0; i < environment->count; i++)
-		if (strncmp(environment->items[i], "PATH=", 5) == 0 && environment->items[i][5] != '\0')
+		if (strncmp(environment->items[i], "PATH=", 5) == 0)
 			return true;
 	return false;
 }
@@ -55,7 +61,8 @@ int environment_init(struct environment *environment, char *const *source)
 	for (; *source != NULL; source++) {
 		const char *equals = strchr(*source, '=');
 
-		if (equals == NULL || is_withheld(*source, (size_t)(equals - *source)))
+		if (equals == NULL || is_empty_path(*source) ||
+		    is_withheld(*source, (size_t)(equals - *source)))
 			continue;
 		environment->items[environment->count++] = *source;
 	}

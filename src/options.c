@@ -276,15 +276,12 @@ static enum options_verdict apply(struct options *options, const struct option_s
 	return usage(subject, why);
 }
 
-/* `word` is the argument in which getopt found something wrong, `found` ':' or '?'. */
-static enum options_verdict refuse(int found, const char *word)
+/* `found` is ':' or '?'; `last` the word that getopt has looked at last. */
+static enum options_verdict refuse(int found, const char *last)
 {
-	char letter[] = "-?";
+	char letter[] = {'-', (char)optopt, '\0'};
+	const char *word = optopt > 0 && optopt < LONG_ONLY ? letter : last;
 
-	if (word == NULL || strncmp(word, "--", 2) != 0) {
-		letter[1] = (char)optopt;
-		word = letter;
-	}
 	if (found == ':')
 		return usage(word, "an argument is expected");
 	return usage(word, "no such option, or not one with this argument (--help lists them)");
@@ -346,13 +343,12 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 	opterr = 0;
 	optind = 1;
 	while (verdict == OPTIONS_RUN) {
-		const char *word = optind < argc ? argv[optind] : NULL;
 		int found = getopt_long(argc, argv, shorts, longs, NULL);
 
 		if (found == -1)
 			break;
 		if (found == '?' || found == ':')
-			verdict = refuse(found, word);
+			verdict = refuse(found, argv[optind - 1]);
 		else
 			verdict = apply(options, spec_of(found), optarg);
 	}

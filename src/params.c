@@ -158,24 +158,42 @@ static bool is_dropped(const struct fcgi_pair *pair)
 	    names_equal((const char *)pair->name, pair->name_len, "HTTP_PROXY");
 }
 
-/* Appends the value of the string at `second` to that of `first`, as a new string. */
-static int join(struct params *params, struct param *first, size_t second)
+/*
+ * Makes the string of `first` the last one in `raw`, with room for `more` bytes behind
+ * it; returns its length, or -1 with errno.  One that is last already is not copied:
+ * many repeated headers cost what they hold, not its square.
+ */
+static ssize_t make_last(struct params *params, struct param *first, size_t more)
 {
-	size_t name_len = first->name_len;
-	const char *old = text_of(params, first);
-	const char *glue = names_equal(old, name_len, "HTTP_COOKIE") ? "; " : ", ";
-	size_t old_len = strlen(old);
-	size_t add_len = strlen((const char *)params->raw.data + second + name_len + 1);
-	char *to = (char *)buf_reserve(&params->raw, old_len + 2 + add_len + 1);
+	size_t len = strlen(text_of(params, first));
+	bool last = first->text + len + 1 == params->raw.end;
+	unsigned char *to = buf_reserve(&params->raw, (last ? 0 : len + 1) + more);
 
 	if (to == NULL)
 		return -1;
-	/* reserving may have moved the strings */
-	memcpy(to, params->raw.data + first->text, old_len);
-	memcpy(to + old_len, glue, 2);
-	memcpy(to + old_len + 2, params->raw.data + second + name_len + 1, add_len + 1);
-	first->text = params->raw.end;
-	buf_commit(&params->raw, old_len + 2 + add_len + 1);
+	if (!last) {
+		memcpy(to, params->raw.data + first->text, len + 1);
+		first->text = params->raw.end;
+		buf_commit(&params->raw, len + 1);
+	}
+	return (ssize_t)len;
+}
+
+/* Appends the value of the string at `second` to that of `first`. */
+static int join(struct params *params, struct param *first, size_t second)
+{
+	size_t from = second + first->name_len + 1;
+	size_t add = strlen((const char *)params->raw.data + from);
+	bool cookie = names_equal(text_of(params, first), first->name_len, "HTTP_COOKIE");
+	ssize_t len = make_last(params, first, add + 2);
+	unsigned char *end;
+
+	if (len < 0)
+		return -1;
+	end = params->raw.data + first->text + len;
+	memcpy(end, cookie ? "; " : ", ", 2);
+	memcpy(end + 2, params->raw.data + from, add + 1);
+	buf_commit(&params->raw, add + 2);
 	return 0;
 }
 

@@ -59,6 +59,12 @@ static bool is_token(char c)
 	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
 }
 
+static bool has_control(const struct line *line)
+{
+	return memchr(line->text, '\0', line->len) != NULL ||
+	    memchr(line->text, '\r', line->len) != NULL;
+}
+
 /* Splits "Name: value"; NULL, or what is wrong with the line. */
 static const char *split_line(struct line *line)
 {
@@ -71,7 +77,7 @@ static const char *split_line(struct line *line)
 	if (line->name_len == 0 || line->name_len == line->len ||
 	    line->text[line->name_len] != ':')
 		return "a line before the first empty one is no \"Name: value\"";
-	if (memchr(line->text, '\0', line->len) != NULL || memchr(line->text, '\r', line->len) != NULL)
+	if (has_control(line))
 		return "a header line has a NUL or CR in it";
 	line->value = line->text + line->name_len + 1;
 	while (line->value < end && is_blank(*line->value))
@@ -203,7 +209,9 @@ static const char *check_line(struct response *response, struct seen *seen, stru
 	if (at != 0) {
 		response->http = true;
 		response->status = parse_status(line->text + at, line->len - at);
-		return response->status < 0 ? "the HTTP status line has no status code" : NULL;
+		if (response->status < 0 || has_control(line))
+			return "the HTTP status line has no status code, or a NUL or CR in it";
+		return NULL;
 	}
 	fault = split_line(line);
 	return fault != NULL ? fault : note_line(seen, line);
@@ -378,6 +386,8 @@ static enum chunk_state take_size(struct response *response, unsigned char c)
 		response->left = response->left * 16 + (uint64_t)digit;
 		return CHUNK_SIZE;
 	}
+	if (response->chunk == CHUNK_START)
+		return CHUNK_BROKEN;
 	if (c == '\n')
 		return begin_chunk(response);
 	return c == '\r' || c == ';' || is_blank((char)c) ? CHUNK_EXTENSION : CHUNK_BROKEN;
@@ -387,12 +397,13 @@ static enum chunk_state take_size(struct response *response, unsigned char c)
 static enum chunk_state take_chunk_byte(struct response *response, unsigned char c)
 {
 	switch (response->chunk) {
+	case CHUNK_START:
 	case CHUNK_SIZE:
 		return take_size(response, c);
 	case CHUNK_EXTENSION:
 		return c == '\n' ? begin_chunk(response) : CHUNK_EXTENSION;
 	case CHUNK_DATA_END:
-		return c == '\n' ? CHUNK_SIZE : c == '\r' ? CHUNK_DATA_END : CHUNK_BROKEN;
+		return c == '\n' ? CHUNK_START : c == '\r' ? CHUNK_DATA_END : CHUNK_BROKEN;
 	case CHUNK_TRAILER:
 		return c == '\n' ? CHUNK_DONE : c == '\r' ? CHUNK_TRAILER : CHUNK_TRAILER_LINE;
 	case CHUNK_TRAILER_LINE:

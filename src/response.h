@@ -35,6 +35,7 @@ enum response_kind {
 
 /* Where the decoder of a chunked body stands (RFC 9112 7.1). */
 enum chunk_state {
+	CHUNK_START, /* a digit of the size is due */
 	CHUNK_SIZE,
 	CHUNK_EXTENSION,
 	CHUNK_DATA,

@@ -57,10 +57,37 @@ static int open_file(struct spool *spool)
 	return 0;
 }
 
+/*
+ * Moves what waits to the front of the file once as much has been read before it, so
+ * that the file is never longer than twice what waits.  Returns 0, or -1 with errno.
+ */
+static int move_to_front(struct spool *spool)
+{
+	unsigned char piece[16 * 1024];
+	off_t waiting = spool->write_at - spool->read_at;
+	off_t moved = 0;
+
+	if (spool->read_at < SPOOL_MEMORY || spool->read_at < waiting)
+		return 0;
+	while (moved < waiting) {
+		ssize_t n = pread(spool->fd, piece, sizeof piece, spool->read_at + moved);
+
+		if (n <= 0 || pwrite(spool->fd, piece, (size_t)n, moved) != n)
+			return -1;
+		moved += n;
+	}
+	spool->read_at = 0;
+	spool->write_at = waiting;
+	return ftruncate(spool->fd, waiting);
+}
+
 static int append_to_file(struct spool *spool, const unsigned char *bytes, size_t len)
 {
-	off_t at = spool->write_at;
+	off_t at;
 
+	if (move_to_front(spool) != 0)
+		return -1;
+	at = spool->write_at;
 	while (len > 0) {
 		ssize_t n = pwrite(spool->fd, bytes, len, at);
 
@@ -87,7 +114,29 @@ int spool_append(struct spool *spool, const void *bytes, size_t len)
 		return buf_append(&spool->memory, bytes, len);
 	if (spool->fd < 0 && open_file(spool) != 0)
 		return -1;
-	return append_to_file(spool, bytes, len);
+	if (append_to_file(spool, bytes, len) == 0)
+		return 0;
+	if (spool->read_at == spool->write_at) {
+		int error = errno;
+
+		close_file(spool);
+		errno = error;
+	}
+	return -1;
+}
+
+void spool_cut(struct spool *spool, uint64_t len)
+{
+	size_t in_memory = buf_len(&spool->memory);
+
+	if (len >= spool_len(spool))
+		return;
+	if (len > in_memory) {
+		spool->write_at = spool->read_at + (off_t)(len - in_memory);
+		return;
+	}
+	close_file(spool);
+	spool->memory.end = spool->memory.start + (size_t)len;
 }
 
 /* Moves the next bytes of the file to the empty memory. */

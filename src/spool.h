@@ -43,6 +43,9 @@ int spool_append(struct spool *spool, const void *bytes, size_t len) MUST_CHECK;
  */
 ssize_t spool_peek(struct spool *spool, const unsigned char **bytes) MUST_CHECK;
 
+/* Drops what is behind the first `len` bytes that wait. */
+void spool_cut(struct spool *spool, uint64_t len);
+
 /* Drops `n` bytes that spool_peek() has shown. */
 void spool_consume(struct spool *spool, size_t n);
 

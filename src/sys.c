@@ -67,8 +67,7 @@ void sys_signals_reset(void)
 static int set_limits(const struct sys_program *program)
 {
 	for (size_t i = 0; i < program->limit_count; i++)
-		/* an enum in glibc, an int elsewhere: unsigned fits both */
-		if (setrlimit((unsigned)program->limits[i].resource, &program->limits[i].value) != 0)
+		if (setrlimit(program->limits[i].resource, &program->limits[i].value) != 0)
 			return -1;
 	return 0;
 }

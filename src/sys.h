@@ -72,8 +72,15 @@ void sys_signals_close(int fd);
 
 /* ---- programs ---------------------------------------------------------- */
 
+/* What setrlimit(2) takes first: glibc has its own type for it. */
+#if defined(__GLIBC__)
+typedef __rlimit_resource_t sys_resource;
+#else
+typedef int sys_resource;
+#endif
+
 struct sys_limit {
-	int resource; /* RLIMIT_* */
+	sys_resource resource; /* RLIMIT_* */
 	struct rlimit value;
 };
 

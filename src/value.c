@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -159,8 +160,10 @@ static int read_path(const struct value_rule *rule, void *member, const char *va
 static int read_directory(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
+	struct stat info;
+
 	(void)rule;
-	if (value[0] != '/' || access(value, W_OK | X_OK) != 0) {
+	if (value[0] != '/' || stat(value, &info) != 0 || !S_ISDIR(info.st_mode) || access(value, W_OK | X_OK) != 0) {
 		*why = "a directory that can be written to is expected";
 		return -1;
 	}

@@ -121,7 +121,8 @@ sub process ($kind, @params) {
 on_both 'signals' => sub ($kind) {
     my $p = process($kind);
     is($p->{SigBlk}, '0' x 16, 'none is blocked');
-    is($p->{SigIgn}, '0' x 16, 'none is ignored');
+    # 32 and 33 are the C library's own: it lets nobody change them
+    is(hex($p->{SigIgn}) & ~0x180000000, 0, 'none is ignored');
 };
 
 on_both 'process group and session' => sub ($kind) {
