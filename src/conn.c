@@ -462,7 +462,7 @@ static void on_ready(struct loop_watch *watch, unsigned events)
 
 	if (events & LOOP_IN)
 		read_socket(conn, events);
-	else if (events & LOOP_HUP)
+	else if (events & (LOOP_HUP | LOOP_SHUT))
 		close_conn(conn);
 	if (conn->state == CONN_DRAIN && loop_now(loop_of(conn)) >= conn->drain_until)
 		close_conn(conn);
@@ -539,6 +539,8 @@ static void watch_socket(struct conn *conn)
 
 	if (wants_input(conn))
 		events |= LOOP_IN;
+	else if (!conn->eof && conn->peer.addr.any.sa_family != AF_UNIX)
+		events |= LOOP_SHUT; /* on TCP that is all there is to see of a client that left */
 	if (buf_len(&conn->out) > 0)
 		events |= LOOP_OUT;
 	loop_want(loop_of(conn), &conn->socket, events == 0 ? LOOP_HUP : events);

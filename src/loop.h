@@ -44,6 +44,7 @@ enum {
 	LOOP_IN = 1,  /* readable, or end of file */
 	LOOP_OUT = 2, /* writable */
 	LOOP_HUP = 4, /* gone: both directions shut, or an error */
+	LOOP_SHUT = 8, /* the peer has shut its side, unread bytes or not (where poll can tell) */
 };
 
 struct loop_watch;

@@ -50,6 +50,8 @@ static struct epoll_event event_of(struct loop_watch *watch)
 		event.events |= (unsigned)EPOLLIN;
 	if (watch->wanted & LOOP_OUT)
 		event.events |= (unsigned)EPOLLOUT;
+	if (watch->wanted & LOOP_SHUT)
+		event.events |= (unsigned)EPOLLRDHUP;
 	if (watch->wanted == 0)
 		event.events |= (unsigned)EPOLLET;
 	return event;
@@ -90,6 +92,8 @@ static unsigned events_from(uint32_t bits)
 		events |= LOOP_IN;
 	if (bits & (unsigned)EPOLLOUT)
 		events |= LOOP_OUT;
+	if (bits & (unsigned)EPOLLRDHUP)
+		events |= LOOP_SHUT;
 	if (bits & (unsigned)(EPOLLHUP | EPOLLERR))
 		events |= LOOP_HUP;
 	return events;

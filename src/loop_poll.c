@@ -13,6 +13,12 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#ifdef POLLRDHUP
+enum { SHUT_EVENT = POLLRDHUP };
+#else
+enum { SHUT_EVENT = 0 };
+#endif
+
 struct loop_os {
 	struct pollfd *fds;
 	struct loop_watch **watches; /* NULL: a hole */
@@ -73,6 +79,8 @@ void loop_os_change(struct loop_os *os, struct loop_watch *watch)
 		p->events |= POLLIN;
 	if (watch->wanted & LOOP_OUT)
 		p->events |= POLLOUT;
+	if (watch->wanted & LOOP_SHUT)
+		p->events |= SHUT_EVENT;
 }
 
 void loop_os_remove(struct loop_os *os, struct loop_watch *watch)
@@ -104,6 +112,8 @@ static unsigned events_from(short bits)
 		events |= LOOP_IN;
 	if (bits & POLLOUT)
 		events |= LOOP_OUT;
+	if (bits & SHUT_EVENT)
+		events |= LOOP_SHUT;
 	if (bits & (POLLHUP | POLLERR | POLLNVAL))
 		events |= LOOP_HUP;
 	return events;
