@@ -156,6 +156,25 @@ START_TEST(a_paused_watch_does_not_see_the_hang_up_until_it_goes_on)
 }
 END_TEST
 
+START_TEST(a_paused_watch_that_has_hung_up_does_not_spin)
+{
+	struct spy spy;
+	int64_t before;
+
+	spy_init(&spy, on_ready);
+	ck_assert_int_eq(loop_watch(loop, &spy.watch, ends[0], LOOP_IN), 0);
+	loop_want(loop, &spy.watch, 0);
+	shut_end(1);
+	for (int i = 0; i < 3; i++) /* it may be seen once */
+		turn();
+	before = loop_now(loop);
+	ck_assert_int_eq(loop_turn(loop, 30), 0);
+	ck_assert_int_ge(loop_now(loop) - before, 25); /* waited for nothing, all of it */
+	ck_assert_int_eq(spy.calls, 0);
+	loop_unwatch(loop, &spy.watch);
+}
+END_TEST
+
 static const struct {
 	unsigned wanted, reported;
 } hang_ups[] = {
@@ -905,6 +924,7 @@ static void add_watches(TCase *tcase)
 	tcase_add_test(tcase, reports_what_is_wanted_as_long_as_it_is_there);
 	tcase_add_test(tcase, a_paused_watch_is_silent_and_goes_on);
 	tcase_add_test(tcase, a_paused_watch_does_not_see_the_hang_up_until_it_goes_on);
+	tcase_add_test(tcase, a_paused_watch_that_has_hung_up_does_not_spin);
 	tcase_add_loop_test(tcase, a_hang_up_comes_with_what_is_wanted, 0,
 	    sizeof hang_ups / sizeof *hang_ups);
 	tcase_add_test(tcase, a_watch_for_hang_ups_only_is_silent_before);

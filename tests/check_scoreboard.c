@@ -6,6 +6,7 @@
 #include "check_util.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "scoreboard.h"
 #include "sys.h"
 
-enum { CELLS = 7, PROCESSES = 6, ROUNDS = 3000 };
+enum { CELLS = 7, PROCESSES = 6, ROUNDS = 20000 };
 
 static struct scoreboard *board;
 
@@ -66,12 +67,18 @@ START_TEST(a_claimed_cell_names_no_process_yet)
 }
 END_TEST
 
-/* Claims and gives back at random; no cell may be another's meanwhile. */
+/*
+ * Claims and gives back at random; no cell may be another's meanwhile.  `holders` has
+ * one number a cell, and behind them how many processes are there.
+ */
 static int contend(int worker, atomic_int *holders)
 {
 	int held[CELLS];
 	int count = 0;
 
+	atomic_fetch_add(&holders[CELLS], 1);
+	while (atomic_load(&holders[CELLS]) < PROCESSES) /* all at once */
+		sched_yield();
 	for (int i = 0; i < ROUNDS; i++) {
 		int cell = (i * 7 + worker) % 3 == 0 ? -1 : scoreboard_claim(board, worker);
 
@@ -95,7 +102,7 @@ static int contend(int worker, atomic_int *holders)
 
 START_TEST(no_cell_is_ever_two_processes)
 {
-	atomic_int *holders = sys_shared_alloc(CELLS * sizeof *holders);
+	atomic_int *holders = sys_shared_alloc((CELLS + 1) * sizeof *holders);
 	pid_t pids[PROCESSES];
 
 	ck_assert_ptr_nonnull(holders);
@@ -108,7 +115,7 @@ START_TEST(no_cell_is_ever_two_processes)
 	for (int i = 0; i < PROCESSES; i++)
 		ck_assert_int_eq(wait_for(pids[i]), 0);
 	ck_assert_int_eq(scoreboard_running(board), 0);
-	sys_shared_free(holders, CELLS * sizeof *holders);
+	sys_shared_free(holders, (CELLS + 1) * sizeof *holders);
 }
 END_TEST
 
