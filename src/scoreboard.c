@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard: cells, waiters and the wake-up pipe.
+ * scoreboard: cells, seats and the wake-up pipe.
  */
 #include "scoreboard.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,12 @@ struct cell {
 	atomic_int pid;   /* 0 until the script's process has set it */
 };
 
+/* What a worker says of itself. */
+struct seat {
+	atomic_int waiting;     /* requests */
+	atomic_int connections;
+};
+
 struct shared {
 	atomic_int running;
 	struct cell cells[];
@@ -24,7 +31,7 @@ struct shared {
 
 struct scoreboard {
 	struct shared *shared;
-	atomic_int *waiting; /* one a worker, behind the cells */
+	struct seat *seats; /* one a worker, behind the cells */
 	size_t size;
 	int workers, scripts;
 	int next; /* where this process looks for a free cell first */
@@ -46,13 +53,13 @@ struct scoreboard *scoreboard_new(int workers, int scripts)
 		return NULL;
 	*board = (struct scoreboard){.workers = workers, .scripts = scripts, .wake = {-1, -1}};
 	board->size = sizeof *board->shared + (size_t)scripts * sizeof(struct cell) +
-	    (size_t)workers * sizeof(atomic_int);
+	    (size_t)workers * sizeof(struct seat);
 	board->shared = sys_shared_alloc(board->size);
 	if (board->shared == NULL || open_wake(board) != 0) {
 		scoreboard_free(&board);
 		return NULL;
 	}
-	board->waiting = (atomic_int *)(void *)(board->shared->cells + scripts);
+	board->seats = (struct seat *)(void *)(board->shared->cells + scripts);
 	return board;
 }
 
@@ -111,7 +118,7 @@ int scoreboard_running(const struct scoreboard *board)
 
 void scoreboard_wait(struct scoreboard *board, int worker, int change)
 {
-	atomic_fetch_add(&board->waiting[worker], change);
+	atomic_fetch_add(&board->seats[worker].waiting, change);
 }
 
 int scoreboard_waiting(const struct scoreboard *board)
@@ -119,8 +126,26 @@ int scoreboard_waiting(const struct scoreboard *board)
 	int sum = 0;
 
 	for (int i = 0; i < board->workers; i++)
-		sum += atomic_load(&board->waiting[i]);
+		sum += atomic_load(&board->seats[i].waiting);
 	return sum;
+}
+
+void scoreboard_connected(struct scoreboard *board, int worker, int count)
+{
+	atomic_store(&board->seats[worker].connections, count);
+}
+
+int scoreboard_fewest(const struct scoreboard *board)
+{
+	int fewest = INT_MAX;
+
+	for (int i = 0; i < board->workers; i++) {
+		int count = atomic_load(&board->seats[i].connections);
+
+		if (count < fewest)
+			fewest = count;
+	}
+	return fewest;
 }
 
 int scoreboard_wake_fd(const struct scoreboard *board)
@@ -159,7 +184,8 @@ int scoreboard_bury(struct scoreboard *board, int worker)
 {
 	int scripts = 0;
 
-	atomic_store(&board->waiting[worker], 0);
+	atomic_store(&board->seats[worker].waiting, 0);
+	atomic_store(&board->seats[worker].connections, 0);
 	for (int i = 0; i < board->scripts; i++) {
 		struct cell *cell = &board->shared->cells[i];
 

@@ -5,8 +5,9 @@
  * One cell for each script that may run at once.  A worker claims a cell before it
  * starts a script and gives it back after the script's exit, so the number of cells
  * *is* the limit, exact over all workers, and the cells of a dead worker name the
- * scripts that it leaves behind.  One counter a worker says how many requests wait
- * there; a pipe wakes one waiter for each cell given back while there are any.
+ * scripts that it leaves behind.  One seat a worker says how many requests wait there,
+ * and how many connections it has; a pipe wakes one waiter for each cell given back
+ * while there are any.
  *
  * Everything shared is atomic and no lock is held, so a process may die anywhere.
  */
@@ -42,6 +43,12 @@ void scoreboard_wait(struct scoreboard *board, int worker, int change);
 
 /* How many requests wait in all workers. */
 int scoreboard_waiting(const struct scoreboard *board);
+
+/* Says that `worker` has `count` connections now. */
+void scoreboard_connected(struct scoreboard *board, int worker, int count);
+
+/* The number of connections of the worker that has the fewest. */
+int scoreboard_fewest(const struct scoreboard *board);
 
 /* The descriptor that is readable when a waiter should try again (non-blocking). */
 int scoreboard_wake_fd(const struct scoreboard *board);

@@ -20,7 +20,7 @@
 #include "sys.h"
 
 enum {
-	ACCEPT_BATCH = 8,       /* connections taken at once, before others have their turn */
+	ACCEPT_LEAD = 2,        /* connections more than another worker's, past which it goes first */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
 	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
@@ -60,6 +60,11 @@ extern char **environ;
 
 /* ---- accepting ------------------------------------------------------------------- */
 
+static void count_connections(struct worker *worker)
+{
+	scoreboard_connected(worker->plan->board, worker->plan->number, (int)worker->owner.count);
+}
+
 static void stop_accepting(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->acceptor_count; i++)
@@ -97,7 +102,7 @@ static void pause_accepting(struct worker *worker, const char *why)
 	loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
 }
 
-/* Accepts one connection; false when there is none, or none can be taken. */
+/* Accepts a connection; false if there is none, or it cannot be taken. */
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
@@ -113,26 +118,39 @@ static bool accept_one(struct acceptor *acceptor)
 		pause_accepting(worker, strerror(errno));
 		return false;
 	}
+	count_connections(worker);
 	return true;
 }
 
+/*
+ * The kernel wakes the worker that has stood in line the longest, so an idle one
+ * would get all connections.  Who is ahead of the others goes to the end of the line.
+ */
+static void give_way(struct worker *worker)
+{
+	if ((int)worker->owner.count <= scoreboard_fewest(worker->plan->board) + ACCEPT_LEAD)
+		return;
+	stop_accepting(worker);
+	start_accepting(worker);
+}
+
+/* One at a time: what else waits is seen in the next turn, by whoever is free. */
 static void on_connection(struct loop_watch *watch, unsigned events)
 {
 	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
 	struct worker *worker = acceptor->worker;
 
 	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		if (worker->owner.count >= worker->owner.max) {
-			log_warn("%zu connections, all that the limit of open files leaves room for: "
-				 "no more are accepted until one ends",
-			    worker->owner.count);
-			stop_accepting(worker);
-			return;
-		}
-		if (!accept_one(acceptor))
-			return;
+	if (!accept_one(acceptor))
+		return;
+	if (worker->owner.count < worker->owner.max) {
+		give_way(worker);
+		return;
 	}
+	log_warn("%zu connections, all that the limit of open files leaves room for: no more are "
+		 "accepted until one ends",
+	    worker->owner.count);
+	stop_accepting(worker);
 }
 
 /* ---- stopping ---------------------------------------------------------------------- */
@@ -148,6 +166,7 @@ static void on_conn_closed(struct conn_owner *owner)
 {
 	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
 
+	count_connections(worker);
 	start_accepting(worker);
 	exit_if_done(worker);
 }

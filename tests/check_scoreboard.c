@@ -53,6 +53,18 @@ START_TEST(has_as_many_cells_as_it_was_made_with)
 }
 END_TEST
 
+START_TEST(knows_the_fewest_connections)
+{
+	for (int i = 0; i < PROCESSES; i++)
+		scoreboard_connected(board, i, 10 + i);
+	ck_assert_int_eq(scoreboard_fewest(board), 10);
+	scoreboard_connected(board, 0, 12);
+	ck_assert_int_eq(scoreboard_fewest(board), 11);
+	scoreboard_bury(board, 3);
+	ck_assert_int_eq(scoreboard_fewest(board), 0);
+}
+END_TEST
+
 START_TEST(a_claimed_cell_names_no_process_yet)
 {
 	int cell = scoreboard_claim(board, 0);
@@ -275,6 +287,7 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, has_as_many_cells_as_it_was_made_with);
+	tcase_add_test(tcase, knows_the_fewest_connections);
 	tcase_add_test(tcase, a_claimed_cell_names_no_process_yet);
 	tcase_add_test(tcase, no_cell_is_ever_two_processes);
 	tcase_add_test(tcase, all_processes_together_get_exactly_all_cells);
