@@ -72,8 +72,8 @@ void sys_signals_close(int fd);
 
 /* ---- programs ---------------------------------------------------------- */
 
-/* What setrlimit(2) takes first: glibc has its own type for it. */
-#if defined(__GLIBC__)
+/* What setrlimit(2) takes first: some systems have their own type for it. */
+#ifdef HAVE___RLIMIT_RESOURCE_T
 typedef __rlimit_resource_t sys_resource;
 #else
 typedef int sys_resource;

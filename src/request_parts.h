@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_parts: what request.c, request_start.c and request_end.c have of each
+ * other.  Nobody else includes it.
+ */
+#ifndef CGIBRIDGE_REQUEST_PARTS_H
+#define CGIBRIDGE_REQUEST_PARTS_H
+
+#include "request.h"
+
+static inline const struct options *request_options(const struct request *request)
+{
+	return request->link->services->options;
+}
+
+static inline struct loop *request_loop(const struct request *request)
+{
+	return request->link->services->loop;
+}
+
+/* ---- request.c ---------------------------------------------------------------- */
+
+void request_set_state(struct request *request, enum request_state state);
+
+/* The script has been reaped: a child_exit_fn whose context is the request. */
+void request_exited(void *context, int status);
+
+/* From now on, silence ends the request: --idle-timeout. */
+void request_limit_silence(struct request *request);
+
+/* ---- request_start.c ---------------------------------------------------------- */
+
+/* The length of its body is known: asks for a cell, and starts when there is one. */
+void request_admit(struct request *request);
+
+/* ---- request_end.c ------------------------------------------------------------ */
+
+/* "/srv/x.cgi[4711]: request 1 from 127.0.0.1:80": what its log lines start with. */
+const char *request_subject(const struct request *request, char *text, size_t size);
+
+/* A log line that says `what` went wrong, and what had happened until then. */
+void request_log_failure(const struct request *request, const char *what);
+
+/* Clears all timers. */
+void request_clear_timers(struct request *request);
+
+/* Ends it as it is: lets go of everything but the id, which the connection needs. */
+void request_end(struct request *request, uint32_t app_status);
+
+/*
+ * Ends it with a page of ours if no answer has gone out yet; else so that the client
+ * does not take what it has for all.
+ */
+void request_fail(struct request *request, int status, const char *detail, uint32_t app_status);
+
+/* Ends it before a script has run.  The log gets `reason`, the client `detail`. */
+void request_refuse(struct request *request, int status, const char *detail, const char *reason);
+
+/* Ends it for an output that is no CGI response. */
+void request_fail_response(struct request *request);
+
+/* Ends it: output and script have both ended. */
+void request_complete(struct request *request);
+
+/* What the script gets when nobody waits for it any more. */
+void request_stop_script(struct request *request, enum on_disconnect how);
+
+#endif

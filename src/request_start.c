@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_start: from the last of PARAMS to a running script, or to a refusal.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "request_parts.h"
+#include "script.h"
+
+/* ---- the process ------------------------------------------------------ */
+
+static void refuse_start(struct request *request, const struct sys_fault *fault)
+{
+	static const char *const steps[] = {"cannot start a process", "cannot make a session",
+	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
+	    "cannot execute"};
+	char reason[512];
+	int status = fault->step == SYS_STEP_FORK ? 503 : 500;
+
+	if (fault->step == SYS_STEP_EXEC)
+		status = script_exec_status(fault->error);
+	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script, steps[fault->step],
+	    strerror(fault->error),
+	    fault->step == SYS_STEP_EXEC ? script_exec_hint(fault->error) : "");
+	request_refuse(request, status, "the script cannot be run", reason);
+}
+
+/* The script's directory, or what FCGI_CHDIR says ("-": where we are). */
+static const char *directory_of(const struct request *request, char *text, size_t size)
+{
+	const char *wish = params_get_filled(&request->params, "FCGI_CHDIR");
+	const char *slash = strrchr(request->script, '/');
+	int len = slash == request->script ? 1 : (int)(slash - request->script);
+
+	if (wish != NULL)
+		return strcmp(wish, "-") == 0 ? NULL : wish;
+	snprintf(text, size, "%.*s", len, request->script);
+	return text;
+}
+
+static bool has_body(const struct request *request)
+{
+	return !(request->body.ended && body_waiting(&request->body) == 0);
+}
+
+/* Starts the script in the cell of the ticket; its pipes are then in `pipes`. */
+static struct child *spawn(struct request *request, struct child_pipes *pipes,
+    struct sys_fault *fault)
+{
+	char directory[4096];
+	char **envp = params_environ(&request->params, request->link->services->environment);
+	struct child_plan plan = {
+	    .path = request->script,
+	    .dir = directory_of(request, directory, sizeof directory),
+	    .envp = envp,
+	    .cell = request->ticket.cell,
+	    .wants_stdin = has_body(request),
+	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
+	};
+	struct child *child = NULL;
+
+	*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
+	if (envp != NULL)
+		child = child_spawn(request->link->services->children, &plan, pipes, fault,
+		    request_exited, request);
+	free(envp);
+	return child;
+}
+
+/* Connects the script's pipes; 0, or -1 with errno and all of them closed. */
+static int attach(struct request *request, const struct child_pipes *pipes)
+{
+	int failed = relay_attach(&request->relay, pipes->out);
+
+	if (pipes->err >= 0)
+		failed |= errlog_attach(&request->errlog, pipes->err, request->script,
+		    request->pid, request->id);
+	if (pipes->in >= 0)
+		failed |= body_attach(&request->body, pipes->in);
+	else
+		body_drop(&request->body);
+	return failed;
+}
+
+/*
+ * nginx stops sending FCGI_STDIN, and its end, as soon as it has the headers of the
+ * answer.  A script that writes them first and reads on then, as git-http-backend
+ * does, would wait for ever.
+ */
+static bool stops_sending(const struct params *params)
+{
+	const char *software = params_get_filled(params, "SERVER_SOFTWARE");
+
+	return software == NULL || strncmp(software, "nginx", 5) == 0;
+}
+
+static void start(struct request *request)
+{
+	struct child_pipes pipes;
+	struct sys_fault fault;
+
+	request->child = spawn(request, &pipes, &fault);
+	if (request->child == NULL) {
+		scoreboard_release(request->link->services->admission->board, request->ticket.cell);
+		refuse_start(request, &fault);
+		return;
+	}
+	request->pid = child_pid(request->child);
+	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
+	    (unsigned)request->id);
+	request_set_state(request, REQUEST_RUNNING);
+	request_limit_silence(request);
+	if (request_options(request)->timeout > 0)
+		loop_timer_set(request_loop(request), &request->total, request_options(request)->timeout);
+	if (!request->body.ended && stops_sending(&request->params))
+		relay_hold(&request->relay);
+	params_fini(&request->params); /* the script has its copy */
+	if (attach(request, &pipes) == 0)
+		return;
+	request_log_failure(request, "503: its pipes cannot be watched: no memory");
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_fail(request, 503, "out of resources", 0);
+}
+
+/* ---- its turn --------------------------------------------------------- */
+
+static void on_decided(struct admission_ticket *ticket, int granted)
+{
+	struct request *request = CONTAINER_OF(ticket, struct request, ticket);
+
+	if (granted)
+		start(request);
+	else
+		request_refuse(request, 503, "too many scripts are running",
+		    "no script slot became free within --queue-timeout");
+	request->link->touched(request->link);
+}
+
+/* Asks for a cell; starts at once if there is one. */
+static void admit(struct request *request)
+{
+	switch (admission_ask(request->link->services->admission, &request->ticket, on_decided)) {
+	case ADMISSION_GRANTED:
+		start(request);
+		return;
+	case ADMISSION_WAIT:
+		request_set_state(request, REQUEST_QUEUED);
+		loop_timer_clear(request_loop(request), &request->idle);
+		return;
+	case ADMISSION_FULL:
+		request->protocol_status = FCGI_OVERLOADED;
+		request_refuse(request, 503, "too many scripts are running",
+		    "--max-scripts are running and --queue requests wait");
+		return;
+	}
+}
+
+/* ---- its body --------------------------------------------------------- */
+
+/* A valid CONTENT_LENGTH, or BODY_LENGTH_UNKNOWN. */
+static uint64_t announced_length(const struct params *params)
+{
+	const char *text = params_get_filled(params, "CONTENT_LENGTH");
+	uint64_t length = 0;
+
+	if (text == NULL || strlen(text) > 18)
+		return BODY_LENGTH_UNKNOWN;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return BODY_LENGTH_UNKNOWN;
+		length = length * 10 + (uint64_t)(*text - '0');
+	}
+	return length;
+}
+
+/* Whether a request that announces no length has a body at all (RFC 9110 9.3). */
+static bool may_have_body(const struct params *params)
+{
+	static const char *const bodiless[] = {"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"};
+	const char *method = params_get(params, "REQUEST_METHOD");
+	const char *given = params_get(params, "CONTENT_LENGTH");
+
+	if (params_get_filled(params, "HTTP_TRANSFER_ENCODING") != NULL)
+		return true;
+	if (given != NULL && given[0] != '\0') /* a length that is none: "-1" is Caddy's chunked */
+		return true;
+	for (size_t i = 0; method != NULL && i < sizeof bodiless / sizeof *bodiless; i++)
+		if (strcmp(method, bodiless[i]) == 0)
+			return false;
+	return method != NULL;
+}
+
+/* Sets how much body comes; a body of unknown length is collected before the script starts. */
+static void expect_body(struct request *request)
+{
+	uint64_t length = announced_length(&request->params);
+	bool collect = false;
+
+	if (request->role == FCGI_AUTHORIZER) /* FastCGI 6.3: it gets no stdin */
+		length = 0;
+	else if (length == BODY_LENGTH_UNKNOWN && may_have_body(&request->params))
+		collect = !request->body.ended;
+	else if (length == BODY_LENGTH_UNKNOWN)
+		length = 0;
+	if (announced_length(&request->params) == BODY_LENGTH_UNKNOWN)
+		params_unset(&request->params, "CONTENT_LENGTH");
+	if (length != BODY_LENGTH_UNKNOWN)
+		body_expect(&request->body, length);
+	if (collect)
+		request_set_state(request, REQUEST_BODY);
+}
+
+/* The collected body is whole: its length is what the script is told. */
+static int announce_length(struct request *request)
+{
+	char text[24];
+
+	if (request->role == FCGI_AUTHORIZER || request->body.received == 0 ||
+	    params_get(&request->params, "CONTENT_LENGTH") != NULL)
+		return 0;
+	snprintf(text, sizeof text, "%llu", (unsigned long long)request->body.received);
+	return params_set(&request->params, "CONTENT_LENGTH", text);
+}
+
+void request_admit(struct request *request)
+{
+	if (announce_length(request) == 0)
+		admit(request);
+	else
+		request_refuse(request, 503, "out of resources", "no memory for its length");
+}
+
+/* ---- its parameters --------------------------------------------------- */
+
+static void note_method(struct request *request)
+{
+	const char *method = params_get(&request->params, "REQUEST_METHOD");
+
+	if (request->role != FCGI_AUTHORIZER && method != NULL && strcmp(method, "HEAD") == 0)
+		request->relay.response.kind = RESPONSE_NO_BODY;
+}
+
+static int name_role(struct request *request)
+{
+	if (request->role == FCGI_AUTHORIZER)
+		return params_set(&request->params, "FCGI_ROLE", "AUTHORIZER");
+	return 0;
+}
+
+static void refuse_params(struct request *request)
+{
+	if (errno == EBADMSG)
+		request_refuse(request, 400, "its parameters are malformed",
+		    "PARAMS are no name-value pairs, or have a NUL or '=' where none may be");
+	else if (errno == E2BIG)
+		request_refuse(request, 431, "its parameters are too large", "PARAMS exceed --max-params");
+	else
+		request_refuse(request, 503, "out of resources", strerror(errno));
+}
+
+static void refuse_script(struct request *request, const struct script_refusal *refusal)
+{
+	const char *detail = "the web server did not say which script to run";
+
+	if (refusal->status == 404)
+		detail = "there is no such script";
+	else if (refusal->status == 403)
+		detail = "this script may not be run";
+	else if (refusal->status == 503)
+		detail = "out of resources";
+	request_refuse(request, refusal->status, detail, refusal->reason);
+}
+
+/* What BEGIN_REQUEST asked for and is not to be had; answered only now (spec 5.1, 6.1). */
+static bool refuse_begin(struct request *request)
+{
+	if (request->crowded) {
+		request->protocol_status = FCGI_OVERLOADED;
+		request_refuse(request, 503, "too many requests on one connection",
+		    "more than --max-scripts requests on one connection");
+		return true;
+	}
+	if (request->role == FCGI_RESPONDER || request->role == FCGI_AUTHORIZER)
+		return false;
+	request->protocol_status = FCGI_UNKNOWN_ROLE;
+	request_refuse(request, 500, "this FastCGI role is not served",
+	    "its role is neither responder nor authorizer");
+	return true;
+}
+
+static void launch(struct request *request)
+{
+	struct script_refusal refusal;
+
+	if (params_decode(&request->params) != 0 || name_role(request) != 0) {
+		refuse_params(request);
+		return;
+	}
+	note_method(request);
+	if (refuse_begin(request))
+		return;
+	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {
+		refuse_script(request, &refusal);
+		return;
+	}
+	request->script = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
+	if (request->script == NULL) {
+		request_refuse(request, 503, "out of resources", "no memory for its path");
+		return;
+	}
+	expect_body(request);
+	if (request->state == REQUEST_PARAMS)
+		request_admit(request);
+	else
+		request_limit_silence(request);
+}
+
+void request_take_params(struct request *request, const void *bytes, size_t len)
+{
+	if (request->state != REQUEST_PARAMS)
+		return;
+	request->active = loop_now(request_loop(request));
+	if (len == 0)
+		launch(request);
+	else if (params_feed(&request->params, bytes, len) != 0)
+		refuse_params(request);
+	request->link->touched(request->link);
+}
