@@ -92,8 +92,12 @@ void admission_init(struct admission *admission, struct loop *loop, struct score
 
 void admission_fini(struct admission *admission)
 {
-	while (!is_empty(admission))
-		unlink_ticket(admission, admission->queue.next);
+	struct admission_ticket *next;
+
+	for (struct admission_ticket *at = admission->queue.next; at != &admission->queue; at = next) {
+		next = at->next;
+		unlink_ticket(admission, at);
+	}
 	watch_queue(admission);
 }
 

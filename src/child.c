@@ -119,10 +119,11 @@ void children_terminate(struct children *children)
 
 void children_fini(struct children *children)
 {
-	children->emptied = NULL;
-	while (children->first != NULL) {
-		struct child *child = children->first;
+	struct child *next;
 
+	children->emptied = NULL;
+	for (struct child *child = children->first; child != NULL; child = next) {
+		next = child->next;
 		signal_group(child, SIGKILL);
 		if (child->state != CHILD_ORPHANED) {
 			loop_child_remove(children->loop, &child->process);
@@ -208,11 +209,9 @@ static void join_family(struct child *child)
 static pid_t run(const struct children *children, const struct child_plan *plan,
     const struct streams *streams, struct sys_fault *fault)
 {
-	char *path = strdup(plan->path); /* argv is not const */
-	char *argv[2] = {path, NULL};
 	struct sys_program program = {
-	    .path = plan->path,
-	    .argv = argv,
+	    .path = plan->argv[0],
+	    .argv = plan->argv,
 	    .envp = plan->envp,
 	    .dir = plan->dir,
 	    .stdio = {streams->theirs[0], streams->theirs[1], streams->theirs[2]},
@@ -220,15 +219,8 @@ static pid_t run(const struct children *children, const struct child_plan *plan,
 	    .limit_count = children->limit_count,
 	    .pid_cell = scoreboard_pid(children->board, plan->cell),
 	};
-	pid_t pid;
 
-	if (path == NULL) {
-		*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
-		return -1;
-	}
-	pid = sys_spawn(&program, fault);
-	free(path);
-	return pid;
+	return sys_spawn(&program, fault);
 }
 
 struct child *child_spawn(struct children *children, const struct child_plan *plan,

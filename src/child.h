@@ -37,7 +37,7 @@ typedef void child_exit_fn(void *context, int status);
 
 /* What to run.  All is borrowed for the call. */
 struct child_plan {
-	const char *path;    /* absolute; argv[0] as well */
+	char *const *argv;   /* argv[0]: the program, an absolute path */
 	const char *dir;     /* working directory; NULL to stay */
 	char *const *envp;
 	int cell;            /* of the scoreboard, claimed */

@@ -40,35 +40,83 @@ static bool is_empty_path(const char *item)
 	return strcmp(item, "PATH=") == 0;
 }
 
-static bool has_path(const struct environment *environment)
+/* Whether `item` has the name that `other`, "NAME=VALUE" or "NAME", starts with. */
+static bool is_named(const char *item, const char *other)
 {
-	for (size_t i = 0; i < environment->count; i++)
-		if (strncmp(environment->items[i], "PATH=", 5) == 0)
-			return true;
-	return false;
+	size_t len = strcspn(other, "=");
+
+	return strncmp(item, other, len) == 0 && item[len] == '=';
 }
 
-int environment_init(struct environment *environment, char *const *source)
+static const char *find(const char *const *items, size_t count, const char *name)
 {
-	size_t count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (is_named(items[i], name))
+			return items[i];
+	return NULL;
+}
 
-	while (source[count] != NULL)
-		count++;
-	environment->count = 0;
-	environment->items = calloc(count + 2, sizeof *environment->items);
-	if (environment->items == NULL)
-		return -1;
+/* Adds `item`, in place of one of the same name. */
+static void put(struct environment *environment, const char *item)
+{
+	for (size_t i = 0; i < environment->count; i++) {
+		if (is_named(environment->items[i], item)) {
+			environment->items[i] = item;
+			return;
+		}
+	}
+	environment->items[environment->count++] = item;
+}
+
+static void put_default(struct environment *environment, const char *item)
+{
+	if (find(environment->items, environment->count, item) == NULL)
+		put(environment, item);
+}
+
+static void inherit(struct environment *environment, char *const *source)
+{
 	for (; *source != NULL; source++) {
 		const char *equals = strchr(*source, '=');
 
-		if (equals == NULL || is_empty_path(*source) ||
-		    is_withheld(*source, (size_t)(equals - *source)))
-			continue;
-		environment->items[environment->count++] = *source;
+		if (equals != NULL && !is_empty_path(*source) &&
+		    !is_withheld(*source, (size_t)(equals - *source)))
+			environment->items[environment->count++] = *source;
 	}
-	if (!has_path(environment))
-		environment->items[environment->count++] = "PATH=/usr/local/bin:/usr/bin:/bin";
-	environment->items[environment->count++] = "GATEWAY_INTERFACE=CGI/1.1";
+}
+
+static void set_wished(struct environment *environment, const char *const *source,
+    size_t source_count, const struct environment_wish *wish)
+{
+	for (size_t i = 0; i < wish->count; i++) {
+		const char *item = wish->set[i];
+
+		if (strchr(item, '=') == NULL)
+			item = find(source, source_count, item);
+		if (item != NULL && !is_empty_path(item))
+			put(environment, item);
+	}
+}
+
+int environment_init(struct environment *environment, char *const *source,
+    const struct environment_wish *wish)
+{
+	static const struct environment_wish none;
+	size_t count = 0;
+
+	if (wish == NULL)
+		wish = &none;
+	while (source[count] != NULL)
+		count++;
+	environment->count = 0;
+	environment->items = calloc(count + wish->count + 2, sizeof *environment->items);
+	if (environment->items == NULL)
+		return -1;
+	if (!wish->clear)
+		inherit(environment, source);
+	set_wished(environment, (const char *const *)source, count, wish);
+	put_default(environment, "PATH=/usr/local/bin:/usr/bin:/bin");
+	put_default(environment, "GATEWAY_INTERFACE=CGI/1.1");
 	return 0;
 }
 

@@ -5,7 +5,6 @@
  * To add an option: a line in the table, a member in struct options, its default
  * beside the others, an entry in cgibridge(8).
  */
-#include "log.h"
 #include "options.h"
 
 #include <getopt.h>
@@ -14,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "log.h"
 
 struct option_spec {
 	const char *name;     /* long name; NULL for a letter only */
@@ -30,32 +31,49 @@ struct option_spec {
 #define MEMBER(name) offsetof(struct options, name)
 #define NO_MEMBER SIZE_MAX
 #define NONE NULL, NO_MEMBER, {0, 0, NULL}
-#define LIST {0, 0, NULL}
+#define ANY {0, 0, NULL}
 #define YEAR (8760LL * 3600 * 1000)
 
 static const struct option_spec specs[] = {
 	{"socket", 's', "URL",
 	    "listen on unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N; may be "
 	    "repeated (default: the sockets inherited by LISTEN_FDS, else descriptor 0)",
-	    &value_socket, MEMBER(sockets), {0, 0, NULL}},
+	    &value_socket, MEMBER(sockets), ANY},
 	{"socket-mode", 0, "MODE", "file mode of unix sockets (0660)", &value_mode,
-	    MEMBER(socket_mode), {0, 0, NULL}},
+	    MEMBER(socket_mode), ANY},
 	{"socket-owner", 0, "USER[:GROUP]", "owner of unix sockets (as started)", &value_owner_kind,
-	    MEMBER(socket_owner), {0, 0, NULL}},
+	    MEMBER(socket_owner), ANY},
 	{"backlog", 0, "N", "connections the kernel holds until they are accepted (511)",
 	    &value_number, MEMBER(backlog), {1, 65535, NULL}},
-	{"workers", 'c', "N", "worker processes (one a CPU)", &value_number, MEMBER(workers), {1, 1024, NULL}},
+	{"workers", 'c', "N", "worker processes (one a CPU)", &value_number, MEMBER(workers),
+	    {1, 1024, NULL}},
 	{"max-scripts", 'm', "N", "scripts running at once, all workers together (128)",
 	    &value_number, MEMBER(max_scripts), {1, 65536, NULL}},
 	{"queue", 0, "N", "requests waiting for a script to end; past that: 503 (512)", &value_number,
 	    MEMBER(queue), {0, 1000000, NULL}},
-	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)", &value_time_kind,
-	    MEMBER(queue_timeout), {1, YEAR, NULL}},
+	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)",
+	    &value_time_kind, MEMBER(queue_timeout), {1, YEAR, NULL}},
 	{"program", 'p', "PATH", "run only this script; may be repeated (any)", &value_path,
-	    MEMBER(programs), {0, 0, NULL}},
+	    MEMBER(programs), ANY},
 	{"root", 'r', "DIR", "run only scripts below this directory; may be repeated (any)",
-	    &value_path, MEMBER(roots), {0, 0, NULL}},
-	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", &value_time_kind, MEMBER(timeout), {0, YEAR, NULL}},
+	    &value_path, MEMBER(roots), ANY},
+	{"handler", 0, ".EXT=PROGRAM",
+	    "run scripts that end in .EXT by PROGRAM; may be repeated (none)", &value_handler,
+	    MEMBER(handlers), ANY},
+	{"query-args", 0, NULL, "pass a query without \"=\" as arguments (RFC 3875, 4.4)", NULL,
+	    MEMBER(query_args), {1, 0, NULL}},
+	{"env", 0, "NAME[=VALUE]",
+	    "set this variable, or inherit it, for scripts; may be repeated (the environment, less "
+	    "what belongs to requests and to the daemon)",
+	    &value_variable, MEMBER(variables), ANY},
+	{"clear-env", 0, NULL, "scripts inherit no variables but those of --env", NULL,
+	    MEMBER(clear_env), {1, 0, NULL}},
+	{"limit", 0, "NAME=VALUE",
+	    "limit a resource of each script: cpu, as, data, stack, nofile, nproc, fsize or core; may "
+	    "be repeated (inherited)",
+	    &value_limit_kind, MEMBER(limits), ANY},
+	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", &value_time_kind,
+	    MEMBER(timeout), {0, YEAR, NULL}},
 	{"idle-timeout", 0, "TIME",
 	    "time without a byte in either direction; 0 for none (300s)", &value_time_kind,
 	    MEMBER(idle_timeout), {0, YEAR, NULL}},
@@ -69,17 +87,20 @@ static const struct option_spec specs[] = {
 	    MEMBER(drain_timeout), {0, YEAR, NULL}},
 	{"on-disconnect", 0, "WHAT",
 	    "what a script gets when its client is gone: kill, close or ignore (kill)", &value_choice,
-	    MEMBER(on_disconnect), {0, 0, "kill|close|ignore"}},
+	    MEMBER(on_disconnect), {0, 0, ON_DISCONNECT_CHOICES}},
 	{"stderr", 0, "WHERE", "a script's stderr goes to the log, the client or is discarded: log, "
 	    "client or discard (log)",
 	    &value_choice, MEMBER(stderr_to), {0, 0, "log|client|discard"}},
-	{NULL, 'f', NULL, "the same as --stderr client", NULL, MEMBER(stderr_to), {STDERR_CLIENT, 0, NULL}},
+	{NULL, 'f', NULL, "the same as --stderr client", NULL, MEMBER(stderr_to),
+	    {STDERR_CLIENT, 0, NULL}},
+	{"error-detail", 0, NULL, "error pages say why, with paths (the log only)", NULL,
+	    MEMBER(error_detail), {1, 0, NULL}},
 	{"max-body", 0, "SIZE", "request body that is held for a script; past that: 413 (1G)",
 	    &value_size, MEMBER(max_body), {0, LLONG_MAX, NULL}},
 	{"max-params", 0, "SIZE", "a request's parameters; past that: 431 (256K)", &value_size,
 	    MEMBER(max_params), {1024, 64LL << 20, NULL}},
 	{"spool-dir", 0, "DIR", "where request bodies are held that do not fit memory (TMPDIR)",
-	    &value_directory, MEMBER(spool_dir), {0, 0, NULL}},
+	    &value_directory, MEMBER(spool_dir), ANY},
 	{"log-level", 'l', "LEVEL", "log error, warn, info or debug and what is graver (info)",
 	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
 	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,
@@ -94,6 +115,7 @@ static void set_defaults(struct options *options)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	const char *tmp = getenv("TMPDIR");
+	bool is_usable = tmp != NULL && tmp[0] == '/' && access(tmp, W_OK | X_OK) == 0;
 
 	*options = (struct options){
 	    .socket_mode = 0660,
@@ -109,7 +131,7 @@ static void set_defaults(struct options *options)
 	    .drain_timeout = 30 * 1000,
 	    .max_body = 1ULL << 30,
 	    .max_params = 256 << 10,
-	    .spool_dir = tmp != NULL && tmp[0] == '/' && access(tmp, W_OK | X_OK) == 0 ? tmp : "/tmp",
+	    .spool_dir = is_usable ? tmp : "/tmp",
 	    .log_level = LOG_LEVEL_INFO,
 	};
 }
@@ -188,23 +210,37 @@ static void put_list(FILE *out, const struct option_spec *spec, const struct val
 		put_option(out, spec, list->items[i]);
 }
 
-void options_print(const struct options *options, FILE *out)
+/* A flag that has a name of its own, and is no question to us. */
+static void put_flag(FILE *out, const struct option_spec *spec, const int *member)
+{
+	if (spec->name != NULL && spec->letter == 0 && *member == (int)spec->rule.min)
+		fprintf(out, "--%s\n", spec->name);
+}
+
+static void put_value(FILE *out, const struct option_spec *spec, const void *member)
 {
 	char text[VALUE_TEXT_MAX];
 
+	spec->kind->write(&spec->rule, member, text);
+	if (text[0] != '\0')
+		put_option(out, spec, text);
+}
+
+void options_print(const struct options *options, FILE *out)
+{
 	for (size_t i = 0; i < SPEC_COUNT; i++) {
 		const struct option_spec *spec = &specs[i];
-		const void *member = (const char *)options + spec->member;
+		const void *member;
 
+		if (spec->member == NO_MEMBER)
+			continue;
+		member = (const char *)options + spec->member;
 		if (spec->kind == NULL)
-			continue;
-		if (spec->kind->write == NULL) {
+			put_flag(out, spec, member);
+		else if (spec->kind->write == NULL)
 			put_list(out, spec, member);
-			continue;
-		}
-		spec->kind->write(&spec->rule, member, text);
-		if (text[0] != '\0')
-			put_option(out, spec, text);
+		else
+			put_value(out, spec, member);
 	}
 }
 
@@ -379,4 +415,7 @@ void options_fini(struct options *options)
 	free(options->sockets.items);
 	free(options->programs.items);
 	free(options->roots.items);
+	free(options->handlers.items);
+	free(options->variables.items);
+	free(options->limits.items);
 }

@@ -14,6 +14,7 @@
 #include "attributes.h"
 #include "value.h"
 
+#define ON_DISCONNECT_CHOICES "kill|close|ignore"
 enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_CLOSE, ON_DISCONNECT_IGNORE };
 enum stderr_to { STDERR_LOG, STDERR_CLIENT, STDERR_DISCARD };
 
@@ -28,6 +29,11 @@ struct options {
 	int64_t queue_timeout;
 	struct value_list programs; /* only these paths may run; empty: any */
 	struct value_list roots;    /* only below these directories; empty: any */
+	struct value_list handlers; /* ".EXT=PROGRAM": what runs scripts that end so */
+	int query_args;             /* a query without "=" becomes arguments */
+	struct value_list variables; /* "NAME[=VALUE]": for scripts, besides the inherited */
+	int clear_env;              /* scripts inherit nothing */
+	struct value_list limits;   /* "NAME=VALUE", for value_limit() */
 	int64_t timeout;             /* 0: none */
 	int64_t idle_timeout;        /* 0: none */
 	int64_t linger;
@@ -35,6 +41,7 @@ struct options {
 	int64_t drain_timeout;
 	int on_disconnect;           /* enum on_disconnect */
 	int stderr_to;               /* enum stderr_to */
+	int error_detail;            /* the client is told what the log is */
 	uint64_t max_body;
 	uint64_t max_params;
 	const char *spool_dir;

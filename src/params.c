@@ -283,13 +283,20 @@ const char *params_get_filled(const struct params *params, const char *name)
 	return value == NULL || *value == '\0' ? NULL : value;
 }
 
+/* Where in `raw` `value` is, or SIZE_MAX: as numbers, which may be compared whatever they are. */
+static size_t offset_of(const struct params *params, const char *value)
+{
+	uintptr_t at = (uintptr_t)value;
+	uintptr_t base = (uintptr_t)params->raw.data;
+
+	return at >= base && at - base < params->raw.end ? (size_t)(at - base) : SIZE_MAX;
+}
+
 int params_set(struct params *params, const char *name, const char *value)
 {
 	size_t name_len = strlen(name);
 	size_t value_len = strlen(value);
-	size_t inside = (size_t)(value - (const char *)params->raw.data); /* if it is there */
-	bool ours = value >= (const char *)params->raw.data &&
-	    value < (const char *)params->raw.data + params->raw.end;
+	size_t inside = offset_of(params, value);
 	unsigned char *to = buf_reserve(&params->raw, name_len + value_len + 2);
 	struct param *param;
 
@@ -297,10 +304,11 @@ int params_set(struct params *params, const char *name, const char *value)
 		errno = errno == ENOBUFS ? E2BIG : errno;
 		return -1;
 	}
+	if (inside != SIZE_MAX) /* it may have moved with the buffer */
+		value = (const char *)params->raw.data + inside;
 	memcpy(to, name, name_len);
 	to[name_len] = '=';
-	memcpy(to + name_len + 1, ours ? (const char *)params->raw.data + inside : value,
-	    value_len + 1);
+	memcpy(to + name_len + 1, value, value_len + 1);
 	param = find_or_add(params, name, name_len);
 	if (param == NULL) {
 		errno = E2BIG;

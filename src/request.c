@@ -132,12 +132,10 @@ void request_resume(struct request *request)
 
 void request_limit_silence(struct request *request)
 {
-	const struct options *options = request_options(request);
-
 	request->active = loop_now(request_loop(request));
 	loop_timer_clear(request_loop(request), &request->idle);
-	if (options->idle_timeout > 0)
-		loop_timer_set(request_loop(request), &request->idle, options->idle_timeout);
+	if (request->idle_timeout > 0)
+		loop_timer_set(request_loop(request), &request->idle, request->idle_timeout);
 }
 
 static void time_out(struct request *request, const char *what)
@@ -159,7 +157,7 @@ static void on_total(struct loop_timer *timer)
 static void on_idle(struct loop_timer *timer)
 {
 	struct request *request = CONTAINER_OF(timer, struct request, idle);
-	int64_t limit = request_options(request)->idle_timeout;
+	int64_t limit = request->idle_timeout;
 	int64_t quiet = loop_now(request_loop(request)) - request->active;
 
 	if (request->state == REQUEST_PARAMS) {
@@ -233,7 +231,7 @@ bool request_is_whole(const struct request *request)
 /* `why` is NULL when that has been logged. */
 static void leave(struct request *request, const char *why)
 {
-	enum on_disconnect how = (enum on_disconnect)request_options(request)->on_disconnect;
+	enum on_disconnect how = request->on_disconnect;
 	char who[512];
 
 	if (why != NULL)
@@ -298,7 +296,7 @@ void request_sink_init(struct request_sink *sink, const struct request_services 
 
 bool request_detach(struct request *request)
 {
-	if (request_options(request)->on_disconnect != ON_DISCONNECT_IGNORE ||
+	if (request->on_disconnect != ON_DISCONNECT_IGNORE ||
 	    request->state != REQUEST_RUNNING || !request_is_whole(request))
 		return false;
 	log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
@@ -332,6 +330,9 @@ struct request *request_new(struct request_link *link, uint16_t id, unsigned rol
 	if (request == NULL)
 		return NULL;
 	*request = (struct request){.link = link, .id = id, .role = role, .keep_conn = keep_conn};
+	request->timeout = options->timeout;
+	request->idle_timeout = options->idle_timeout;
+	request->on_disconnect = (enum on_disconnect)options->on_disconnect;
 	params_init(&request->params, options->max_params);
 	body_init(&request->body, loop, options->max_body, options->spool_dir, on_body_moved);
 	relay_init(&request->relay, loop, link->out, id,

@@ -83,6 +83,9 @@ struct request {
 	uint16_t id;
 	unsigned role;   /* as sent */
 	bool keep_conn;
+	int64_t timeout;      /* --timeout, or CGIBRIDGE_TIMEOUT; ms, 0: none */
+	int64_t idle_timeout; /* --idle-timeout, or CGIBRIDGE_IDLE_TIMEOUT; ms, 0: none */
+	enum on_disconnect on_disconnect; /* --on-disconnect, or CGIBRIDGE_ON_DISCONNECT */
 	bool crowded;     /* the connection has too many active requests: to be refused */
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
 	bool truncated;  /* ended: the client must not take the response for whole */

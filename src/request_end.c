@@ -106,7 +106,7 @@ void request_refuse(struct request *request, int status, const char *detail, con
 
 	log_warn("%s: %d: %s (uid %ld)", request_subject(request, who, sizeof who), status, reason,
 	    (long)geteuid());
-	request_fail(request, status, detail, 0);
+	request_fail(request, status, request_options(request)->error_detail ? reason : detail, 0);
 }
 
 /* ---- the end of the script -------------------------------------------- */
@@ -145,7 +145,8 @@ void request_fail_response(struct request *request)
 	errlog_finish(&request->errlog); /* its first line belongs to this message */
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
-	request_fail(request, 500, "the script gave no valid response",
+	request_fail(request, 500,
+	    request_options(request)->error_detail ? what : "the script gave no valid response",
 	    request->child == NULL ? child_app_status(request->exit_status) : 0);
 }
 

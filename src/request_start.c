@@ -7,26 +7,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "log.h"
 #include "request_parts.h"
 #include "script.h"
 
 /* ---- the process ------------------------------------------------------ */
 
+/* A script may be at fault for what its exec says; a handler, which nobody asked for, is ours. */
+static void refuse_exec(struct request *request, const char *program, int error)
+{
+	char reason[512];
+	bool handled = strcmp(program, request->script) != 0;
+
+	snprintf(reason, sizeof reason, "%s: cannot execute%s%.100s: %s%s", request->script,
+	    handled ? " its handler " : "", handled ? program : "", strerror(error),
+	    script_exec_hint(error));
+	request_refuse(request, handled ? 500 : script_exec_status(error),
+	    "the script cannot be run", reason);
+}
+
 static void refuse_start(struct request *request, const struct sys_fault *fault)
 {
 	static const char *const steps[] = {"cannot start a process", "cannot make a session",
 	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
 	    "cannot execute"};
+	const char *handler = arguments_handler(request_options(request), request->script);
 	char reason[512];
-	int status = fault->step == SYS_STEP_FORK ? 503 : 500;
 
-	if (fault->step == SYS_STEP_EXEC)
-		status = script_exec_status(fault->error);
-	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script, steps[fault->step],
-	    strerror(fault->error),
-	    fault->step == SYS_STEP_EXEC ? script_exec_hint(fault->error) : "");
-	request_refuse(request, status, "the script cannot be run", reason);
+	if (fault->step == SYS_STEP_EXEC) {
+		refuse_exec(request, handler == NULL ? request->script : handler, fault->error);
+		return;
+	}
+	snprintf(reason, sizeof reason, "%s: %s: %s", request->script, steps[fault->step],
+	    strerror(fault->error));
+	request_refuse(request, fault->step == SYS_STEP_FORK ? 503 : 500,
+	    "the script cannot be run", reason);
 }
 
 /* The script's directory, or what FCGI_CHDIR says ("-": where we are). */
@@ -53,8 +69,9 @@ static struct child *spawn(struct request *request, struct child_pipes *pipes,
 {
 	char directory[4096];
 	char **envp = params_environ(&request->params, request->link->services->environment);
+	char **argv = arguments_new(request_options(request), &request->params, request->script);
 	struct child_plan plan = {
-	    .path = request->script,
+	    .argv = argv,
 	    .dir = directory_of(request, directory, sizeof directory),
 	    .envp = envp,
 	    .cell = request->ticket.cell,
@@ -64,9 +81,10 @@ static struct child *spawn(struct request *request, struct child_pipes *pipes,
 	struct child *child = NULL;
 
 	*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
-	if (envp != NULL)
+	if (envp != NULL && argv != NULL)
 		child = child_spawn(request->link->services->children, &plan, pipes, fault,
 		    request_exited, request);
+	free(argv);
 	free(envp);
 	return child;
 }
@@ -114,8 +132,8 @@ static void start(struct request *request)
 	    (unsigned)request->id);
 	request_set_state(request, REQUEST_RUNNING);
 	request_limit_silence(request);
-	if (request_options(request)->timeout > 0)
-		loop_timer_set(request_loop(request), &request->total, request_options(request)->timeout);
+	if (request->timeout > 0)
+		loop_timer_set(request_loop(request), &request->total, request->timeout);
 	if (!request->body.ended && stops_sending(&request->params))
 		relay_hold(&request->relay);
 	params_fini(&request->params); /* the script has its copy */
@@ -244,6 +262,45 @@ static void note_method(struct request *request)
 		request->relay.response.kind = RESPONSE_NO_BODY;
 }
 
+static void ignore_param(const struct request *request, const char *name, const char *value)
+{
+	char who[512];
+
+	log_warn("%s: %s is '%.100s': ignored", request_subject(request, who, sizeof who), name, value);
+}
+
+/* The time that parameter `name` asks for, if it is less than `limit`, an option's. */
+static int64_t time_wanted(const struct request *request, const char *name, int64_t limit)
+{
+	const char *text = params_get_filled(&request->params, name);
+	int64_t time = text == NULL ? limit : value_time(text);
+
+	if (time < 0) {
+		ignore_param(request, name, text);
+		return limit;
+	}
+	return limit == 0 || (time > 0 && time < limit) ? time : limit;
+}
+
+/* What the web server asks for, for this request alone. */
+static void take_wishes(struct request *request)
+{
+	static const struct value_rule choices = {0, 0, ON_DISCONNECT_CHOICES};
+	const char *wish = params_get_filled(&request->params, "CGIBRIDGE_ON_DISCONNECT");
+	const char *why;
+	int how;
+
+	request->timeout = time_wanted(request, "CGIBRIDGE_TIMEOUT", request->timeout);
+	request->idle_timeout =
+	    time_wanted(request, "CGIBRIDGE_IDLE_TIMEOUT", request->idle_timeout);
+	if (wish == NULL)
+		return;
+	if (value_choice.read(&choices, &how, wish, &why) == 0)
+		request->on_disconnect = (enum on_disconnect)how;
+	else
+		ignore_param(request, "CGIBRIDGE_ON_DISCONNECT", wish);
+}
+
 static int name_role(struct request *request)
 {
 	if (request->role == FCGI_AUTHORIZER)
@@ -301,6 +358,7 @@ static void launch(struct request *request)
 		return;
 	}
 	note_method(request);
+	take_wishes(request);
 	if (refuse_begin(request))
 		return;
 	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "arguments.h"
 
 /* The path being resolved. */
 struct path {
@@ -331,6 +334,8 @@ int script_resolve(struct params *params, const struct options *options,
 		return refuse(refusal, 403, path.text, "not among the scripts given by --program");
 	if (!is_rooted(&options->roots, path.text))
 		return refuse(refusal, 403, path.text, "not below a directory given by --root");
+	if (arguments_handler(options, path.text) != NULL && access(path.text, R_OK) != 0)
+		return refuse_errno(refusal, path.text, errno);
 	return 0;
 }
 

@@ -163,7 +163,8 @@ static int read_directory(const struct value_rule *rule, void *member, const cha
 	struct stat info;
 
 	(void)rule;
-	if (value[0] != '/' || stat(value, &info) != 0 || !S_ISDIR(info.st_mode) || access(value, W_OK | X_OK) != 0) {
+	if (value[0] != '/' || stat(value, &info) != 0 || !S_ISDIR(info.st_mode) ||
+	    access(value, W_OK | X_OK) != 0) {
 		*why = "a directory that can be written to is expected";
 		return -1;
 	}
@@ -177,6 +178,101 @@ static int read_socket(const struct value_rule *rule, void *member, const char *
 	struct address address;
 
 	return address_parse(value, &address, why) != 0 ? -1 : read_item(rule, member, value, why);
+}
+
+static int read_handler(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	const char *program = strstr(value, "=/");
+	const char *equals = strchr(value, '=');
+
+	if (value[0] == '.' && program != NULL && program == equals && program > value + 1 &&
+	    memchr(value, '/', (size_t)(program - value)) == NULL)
+		return read_item(rule, member, value, why);
+	*why = ".EXT=PROGRAM is expected, with the program's absolute path";
+	return -1;
+}
+
+static int read_variable(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	static const char legal[] = "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	size_t len = strspn(value, legal);
+
+	if (len > 0 && (value[0] < '0' || value[0] > '9') && (value[len] == '\0' || value[len] == '='))
+		return read_item(rule, member, value, why);
+	*why = "NAME or NAME=VALUE is expected, the name of letters, digits and _";
+	return -1;
+}
+
+/* ---- limits of resources ---- */
+
+static long long limit_seconds(const char *text)
+{
+	int64_t ms = value_time(text);
+
+	return ms < 0 ? -1 : (ms + 999) / 1000;
+}
+
+static long long limit_number(const char *text)
+{
+	const char *rest = "";
+	long long number = leading_number(text, &rest);
+
+	return *rest == '\0' ? number : -1;
+}
+
+/* Whether we may set this limit for our scripts; else `*why` says what we have. */
+static int limit_is_ours(const struct sys_limit *limit, const char **why)
+{
+	struct rlimit now;
+
+	if (geteuid() == 0 || getrlimit(limit->resource, &now) != 0 ||
+	    now.rlim_max == RLIM_INFINITY || limit->value.rlim_max <= now.rlim_max)
+		return 0;
+	snprintf(why_text, sizeof why_text, "at most this process' own hard limit, %llu, is possible",
+	    (unsigned long long)now.rlim_max);
+	*why = why_text;
+	return -1;
+}
+
+int value_limit(const char *text, struct sys_limit *limit, const char **why)
+{
+	static const struct {
+		const char *name;
+		sys_resource resource;
+		long long (*read)(const char *text);
+	} kinds[] = {{"cpu", RLIMIT_CPU, limit_seconds}, {"as", RLIMIT_AS, parse_size},
+	    {"data", RLIMIT_DATA, parse_size}, {"stack", RLIMIT_STACK, parse_size},
+	    {"nofile", RLIMIT_NOFILE, limit_number}, {"nproc", RLIMIT_NPROC, limit_number},
+	    {"fsize", RLIMIT_FSIZE, parse_size}, {"core", RLIMIT_CORE, parse_size}};
+	size_t len = strcspn(text, "=");
+
+	*why = "NAME=VALUE is expected, as cpu=30s, as=512M or nofile=256; the names are cpu, as, "
+	       "data, stack, nofile, nproc, fsize, core";
+	for (size_t i = 0; text[len] == '=' && i < sizeof kinds / sizeof *kinds; i++) {
+		const char *value = text + len + 1;
+		long long number;
+
+		if (strlen(kinds[i].name) != len || memcmp(kinds[i].name, text, len) != 0)
+			continue;
+		number = strcmp(value, "unlimited") == 0 ? 0 : kinds[i].read(value);
+		if (number < 0)
+			return -1;
+		limit->resource = kinds[i].resource;
+		limit->value.rlim_cur = strcmp(value, "unlimited") == 0 ? RLIM_INFINITY : (rlim_t)number;
+		limit->value.rlim_max = limit->value.rlim_cur;
+		return limit_is_ours(limit, why);
+	}
+	return -1;
+}
+
+static int read_limit(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	struct sys_limit limit;
+
+	return value_limit(value, &limit, why) != 0 ? -1 : read_item(rule, member, value, why);
 }
 
 static int read_mode(const struct value_rule *rule, void *member, const char *value,
@@ -322,3 +418,6 @@ const struct value_kind value_owner_kind = {read_owner, write_owner};
 const struct value_kind value_directory = {read_directory, write_text};
 const struct value_kind value_path = {read_path, NULL};
 const struct value_kind value_socket = {read_socket, NULL};
+const struct value_kind value_handler = {read_handler, NULL};
+const struct value_kind value_variable = {read_variable, NULL};
+const struct value_kind value_limit_kind = {read_limit, NULL};

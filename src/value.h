@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "attributes.h"
+#include "sys.h"
 
 /* The least room for a written value. */
 #define VALUE_TEXT_MAX 4200
@@ -53,11 +54,21 @@ extern const struct value_kind value_owner_kind; /* struct value_owner */
 extern const struct value_kind value_directory;  /* const char *, borrowed; can be written to */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
 extern const struct value_kind value_socket;     /* struct value_list of socket URLs */
+extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */
+extern const struct value_kind value_variable;   /* struct value_list of "NAME[=VALUE]" */
+extern const struct value_kind value_limit_kind; /* struct value_list for value_limit() */
 
 /*
  * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds,
  * or -1 if `text` is none.
  */
 int64_t value_time(const char *text);
+
+/*
+ * Reads the limit of a resource, as "nofile=1024": cpu takes a time, as, data, stack,
+ * fsize and core take sizes, nofile and nproc numbers; all take "unlimited".  Soft and
+ * hard limit are the same.  0, or -1 with `*why` as for a read().
+ */
+int value_limit(const char *text, struct sys_limit *limit, const char **why) MUST_CHECK;
 
 #endif

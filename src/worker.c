@@ -38,6 +38,9 @@ struct acceptor {
 	struct loop_watch watch;
 };
 
+/* What all connections read into, each for the time of one read. */
+static unsigned char scratch[CONN_SCRATCH];
+
 struct worker {
 	const struct worker_plan *plan;
 	enum worker_state state;
@@ -45,7 +48,7 @@ struct worker {
 	struct environment environment;
 	struct admission admission;
 	struct children children;
-	struct sys_limit script_limits[1];
+	struct sys_limit *script_limits; /* ours of open files, as it was, then --limit's */
 	struct request_services services;
 	struct request_sink sink;
 	struct conn_owner owner;
@@ -234,28 +237,39 @@ static void on_signal(void *context, int signo)
 
 /* ---- making ------------------------------------------------------------------------- */
 
-/*
- * Takes all descriptors we may have; scripts get the limit that we were started
- * with.  Returns how many that are.
- */
-static size_t raise_fd_limit(struct worker *worker)
+/* The limit of open files goes back to what it was, before --limit is obeyed. */
+static int limit_scripts(struct worker *worker, const struct rlimit *files)
 {
-	struct rlimit limit;
+	const struct value_list *limits = &worker->plan->options->limits;
+	size_t count = 0;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return 256;
-	worker->script_limits[0] = (struct sys_limit){RLIMIT_NOFILE, limit};
-	if (limit.rlim_cur < limit.rlim_max) {
-		rlim_t before = limit.rlim_cur;
+	worker->script_limits = calloc(limits->count + 1, sizeof *worker->script_limits);
+	if (worker->script_limits == NULL)
+		return -1;
+	if (files->rlim_cur < files->rlim_max)
+		worker->script_limits[count++] = (struct sys_limit){RLIMIT_NOFILE, *files};
+	for (size_t i = 0; i < limits->count; i++) {
+		const char *why;
 
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) == 0) {
-			worker->children.limits = worker->script_limits;
-			worker->children.limit_count = 1;
-		} else {
-			limit.rlim_cur = before;
+		if (value_limit(limits->items[i], &worker->script_limits[count++], &why) != 0) {
+			log_error("--limit %s: %s", limits->items[i], why);
+			errno = EINVAL;
+			return -1;
 		}
 	}
+	worker->children.limits = worker->script_limits;
+	worker->children.limit_count = count;
+	return 0;
+}
+
+/* Takes all descriptors we may have.  Returns how many that are. */
+static size_t raise_fd_limit(struct rlimit limit)
+{
+	rlim_t before = limit.rlim_cur;
+
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		limit.rlim_cur = before;
 	return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > 1000000 ? 1000000
 									   : (size_t)limit.rlim_cur;
 }
@@ -297,6 +311,7 @@ static void connect_parts(struct worker *worker)
 	    .sink = &worker->sink};
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
+	worker->owner.scratch = scratch;
 	worker->owner.closed = on_conn_closed;
 	worker->children.emptied = on_children_gone;
 	loop_watch_init(&worker->lifeline, on_lifeline);
@@ -308,19 +323,31 @@ static int worker_init(struct worker *worker)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
 	const struct options *options = worker->plan->options;
+	const struct environment_wish wish = {
+	    options->clear_env, options->variables.items, options->variables.count};
+	struct rlimit files = {256, 256};
 
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		log_warn("cannot find out the limit of open files: %s", strerror(errno));
 	worker->loop = loop_new();
-	worker->owner.scratch = malloc(CONN_SCRATCH);
-	if (worker->loop == NULL || worker->owner.scratch == NULL ||
-	    children_init(&worker->children, worker->loop, worker->plan->board,
+	if (worker->loop == NULL || children_init(&worker->children, worker->loop, worker->plan->board,
 		options->kill_delay) != 0 ||
-	    environment_init(&worker->environment, environ) != 0 || make_acceptors(worker) != 0)
+	    environment_init(&worker->environment, environ, &wish) != 0 ||
+	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
 		return -1;
 	connect_parts(worker);
-	worker->owner.max = connection_limit(raise_fd_limit(worker), options->max_scripts);
+	worker->owner.max = connection_limit(raise_fd_limit(files), options->max_scripts);
 	if (loop_signals(worker->loop, signals, on_signal, worker) != 0)
 		return -1;
 	return loop_watch(worker->loop, &worker->lifeline, worker->plan->lifeline, LOOP_IN);
+}
+
+static void free_memory(struct worker *worker)
+{
+	environment_fini(&worker->environment);
+	free(worker->acceptors);
+	free(worker->script_limits);
+	loop_free(&worker->loop);
 }
 
 static void worker_fini(struct worker *worker)
@@ -331,10 +358,7 @@ static void worker_fini(struct worker *worker)
 	if (loop_turn(worker->loop, 0) != 0)
 		log_debug("the last turn failed: %s", strerror(errno));
 	admission_fini(&worker->admission);
-	environment_fini(&worker->environment);
-	free(worker->acceptors);
-	free(worker->owner.scratch);
-	loop_free(&worker->loop);
+	free_memory(worker);
 }
 
 int worker_run(const struct worker_plan *plan)
@@ -344,6 +368,7 @@ int worker_run(const struct worker_plan *plan)
 
 	if (worker_init(&worker) != 0) {
 		log_error("worker %d cannot start: %s", plan->number, strerror(errno));
+		free_memory(&worker);
 		return 1;
 	}
 	start_accepting(&worker);

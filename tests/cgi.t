@@ -333,5 +333,156 @@ scenario '--program and --root together' => sub {
     $other->stop;
 };
 
+# ---- handlers, arguments -----------------------------------------------------------
+
+# Answers with its arguments, a line each, and whether it may be executed.
+my $arguments = <<'SH';
+printf 'Content-Type: text/plain\n\n'
+printf '%s\n' "$0" "$@"
+SH
+
+scenario '--handler' => sub {
+    script('by.handler', $arguments, 0644);
+    script('own.handler', "#!/bin/false\n$arguments", 0755);
+    script('closed.handler', $arguments, 0000);
+    script('by.gone', $arguments, 0644);
+    my $other = Bridge->start(args => [ '--handler', '.handler=/bin/sh',
+        '--handler', '.gone=/no/such/program' ]);
+    for my $kind (qw(unix tcp)) {
+        is(FastCGI::body($other->get($kind, "$_.handler")), "$dir/$_.handler\n",
+            "$_: run by its handler, its x bit or none ($kind)") for qw(by own);
+        is(FastCGI::body($other->get($kind, 'by.handler/info')), "$dir/by.handler\n",
+            'with PATH_INFO too');
+        is(FastCGI::body($other->get($kind, 'hello')), "hello\n", 'others run as ever');
+        my $mark = $other->mark;
+        is(FastCGI::status($other->get($kind, 'by.gone')), 500, 'no such handler: 500');
+        ok($other->wait_for_log(qr{\Q$dir\E/by\.gone: cannot execute its handler /no/such/program: No such},
+            5, from => $mark), 'and the log names both');
+        is(FastCGI::status($other->get($kind, 'none.handler')), 404, 'no such script: 404');
+    }
+    $other->stop;
+    if (Bridge::is_root()) {
+        $other = Bridge->start(args => [ '--handler', '.handler=/bin/sh' ], user => 'nobody');
+        is(FastCGI::status($other->get('tcp', 'closed.handler')), 403, 'one that cannot be read: 403');
+        $other->stop;
+    }
+};
+
+scenario '--query-args' => sub {
+    script('arguments', "#!/bin/sh\n$arguments");
+    script('arguments.handler', $arguments, 0644);
+    my $other = Bridge->start(args => [ '--query-args', '--handler', '.handler=/bin/sh' ]);
+    my %cases = (
+        'a+b%20c+-d' => "a\nb c\n-d\n", 'a=b' => '', 'a+b=c' => '', '' => '', 'a+%00' => '',
+        '%24%28id%29+%3Bx' => "\$(id)\n;x\n",
+    );
+    for my $kind (qw(unix tcp)) {
+        for my $name (qw(arguments arguments.handler)) {
+            for my $query (sort keys %cases) {
+                is(FastCGI::body($other->get($kind, $name, [ QUERY_STRING => $query ])),
+                    "$dir/$name\n$cases{$query}", "$name?$query ($kind)");
+            }
+        }
+        is(FastCGI::body($other->get($kind, 'arguments', [ QUERY_STRING => 'a+b',
+            REQUEST_METHOD => 'POST' ])), "$dir/arguments\n", 'not with POST');
+    }
+    $other->stop;
+};
+
+# ---- environment and limits that are asked for ---------------------------------------
+
+# The environment that a script of `$other` gets, as a hash.
+sub environment_of ($other, $kind, @params) {
+    return map { split /=/, $_, 2 }
+        split /\0/, FastCGI::body($other->get($kind, 'environ', \@params));
+}
+
+scenario '--env' => sub {
+    my $other = Bridge->start(env => { FROM_DAEMON => 'inherited', HTTP_WANTED => 'by name' },
+        args => [ '--env', 'NEW=a=b', '--env', 'HTTP_WANTED', '--env', 'NOT_THERE',
+            '--env=X_BOTH=daemon' ]);
+    for my $kind (qw(unix tcp)) {
+        my %env = environment_of($other, $kind, X_BOTH => 'request');
+        is($env{NEW}, 'a=b', "set ($kind)");
+        is($env{FROM_DAEMON}, 'inherited', 'the rest is inherited');
+        is($env{HTTP_WANTED}, 'by name', 'a name alone is inherited, withheld or not');
+        ok(!exists $env{NOT_THERE}, 'if it is there');
+        is($env{X_BOTH}, 'request', 'the request comes first');
+    }
+    $other->stop;
+};
+
+scenario '--clear-env' => sub {
+    my $other = Bridge->start(env => { FROM_DAEMON => 'inherited', WANTED => 'by name' },
+        args => [ '--clear-env', '--env', 'WANTED', '--env', 'NEW=1' ]);
+    for my $kind (qw(unix tcp)) {
+        my %env = environment_of($other, $kind);
+        ok(!exists $env{FROM_DAEMON}, "nothing is inherited ($kind)");
+        is($env{WANTED}, 'by name', 'but what is named');
+        is($env{NEW}, '1', 'or set');
+        is($env{PATH}, '/usr/local/bin:/usr/bin:/bin', 'there is a PATH');
+        is($env{REQUEST_METHOD}, 'GET', 'and the request');
+    }
+    $other->stop;
+};
+
+scenario '--limit' => sub {
+    script('limits', <<~'SH');
+        #!/bin/sh
+        printf 'Content-Type: text/plain\n\n'
+        cat /proc/self/limits
+        SH
+    my %want = (cpu => [ '30s', 30, 'cpu time' ], as => [ '4G', 4 << 30, 'address space' ],
+        data => [ '1G', 1 << 30, 'data size' ], stack => [ '4M', 4 << 20, 'stack size' ],
+        nofile => [ 77, 77, 'open files' ], nproc => [ 5000, 5000, 'processes' ],
+        fsize => [ '10M', 10 << 20, 'file size' ], core => [ 0, 0, 'core file size' ]);
+    my $other = Bridge->start(args => [ map { ('--limit', "$_=$want{$_}[0]") } sort keys %want ]);
+    for my $kind (qw(unix tcp)) {
+        my $text = FastCGI::body($other->get($kind, 'limits'));
+        for (sort keys %want) {
+            my (undef, $value, $name) = @{ $want{$_} };
+            like($text, qr/^Max \Q$name\E\s+$value\s+$value\s/m, "$_ ($kind)");
+        }
+    }
+    $other->stop;
+};
+
+scenario '--limit cpu ends a script that spins' => sub {
+    script('spins', "#!/bin/sh\nwhile :; do :; done\n");
+    my $other = Bridge->start(args => [ '--limit', 'cpu=1' ]);
+    for my $kind (qw(unix tcp)) {
+        my $mark = $other->mark;
+        is(FastCGI::status($other->get($kind, 'spins')), 500, "500 ($kind)");
+        ok($other->wait_for_log(qr/spins\[\d+\].*killed by signal/, 5, from => $mark),
+            'and the log says how it died');
+    }
+    $other->stop;
+}, secs => 60;
+
+scenario '--limit nofile does not touch the bridge' => sub {
+    my $other = Bridge->start(args => [ '--limit', 'nofile=32', '-c', 1 ]);
+    my @c = map { $other->connect('unix') } 1 .. 50;
+    is(FastCGI::body($other->get('unix', 'hello')), "hello\n", 'it goes on');
+    $other->stop;
+};
+
+# ---- what the client is told ------------------------------------------------------------
+
+scenario '--error-detail' => sub {
+    script('mute', "#!/bin/sh\nexit 3\n");
+    my $other = Bridge->start(args => ['--error-detail']);
+    for my $kind (qw(unix tcp)) {
+        my $r = $other->get($kind, 'not-there');
+        is(FastCGI::status($r), 404, "404 ($kind)");
+        like(FastCGI::body($r), qr{\Q$dir\E/not-there: No such file}, 'with path and reason');
+        like(FastCGI::body($other->get($kind, 'mute')), qr/wrote nothing; exit status 3/,
+            'a script that failed');
+        unlike(FastCGI::body($bridge->get($kind, 'not-there')), qr/\Q$dir\E|No such file/,
+            'without the option: neither');
+        unlike(FastCGI::body($bridge->get($kind, 'mute')), qr/exit status/, 'nor that');
+    }
+    $other->stop;
+};
+
 $bridge->stop;
 done_testing;

@@ -95,8 +95,11 @@ static void script(const char *name, const char *body)
 static struct child_plan plan_of(const char *path)
 {
 	static char *no_environment[1];
+	static char program[4096];
+	static char *argv[2] = {program, NULL};
 
-	return (struct child_plan){.path = path,
+	snprintf(program, sizeof program, "%s", path);
+	return (struct child_plan){.argv = argv,
 	    .dir = temp_dir(),
 	    .envp = no_environment,
 	    .cell = scoreboard_claim(board, 0),

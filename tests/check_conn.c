@@ -73,7 +73,7 @@ static void open_services(void)
 	ck_assert(loop != NULL && board != NULL);
 	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
 	ck_assert_int_eq(children_init(&children, loop, board, options.kill_delay), 0);
-	ck_assert_int_eq(environment_init(&environment, base), 0);
+	ck_assert_int_eq(environment_init(&environment, base, NULL), 0);
 	admission_init(&admission, loop, board, &options, 0);
 	services = (struct request_services){.loop = loop,
 	    .options = &options,

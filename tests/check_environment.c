@@ -19,7 +19,7 @@ static bool keeps(const char *item)
 	bool found = false;
 
 	strcpy(text, item);
-	ck_assert_int_eq(environment_init(&environment, source), 0);
+	ck_assert_int_eq(environment_init(&environment, source, NULL), 0);
 	for (size_t i = 0; i < environment.count; i++)
 		found = found || environment.items[i] == text;
 	environment_fini(&environment);
@@ -72,7 +72,7 @@ START_TEST(an_empty_environment_gets_what_a_script_needs)
 	char *source[] = {NULL};
 	struct environment environment;
 
-	ck_assert_int_eq(environment_init(&environment, source), 0);
+	ck_assert_int_eq(environment_init(&environment, source, NULL), 0);
 	ck_assert_uint_eq(environment.count, 2);
 	ck_assert_str_eq(value_of(&environment, "PATH"), "/usr/local/bin:/usr/bin:/bin");
 	ck_assert_str_eq(value_of(&environment, "GATEWAY_INTERFACE"), "CGI/1.1");
@@ -89,7 +89,7 @@ START_TEST(a_path_that_is_there_stays)
 	char *source[] = {path, gateway, NULL};
 	struct environment environment;
 
-	ck_assert_int_eq(environment_init(&environment, source), 0);
+	ck_assert_int_eq(environment_init(&environment, source, NULL), 0);
 	ck_assert_str_eq(value_of(&environment, "PATH"), "/opt/bin");
 	ck_assert_str_eq(value_of(&environment, "GATEWAY_INTERFACE"), "CGI/1.1");
 	environment_fini(&environment);
@@ -103,7 +103,7 @@ START_TEST(an_empty_path_is_none)
 	struct environment environment;
 
 	/* each name may be there once only */
-	ck_assert_int_eq(environment_init(&environment, source), 0);
+	ck_assert_int_eq(environment_init(&environment, source, NULL), 0);
 	ck_assert_str_eq(value_of(&environment, "PATH"), "/usr/local/bin:/usr/bin:/bin");
 	environment_fini(&environment);
 }
@@ -116,14 +116,58 @@ START_TEST(an_item_that_is_none_is_left_out)
 	char *source[] = {odd, empty, NULL};
 	struct environment environment;
 
-	ck_assert_int_eq(environment_init(&environment, source), 0);
+	ck_assert_int_eq(environment_init(&environment, source, NULL), 0);
 	ck_assert_uint_eq(environment.count, 2);
+	environment_fini(&environment);
+}
+END_TEST
+
+START_TEST(what_is_wished_for_is_set_whatever_else)
+{
+	char language_1[] = "LANG=C";
+	char language[] = "LANGUAGE=de";
+	char withheld_one[] = "HTTP_X=inherited";
+	char *source[] = {language_1, language, withheld_one, NULL};
+	const char *set[] = {"LANG=de", "HTTP_X", "NOT_THERE", "NEW=a=b", "NEW=2", "PATH=", "EMPTY="};
+	const struct environment_wish wish = {0, set, sizeof set / sizeof *set};
+	struct environment environment;
+
+	ck_assert_int_eq(environment_init(&environment, source, &wish), 0);
+	ck_assert_str_eq(value_of(&environment, "LANG"), "de");
+	ck_assert_str_eq(value_of(&environment, "LANGUAGE"), "de");
+	ck_assert_str_eq(value_of(&environment, "HTTP_X"), "inherited");
+	ck_assert_ptr_null(value_of(&environment, "NOT_THERE"));
+	ck_assert_str_eq(value_of(&environment, "NEW"), "2");
+	ck_assert_str_eq(value_of(&environment, "EMPTY"), "");
+	ck_assert_str_eq(value_of(&environment, "PATH"), "/usr/local/bin:/usr/bin:/bin");
+	environment_fini(&environment);
+}
+END_TEST
+
+START_TEST(a_cleared_environment_has_only_what_is_wished_for)
+{
+	char path[] = "PATH=/opt/bin";
+	char language[] = "LANG=C";
+	char other[] = "OTHER=x";
+	char *source[] = {path, language, other, NULL};
+	const char *set[] = {"LANG", "NEW=1"};
+	const struct environment_wish wish = {1, set, 2};
+	struct environment environment;
+
+	ck_assert_int_eq(environment_init(&environment, source, &wish), 0);
+	ck_assert_uint_eq(environment.count, 4);
+	ck_assert_str_eq(value_of(&environment, "LANG"), "C");
+	ck_assert_str_eq(value_of(&environment, "NEW"), "1");
+	ck_assert_str_eq(value_of(&environment, "PATH"), "/usr/local/bin:/usr/bin:/bin");
+	ck_assert_str_eq(value_of(&environment, "GATEWAY_INTERFACE"), "CGI/1.1");
 	environment_fini(&environment);
 }
 END_TEST
 
 static void add(TCase *tcase)
 {
+	tcase_add_test(tcase, what_is_wished_for_is_set_whatever_else);
+	tcase_add_test(tcase, a_cleared_environment_has_only_what_is_wished_for);
 	tcase_add_loop_test(tcase, the_requests_and_the_daemons_own_stay_back, 0,
 	    sizeof withheld / sizeof *withheld);
 	tcase_add_loop_test(tcase, all_else_is_inherited, 0, sizeof kept / sizeof *kept);

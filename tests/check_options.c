@@ -130,6 +130,9 @@ static const struct good {
 	{"--stderr", "client", INT(stderr_to), STDERR_CLIENT},
 	{"--stderr", "discard", INT(stderr_to), STDERR_DISCARD},
 	{"-f", NULL, INT(stderr_to), STDERR_CLIENT},
+	{"--query-args", NULL, INT(query_args), 1},
+	{"--clear-env", NULL, INT(clear_env), 1},
+	{"--error-detail", NULL, INT(error_detail), 1},
 	{"--max-body", "0", WIDE(max_body), 0},
 	{"--max-body", "17", WIDE(max_body), 17},
 	{"--max-body", "64K", WIDE(max_body), 65536},
@@ -196,6 +199,13 @@ static const struct bad {
 	{"--spool-dir", "tmp", "directory"}, {"--spool-dir", "/nonexistent", "directory"},
 	{"--program", "relative", "absolute"}, {"--program", "", "argument"},
 	{"--root", "relative", "absolute"},
+	{"--handler", "", "argument"}, {"--handler", "pl=/bin/x", ".EXT"}, {"--handler", ".pl", ".EXT"},
+	{"--handler", ".pl=perl", "absolute"}, {"--handler", ".=/bin/x", ".EXT"},
+	{"--handler", ".a/b=/bin/x", ".EXT"}, {"--handler", ".a=b=/bin/x", ".EXT"},
+	{"--env", "", "argument"}, {"--env", "=x", "NAME"}, {"--env", "=", "NAME"}, {"--env", "1A", "NAME"}, {"--env", "A-B=1", "NAME"},
+	{"--limit", "", "argument"}, {"--limit", "cpu", "nofile"}, {"--limit", "memory=1", "nofile"},
+	{"--limit", "cp=1", "nofile"}, {"--limit", "cpu=", "nofile"}, {"--limit", "cpu=x", "nofile"},
+	{"--limit", "as=-1", "nofile"}, {"--limit", "nofile=1K", "nofile"}, {"--limit", "=1", "nofile"},
 	{"--log-level", "loud", "error|warn|info|debug"},
 };
 
@@ -273,6 +283,13 @@ START_TEST(lists_keep_their_order)
 	ck_assert_str_eq(options.programs.items[1], "/b");
 	ck_assert_uint_eq(options.roots.count, 1);
 	ck_assert_str_eq(options.roots.items[0], "/c");
+	options_fini(&options);
+	ck_assert_int_eq(PARSE(&options, "--env", "A=b=c", "--env=D", "--handler", ".x=/y"),
+	    OPTIONS_RUN);
+	ck_assert_uint_eq(options.variables.count, 2);
+	ck_assert_str_eq(options.variables.items[0], "A=b=c");
+	ck_assert_str_eq(options.variables.items[1], "D");
+	ck_assert_str_eq(options.handlers.items[0], ".x=/y");
 	options_fini(&options);
 }
 END_TEST
@@ -367,8 +384,14 @@ START_TEST(what_is_in_effect_is_printed)
 	check_line(text, "--max-body 64K\n");
 	check_line(text, "--on-disconnect kill\n");
 	check_line(text, "--log-level info\n");
+	ck_assert_ptr_null(strstr(text, "--clear-env"));
+	ck_assert_ptr_null(strstr(text, "--check"));
 	ck_assert_ptr_null(strstr(text, "--socket-owner"));
 	ck_assert_ptr_null(strstr(text, "--program"));
+	options_fini(&options);
+	ck_assert_int_eq(PARSE(&options, "--clear-env", "--env=A=b c", "--limit=core=0"), OPTIONS_RUN);
+	text = printed(&options);
+	check_line(text, "\n--env 'A=b c'\n--clear-env\n--limit core=0\n");
 	options_fini(&options);
 }
 END_TEST
@@ -411,7 +434,8 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--queue-timeout TIME", "--program PATH", "--root DIR", "--timeout TIME",
     "--idle-timeout TIME", "--linger TIME", "--kill-delay TIME", "--drain-timeout TIME",
     "--on-disconnect WHAT", "--stderr WHERE", "--max-body SIZE", "--max-params SIZE",
-    "--spool-dir DIR", "--log-level LEVEL", "--check", "--version", "--help"};
+    "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=PROGRAM", "--query-args",
+    "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail", "--check", "--version", "--help"};
 static const char letters[] = "scmprtflnVh";
 
 static char *help_text(void)

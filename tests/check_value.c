@@ -5,6 +5,8 @@
  */
 #include "check_util.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,8 +168,48 @@ START_TEST(a_directory_has_to_be_there)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	int resource;
+	rlim_t wanted;
+} limits[] = {
+	{"cpu=30", RLIMIT_CPU, 30}, {"cpu=2m", RLIMIT_CPU, 120}, {"cpu=1ms", RLIMIT_CPU, 1},
+	{"as=512M", RLIMIT_AS, 512 << 20}, {"data=1", RLIMIT_DATA, 1}, {"stack=64K", RLIMIT_STACK, 65536},
+	{"nofile=100", RLIMIT_NOFILE, 100}, {"nproc=7", RLIMIT_NPROC, 7}, {"fsize=0", RLIMIT_FSIZE, 0},
+	{"core=0", RLIMIT_CORE, 0},
+};
+
+START_TEST(limits_are_read)
+{
+	struct sys_limit limit;
+
+	ck_assert_int_eq(value_limit(limits[_i].text, &limit, &why), 0);
+	ck_assert_int_eq((int)limit.resource, limits[_i].resource);
+	ck_assert_uint_eq(limit.value.rlim_cur, limits[_i].wanted);
+	ck_assert_uint_eq(limit.value.rlim_max, limits[_i].wanted);
+}
+END_TEST
+
+START_TEST(a_limit_may_be_none)
+{
+	struct sys_limit limit;
+	struct rlimit now;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_CPU, &now), 0);
+	if (now.rlim_max == RLIM_INFINITY || geteuid() == 0) {
+		ck_assert_int_eq(value_limit("cpu=unlimited", &limit, &why), 0);
+		ck_assert(limit.value.rlim_cur == RLIM_INFINITY);
+	} else {
+		ck_assert_int_eq(value_limit("cpu=unlimited", &limit, &why), -1);
+		ck_assert_ptr_nonnull(strstr(why, "hard limit"));
+	}
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+	tcase_add_loop_test(tcase, limits_are_read, 0, sizeof limits / sizeof *limits);
+	tcase_add_test(tcase, a_limit_may_be_none);
 	tcase_add_test(tcase, times_are_read);
 	tcase_add_loop_test(tcase, what_is_no_time_is_refused, 0, sizeof no_times / sizeof *no_times);
 	tcase_add_test(tcase, what_is_written_can_be_read_again);

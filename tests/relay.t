@@ -345,5 +345,49 @@ scenario '--on-disconnect' => sub {
     }
 }, secs => 120;
 
+# ---- what the web server asks for, for one request ------------------------------------
+
+scenario 'CGIBRIDGE_TIMEOUT and CGIBRIDGE_IDLE_TIMEOUT' => sub {
+    my $other = Bridge->start(args => [ '--timeout', '30s', '--idle-timeout', '1s' ]);
+    for my $kind (qw(unix tcp)) {
+        my $ask = sub ($name, $query, @wish) {
+            return $other->get($kind, $name, [ QUERY_STRING => $query, @wish ], secs => 20);
+        };
+        my $r = $ask->('sleeper', 20, CGIBRIDGE_TIMEOUT => '300ms');
+        is(FastCGI::status($r), 504, "a shorter --timeout ($kind)");
+        ok($other->wait_for_log(qr/504: longer than/, 5), 'is what the log says');
+        is(FastCGI::status($ask->('sleeper', 20, CGIBRIDGE_IDLE_TIMEOUT => '300ms')), 504,
+            'a shorter --idle-timeout');
+        for my $long ('10s', '0', 'never') {
+            is(FastCGI::status($ask->('sleeper', 20, CGIBRIDGE_IDLE_TIMEOUT => $long)), 504,
+                "$long: not past the option");
+        }
+        ok($other->wait_for_log(qr/CGIBRIDGE_IDLE_TIMEOUT is 'never': ignored/, 5),
+            'what is no time is ignored, with a line');
+        is(FastCGI::body($ask->('sleeper', 0.1, CGIBRIDGE_TIMEOUT => '10s')), "slept\n",
+            'one that is not reached changes nothing');
+    }
+    $other->stop;
+}, secs => 120;
+
+scenario 'CGIBRIDGE_ON_DISCONNECT' => sub {
+    my %steps = (kill => "start\n", close => "start\nawake\n", ignore => "start\nawake\nwritten\n",
+        nonsense => "start\n");
+    on_both 'CGIBRIDGE_ON_DISCONNECT' => sub ($kind) {
+        for my $what (sort keys %steps) {
+            my $mark = file();
+            my $c = $bridge->connect($kind);
+            $c->start(1, $bridge->params('steps', TEST_MARK => $mark, QUERY_STRING => 1,
+                CGIBRIDGE_ON_DISCONNECT => $what));
+            $c->wait_out(1);
+            wait_until(5, sub { slurp($mark) });
+            $c->hang_up;
+            wait_until(4, sub { slurp($mark) eq $steps{$what} }) if $steps{$what} ne "start\n";
+            sleep($steps{$what} eq "start\n" ? slow(2) : 0.5);
+            is(slurp($mark), $steps{$what}, $what);
+        }
+    };
+}, secs => 120;
+
 $bridge->stop;
 done_testing;
