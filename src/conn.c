@@ -50,6 +50,7 @@ struct conn {
 	struct buf values; /* content of a GET_VALUES record that is coming in */
 	struct buf out;
 	struct request *requests; /* active ones, and ended ones whose id is still needed */
+	struct request *last;     /* of them */
 	size_t active;            /* how many are not ENDED */
 	size_t known;             /* how many there are */
 };
@@ -73,25 +74,40 @@ static void touch(struct conn *conn)
 
 /* ---- the list of requests ---------------------------------------------------------- */
 
+static void add_to_list(struct conn *conn, struct request *request)
+{
+	request->next = NULL;
+	request->prev = conn->last;
+	if (conn->last != NULL)
+		conn->last->next = request;
+	else
+		conn->requests = request;
+	conn->last = request;
+}
+
+static void remove_from_list(struct conn *conn, struct request *request)
+{
+	if (request->next != NULL)
+		request->next->prev = request->prev;
+	else
+		conn->last = request->prev;
+	if (request->prev != NULL)
+		request->prev->next = request->next;
+	else
+		conn->requests = request->next;
+	request->next = request->prev = NULL;
+}
+
 static void link_request(struct conn *conn, struct request *request)
 {
-	request->next = conn->requests;
-	if (conn->requests != NULL)
-		conn->requests->prev = request;
-	conn->requests = request;
+	add_to_list(conn, request);
 	conn->active++;
 	conn->known++;
 }
 
 static void unlink_request(struct conn *conn, struct request *request)
 {
-	if (request->next != NULL)
-		request->next->prev = request->prev;
-	if (request->prev != NULL)
-		request->prev->next = request->next;
-	else
-		conn->requests = request->next;
-	request->next = request->prev = NULL;
+	remove_from_list(conn, request);
 	conn->known--;
 }
 
@@ -490,32 +506,20 @@ static bool write_out(struct conn *conn)
 	return true;
 }
 
-/* Moves the first request to the end, so that none is always last to find room. */
-static void turn_list(struct conn *conn)
-{
-	struct request *first = conn->requests;
-	struct request *last = first;
-
-	if (first == NULL || first->next == NULL)
-		return;
-	while (last->next != NULL)
-		last = last->next;
-	conn->requests = first->next;
-	conn->requests->prev = NULL;
-	last->next = first;
-	first->prev = last;
-	first->next = NULL;
-}
-
-/* Has paused requests go on while there is room. */
+/*
+ * Has paused requests go on while there is room.  Who has been asked goes to the end
+ * of the list, so the next to be asked is the one that room did not suffice for.
+ */
 static void resume_requests(struct conn *conn)
 {
-	struct request *next;
+	for (size_t n = conn->known; n > 0 && buf_len(&conn->out) < RELAY_HIGH; n--) {
+		struct request *first = conn->requests;
 
-	turn_list(conn);
-	for (struct request *request = conn->requests; request != NULL; request = next) {
-		next = request->next;
-		request_resume(request);
+		if (first == NULL)
+			return;
+		remove_from_list(conn, first);
+		add_to_list(conn, first);
+		request_resume(first);
 	}
 }
 
@@ -579,8 +583,7 @@ static void conn_turn(struct loop_task *task)
 		close_conn(conn);
 		return;
 	}
-	if (buf_len(&conn->out) < RELAY_HIGH)
-		resume_requests(conn);
+	resume_requests(conn);
 	if (conn->active == 0)
 		rest(conn);
 	if (conn->state != CONN_CLOSED)
