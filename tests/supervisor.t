@@ -504,29 +504,6 @@ scenario '--log-level' => sub {
 
 # ---- how many at once ----------------------------------------------------------------
 
-on_both '--max-scripts' => sub ($kind) {
-    my $bridge = Bridge->start(workers => 2, args => [ '-m', '2' ]);
-    my @files = map { file() } 1 .. 3;
-    my @c = map { $bridge->connect($kind) } @files;
-    my @r;
-    for my $n (0 .. 2) {
-        push @r, $c[$n]->start(1,
-            $bridge->params('sleeper', QUERY_STRING => 2, TEST_PIDS => $files[$n]));
-        wait_pids($files[$n], 2) if $n < 2;
-    }
-    sleep 0.5;
-    is((grep { pids_in($_) } @files), 2, 'two run, the third waits');
-    $c[$_]->wait_end(1) for 0 .. 2;
-    is(join('', map { FastCGI::body($_) } @r), "slept\n" x 3, 'all three are served');
-    cmp_ok($r[2]{seconds}, '>', 2.5, 'the third after one of the others');
-    my @burst = map { $bridge->connect($kind) } 1 .. 20;
-    $_->start(1, $bridge->params('hello')) for @burst;
-    $_->wait_end(1) for @burst;
-    is(scalar(grep { FastCGI::body($_->{req}{1}) eq "hello\n" } @burst), 20,
-        'a burst of twenty gets through');
-    $bridge->stop;
-};
-
 scenario 'many scripts in one worker' => sub {
     my $bridge = Bridge->start;
     my $since = time;
