@@ -20,6 +20,7 @@
 
 enum {
 	FIRST_RECORD_TIME = 60 * 1000,  /* ms for a new connection to begin a request */
+	FIRST_LATE_TIME = 3 * 1000,     /* the same when the worker is on its way out */
 	KEEP_IDLE_TIME = 3600 * 1000,   /* ms between requests */
 	WRITE_TIME = 300 * 1000,        /* ms for a client to take any of its answer */
 	DRAIN_QUIET_TIME = 200,         /* ms of silence before our side is shut */
@@ -37,6 +38,7 @@ struct conn {
 	enum conn_state state;
 	struct address_peer peer;
 	bool eof;      /* the client has shut its side */
+	bool fresh;    /* no request has begun yet: whoever connects means to send one */
 	bool keep;     /* every BEGIN_REQUEST had KEEP_CONN */
 	bool shut;     /* our side is shut */
 	struct loop_watch socket;
@@ -256,6 +258,7 @@ static void begin_request(struct conn *conn, uint16_t id)
 		reject(conn, "no memory for its request");
 		return;
 	}
+	conn->fresh = false;
 	conn->keep = conn->keep && request->keep_conn;
 	request->crowded = conn->active >= (size_t)conn->owner->services->options->max_scripts;
 	link_request(conn, request);
@@ -569,9 +572,9 @@ static void rest(struct conn *conn)
 		loop_timer_set(loop_of(conn), &conn->timer, WRITE_TIME);
 	else if (conn->state == CONN_DRAIN && conn->requests == NULL)
 		close_conn(conn);
-	else if (conn->state == CONN_OPEN && (!conn->keep || conn->eof))
+	else if (conn->state == CONN_OPEN && (conn->eof || (!conn->keep && !conn->fresh)))
 		start_drain(conn);
-	else if (conn->state == CONN_OPEN)
+	else if (conn->state == CONN_OPEN && !conn->fresh)
 		loop_timer_set(loop_of(conn), &conn->timer, KEEP_IDLE_TIME);
 }
 
@@ -630,7 +633,7 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 		errno = ENOMEM;
 		return -1;
 	}
-	*conn = (struct conn){.owner = owner, .peer = *peer, .keep = true};
+	*conn = (struct conn){.owner = owner, .peer = *peer, .fresh = true, .keep = true};
 	conn->link = (struct request_link){.services = owner->services,
 	    .out = &conn->out,
 	    .touched = on_touched,
@@ -663,6 +666,8 @@ void conn_drain_all(struct conn_owner *owner)
 	for (struct conn *conn = owner->first; conn != NULL; conn = next) {
 		next = conn->next;
 		conn->keep = false;
+		if (conn->fresh)
+			loop_timer_set(loop_of(conn), &conn->timer, FIRST_LATE_TIME);
 		touch(conn);
 	}
 }

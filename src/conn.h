@@ -43,7 +43,7 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 
 /*
  * The worker drains: connections close as soon as no request is active on them,
- * KEEP_CONN or not.
+ * KEEP_CONN or not; one that has not had its first yet may still send it.
  */
 void conn_drain_all(struct conn_owner *owner);
 

@@ -214,7 +214,32 @@ static int inherit(struct listeners *listeners, int fd, const char *name)
 	return adopt(listeners, &listener);
 }
 
-static int open_socket(struct listeners *listeners, const char *url, const struct options *options)
+/* What identifies the socket file of a listener that was handed over, if it has one. */
+static void know_file(struct listener *listener, const struct address *address)
+{
+	struct stat info;
+
+	if (address->path == NULL || lstat(address->path, &info) != 0 || !S_ISSOCK(info.st_mode))
+		return;
+	listener->path = address->path;
+	listener->dev = info.st_dev;
+	listener->ino = info.st_ino;
+}
+
+/* Takes over what a supervisor before us has listened on; a new --backlog holds from now on. */
+static int take_over(struct listeners *listeners, struct listener *listener,
+    const struct address *address, const struct options *options)
+{
+	listener->handed_over = true;
+	if (address != NULL) {
+		know_file(listener, address);
+		(void)listen(listener->fd, options->backlog);
+	}
+	return adopt(listeners, listener);
+}
+
+static int open_socket(struct listeners *listeners, const char *url, const struct options *options,
+    struct handover *handover)
 {
 	struct listener listener = {.fd = -1};
 	struct address address;
@@ -226,6 +251,9 @@ static int open_socket(struct listeners *listeners, const char *url, const struc
 		log_error("cannot listen on %s: %s", url, why);
 		return -1;
 	}
+	listener.fd = handover_socket(handover, url);
+	if (listener.fd >= 0)
+		return take_over(listeners, &listener, &address, options);
 	if (address.kind == ADDRESS_FD)
 		return inherit(listeners, address.fd, url);
 	listener.fd = socket(address.addr.ss_family, SOCK_STREAM, 0);
@@ -261,9 +289,38 @@ static void forget_inheritance(void)
 	unsetenv("LISTEN_FDNAMES");
 }
 
-static enum listener_failure open_inherited(struct listeners *listeners)
+static bool is_inherited_name(const char *name)
 {
-	int count = inherited_count();
+	return strchr(name, ':') == NULL;
+}
+
+/* The sockets that the supervisor before us had inherited: how many, or -1. */
+static int take_inherited(struct listeners *listeners, struct handover *handover)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		const char *name = handover->sockets[i].name;
+		struct listener listener = {.fd = -1};
+
+		if (!is_inherited_name(name))
+			continue;
+		listener.fd = handover_socket(handover, name);
+		snprintf(listener.name, sizeof listener.name, "%s", name);
+		if (listener.fd >= 0 && take_over(listeners, &listener, NULL, NULL) != 0)
+			return -1;
+		count++;
+	}
+	return count;
+}
+
+static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover)
+{
+	int count = take_inherited(listeners, handover);
+
+	if (count != 0)
+		return count > 0 ? LISTENER_OK : LISTENER_FAILED;
+	count = inherited_count();
 
 	for (int i = 0; i < count; i++) {
 		char name[32];
@@ -279,22 +336,49 @@ static enum listener_failure open_inherited(struct listeners *listeners)
 	return inherit(listeners, 0, "descriptor 0") == 0 ? LISTENER_OK : LISTENER_FAILED;
 }
 
-enum listener_failure listeners_open(struct listeners *listeners, const struct options *options)
+/* What the supervisor before us listened on and we do not. */
+static void drop_rest(struct handover *handover)
+{
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		struct handover_socket *socket = &handover->sockets[i];
+
+		if (socket->fd < 0)
+			continue;
+		log_info("no longer listening on %s", socket->name);
+		if (strncmp(socket->name, "unix:/", 6) == 0)
+			unlink(socket->name + 5);
+		close(socket->fd);
+		socket->fd = -1;
+	}
+}
+
+enum listener_failure listeners_open(struct listeners *listeners, const struct options *options,
+    struct handover *handover)
 {
 	enum listener_failure result = LISTENER_OK;
 
 	*listeners = (struct listeners){.items = NULL};
 	if (options->sockets.count == 0)
-		result = open_inherited(listeners);
+		result = open_inherited(listeners, handover);
 	for (size_t i = 0; result == LISTENER_OK && i < options->sockets.count; i++)
-		if (open_socket(listeners, options->sockets.items[i], options) != 0)
+		if (open_socket(listeners, options->sockets.items[i], options, handover) != 0)
 			result = LISTENER_FAILED;
 	forget_inheritance();
 	if (result != LISTENER_OK) {
-		listeners_unlink(listeners);
-		listeners_close(listeners);
+		listeners_abandon(listeners);
+	} else if (handover->role == HANDOVER_HEIR) {
+		drop_rest(handover);
 	}
 	return result;
+}
+
+void listeners_abandon(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++)
+		if (listeners->items[i].handed_over)
+			listeners->items[i].path = NULL;
+	listeners_unlink(listeners);
+	listeners_close(listeners);
 }
 
 void listeners_unlink(struct listeners *listeners)

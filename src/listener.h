@@ -10,10 +10,12 @@
 #ifndef CGIBRIDGE_LISTENER_H
 #define CGIBRIDGE_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #include "attributes.h"
+#include "handover.h"
 #include "options.h"
 
 struct listener {
@@ -22,6 +24,7 @@ struct listener {
 	const char *path; /* of a socket file that we have made; else NULL */
 	dev_t dev;        /* that file's identity */
 	ino_t ino;
+	bool handed_over; /* by the supervisor before us */
 };
 
 struct listeners {
@@ -36,12 +39,16 @@ enum listener_failure {
 };
 
 /*
- * Opens what `options` name; if they name none, takes the inherited ones.  All are
+ * Opens what `options` name, or takes it from `handover`; if they name none, takes the
+ * inherited ones.  What an heir has no use for is closed and removed.  All are
  * close-on-exec, non-blocking and at 3 or above; LISTEN_* is removed from the
  * environment.  Errors are logged here, with what to do.
  */
 enum listener_failure listeners_open(struct listeners *listeners,
-    const struct options *options) MUST_CHECK;
+    const struct options *options, struct handover *handover) MUST_CHECK;
+
+/* Gives all up and undoes what opening them has made; what was handed over stays as it is. */
+void listeners_abandon(struct listeners *listeners);
 
 /* Removes the socket files that we made and that are still ours. */
 void listeners_unlink(struct listeners *listeners);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "listener.h"
 #include "log.h"
 #include "options.h"
@@ -28,12 +29,12 @@ static enum log_form choose_log_form(void)
 	return strcmp(stream, ours) == 0 ? LOG_FORM_JOURNAL : LOG_FORM_PLAIN;
 }
 
-static int serve(const struct options *options)
+static int serve(const struct options *options, struct handover *handover, char **argv)
 {
 	struct listeners listeners;
 	int status;
 
-	switch (listeners_open(&listeners, options)) {
+	switch (listeners_open(&listeners, options, handover)) {
 	case LISTENER_OK:
 		break;
 	case LISTENER_NONE:
@@ -43,7 +44,11 @@ static int serve(const struct options *options)
 	case LISTENER_FAILED:
 		return 1;
 	}
-	status = supervisor_run(options, &listeners);
+	if (handover->role == HANDOVER_TRIAL) {
+		listeners_abandon(&listeners);
+		return 0;
+	}
+	status = supervisor_run(options, &listeners, handover, argv);
 	listeners_unlink(&listeners);
 	listeners_close(&listeners);
 	return status;
@@ -52,16 +57,20 @@ static int serve(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options;
+	struct handover handover;
 	int status = 0;
 
-	sys_signals_reset();
+	if (handover_take(&handover) != 0)
+		return 1;
+	/* signals that came during the exec of a reload wait for their handler */
+	sys_signals_reset(handover.role == HANDOVER_HEIR);
 	if (sys_open_stdio() != 0)
 		return 1;
 	sys_cloexec_from(STDERR_FILENO + 1);
 	switch (options_parse(&options, argc, argv)) {
 	case OPTIONS_RUN:
 		log_open((enum log_level)options.log_level, choose_log_form());
-		status = serve(&options);
+		status = serve(&options, &handover, argv);
 		break;
 	case OPTIONS_DONE:
 		break;
@@ -70,5 +79,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	options_fini(&options);
+	handover_fini(&handover);
 	return status;
 }

@@ -105,6 +105,9 @@ static const struct option_spec specs[] = {
 	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
 	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,
 	    MEMBER(check), {1, 0, NULL}},
+	{"watchdog", 0, "TIME",
+	    "a worker that does nothing for so long is killed and replaced; 0 for never (30s)",
+	    &value_time_kind, MEMBER(watchdog), {0, YEAR, NULL}},
 	{"version", 'V', NULL, "print the version and exit", NONE},
 	{"help", 'h', NULL, "print this help and exit", NONE},
 };
@@ -129,6 +132,7 @@ static void set_defaults(struct options *options)
 	    .linger = 5 * 1000,
 	    .kill_delay = 5 * 1000,
 	    .drain_timeout = 30 * 1000,
+	    .watchdog = 30 * 1000,
 	    .max_body = 1ULL << 30,
 	    .max_params = 256 << 10,
 	    .spool_dir = is_usable ? tmp : "/tmp",
@@ -160,7 +164,7 @@ static void put_wrapped(FILE *out, const char *text)
 
 void options_help(FILE *out)
 {
-	fputs("usage: cgibridge [options]\n"
+	fputs("usage: cgibridge [options] [@FILE]\n"
 	      "Runs CGI/1.1 scripts for FastCGI clients such as nginx.\n\n",
 	    out);
 	for (size_t i = 0; i < SPEC_COUNT; i++) {
@@ -180,7 +184,8 @@ void options_help(FILE *out)
 			fprintf(out, "%s\n%30s", left, "");
 		put_wrapped(out, specs[i].help);
 	}
-	fputs("\nTimes take ms, s, m or h (seconds if none); sizes K, M or G.\n"
+	fputs("\n@FILE stands for the options in a file, as --check prints them.\n"
+	      "Times take ms, s, m or h (seconds if none); sizes K, M or G.\n"
 	      "The manual is cgibridge(8).\n",
 	    out);
 }
@@ -323,52 +328,6 @@ static enum options_verdict refuse(int found, const char *last)
 	return usage(word, "no such option, or not one with this argument (--help lists them)");
 }
 
-/*
- * Start-up files pass several options as one word, "-f -c 4", where a variable is
- * not split, or an empty word where it is not set.  Such words are taken apart and
- * dropped; a blank anywhere but right behind an option's name stays what it is.
- */
-static bool is_joined(const char *word)
-{
-	size_t name = strcspn(word, " =");
-
-	return word[0] == '-' && word[name] == ' ' && (word[1] == '-' || name == 2);
-}
-
-/* Appends `word` to `argv`, cut at its blanks if it is several; returns the new count. */
-static int add_words(char **argv, int argc, char *word)
-{
-	char *next = word;
-
-	if (!is_joined(word)) {
-		if (*word != '\0')
-			argv[argc++] = word;
-		return argc;
-	}
-	while ((word = strtok_r(next, " ", &next)) != NULL)
-		argv[argc++] = word;
-	return argc;
-}
-
-/* A copy of `argv` in which each word is one; NULL without memory.  The caller frees it. */
-static char **split_words(int *argc, char **argv)
-{
-	size_t room = 2;
-	char **words;
-	int count = 0;
-
-	for (int i = 0; i < *argc; i++)
-		room += strlen(argv[i]) / 2 + 1;
-	words = calloc(room, sizeof *words);
-	if (words == NULL)
-		return NULL;
-	words[count++] = argv[0];
-	for (int i = 1; i < *argc; i++)
-		count = add_words(words, count, argv[i]);
-	*argc = count;
-	return words;
-}
-
 static enum options_verdict parse_words(struct options *options, int argc, char **argv)
 {
 	struct option longs[SPEC_COUNT + 1];
@@ -395,14 +354,15 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 
 enum options_verdict options_parse(struct options *options, int argc, char **argv)
 {
-	char **words = split_words(&argc, argv);
+	char why[512];
 	enum options_verdict verdict;
 
 	set_defaults(options);
-	if (words == NULL)
-		return usage("command line", "out of memory");
-	verdict = parse_words(options, argc, words);
-	free(words);
+	if (words_init(&options->words, argc, argv, why, sizeof why) != 0) {
+		fprintf(stderr, "cgibridge: %s\n", why);
+		return OPTIONS_USAGE;
+	}
+	verdict = parse_words(options, options->words.argc, options->words.argv);
 	if (verdict == OPTIONS_RUN && options->check) {
 		options_print(options, stdout);
 		return OPTIONS_DONE;
@@ -418,4 +378,5 @@ void options_fini(struct options *options)
 	free(options->handlers.items);
 	free(options->variables.items);
 	free(options->limits.items);
+	words_fini(&options->words);
 }

@@ -13,6 +13,7 @@
 
 #include "attributes.h"
 #include "value.h"
+#include "words.h"
 
 #define ON_DISCONNECT_CHOICES "kill|close|ignore"
 enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_CLOSE, ON_DISCONNECT_IGNORE };
@@ -39,6 +40,7 @@ struct options {
 	int64_t linger;
 	int64_t kill_delay;
 	int64_t drain_timeout;
+	int64_t watchdog;            /* 0: none */
 	int on_disconnect;           /* enum on_disconnect */
 	int stderr_to;               /* enum stderr_to */
 	int error_detail;            /* the client is told what the log is */
@@ -47,6 +49,7 @@ struct options {
 	const char *spool_dir;
 	int log_level;               /* enum log_level */
 	int check;                   /* only say what is in effect */
+	struct words words;          /* what the values point into */
 };
 
 enum options_verdict {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ struct cell {
 struct seat {
 	atomic_int waiting;     /* requests */
 	atomic_int connections;
+	atomic_llong beat;      /* ms of the monotonic clock */
 };
 
 struct shared {
@@ -32,6 +34,7 @@ struct shared {
 struct scoreboard {
 	struct shared *shared;
 	struct seat *seats; /* one a worker, behind the cells */
+	int fd; /* of the shared memory; -1: it has none */
 	size_t size;
 	int workers, scripts;
 	int next; /* where this process looks for a free cell first */
@@ -45,21 +48,89 @@ static int open_wake(struct scoreboard *board)
 	return sys_nonblock(board->wake[1]);
 }
 
-struct scoreboard *scoreboard_new(int workers, int scripts)
+/* The sizes of what is shared, and the order that this version has it in. */
+static unsigned layout(void)
+{
+	const unsigned order = 1;
+
+	return order << 24 | (unsigned)sizeof(struct cell) << 16 |
+	    (unsigned)sizeof(struct seat) << 8 | (unsigned)sizeof(struct shared);
+}
+
+static struct scoreboard *make(int workers, int scripts)
 {
 	struct scoreboard *board = calloc(1, sizeof *board);
 
 	if (board == NULL)
 		return NULL;
-	*board = (struct scoreboard){.workers = workers, .scripts = scripts, .wake = {-1, -1}};
+	*board = (struct scoreboard){
+	    .fd = -1, .workers = workers, .scripts = scripts, .wake = {-1, -1}};
 	board->size = sizeof *board->shared + (size_t)scripts * sizeof(struct cell) +
 	    (size_t)workers * sizeof(struct seat);
-	board->shared = sys_shared_alloc(board->size);
+	/* seats are larger and stand behind the cells: on their own boundary */
+	board->size += alignof(struct seat);
+	return board;
+}
+
+/* Without a descriptor, a reload goes on without what was shared: no reason not to start. */
+static void *map_new(struct scoreboard *board)
+{
+	board->fd = sys_shared_file(board->size);
+	if (board->fd < 0)
+		return sys_shared_alloc(board->size);
+	return sys_shared_map(board->fd, board->size);
+}
+
+static struct seat *seats_of(const struct scoreboard *board)
+{
+	size_t end = sizeof *board->shared + (size_t)board->scripts * sizeof(struct cell);
+	size_t over = end % alignof(struct seat);
+
+	end += over == 0 ? 0 : alignof(struct seat) - over;
+	return (struct seat *)(void *)((char *)board->shared + end);
+}
+
+struct scoreboard *scoreboard_new(int workers, int scripts)
+{
+	struct scoreboard *board = make(workers, scripts);
+
+	if (board == NULL)
+		return NULL;
+	board->shared = map_new(board);
 	if (board->shared == NULL || open_wake(board) != 0) {
 		scoreboard_free(&board);
 		return NULL;
 	}
-	board->seats = (struct seat *)(void *)(board->shared->cells + scripts);
+	board->seats = seats_of(board);
+	return board;
+}
+
+struct scoreboard_share scoreboard_share(const struct scoreboard *board)
+{
+	return (struct scoreboard_share){.fd = board->fd,
+	    .wake = {board->wake[0], board->wake[1]},
+	    .workers = board->workers,
+	    .scripts = board->scripts,
+	    .layout = layout()};
+}
+
+struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
+{
+	struct scoreboard *board = make(share->workers, share->scripts);
+
+	if (board == NULL)
+		return NULL;
+	board->fd = share->fd;
+	board->wake[0] = share->wake[0];
+	board->wake[1] = share->wake[1];
+	errno = EPROTO;
+	if (share->layout == layout())
+		board->shared = sys_shared_map(share->fd, board->size);
+	if (board->shared == NULL) {
+		scoreboard_free(&board);
+		return NULL;
+	}
+	board->seats = seats_of(board);
 	return board;
 }
 
@@ -74,6 +145,8 @@ void scoreboard_free(struct scoreboard **board)
 			close((*board)->wake[end]);
 	if ((*board)->shared != NULL)
 		sys_shared_free((*board)->shared, (*board)->size);
+	if ((*board)->fd >= 0)
+		close((*board)->fd);
 	free(*board);
 	*board = NULL;
 	errno = saved;
@@ -133,6 +206,16 @@ int scoreboard_waiting(const struct scoreboard *board)
 void scoreboard_connected(struct scoreboard *board, int worker, int count)
 {
 	atomic_store(&board->seats[worker].connections, count);
+}
+
+void scoreboard_beat(struct scoreboard *board, int worker, int64_t now)
+{
+	atomic_store(&board->seats[worker].beat, now);
+}
+
+int64_t scoreboard_last_beat(const struct scoreboard *board, int worker)
+{
+	return atomic_load(&board->seats[worker].beat);
 }
 
 int scoreboard_fewest(const struct scoreboard *board)

@@ -15,13 +15,31 @@
 #define CGIBRIDGE_SCOREBOARD_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 #include "attributes.h"
 
 struct scoreboard;
 
+/* What another program image in the same process needs to use a board, all numbers. */
+struct scoreboard_share {
+	int fd; /* -1: it cannot be shared */
+	int wake[2];
+	int workers, scripts;
+	unsigned layout; /* of the memory: another version of us may see it otherwise */
+};
+
 /* For `workers` workers and `scripts` cells.  NULL with errno. */
 struct scoreboard *scoreboard_new(int workers, int scripts) MUST_CHECK;
+
+/* How to share `board`; the descriptors stay its own. */
+struct scoreboard_share scoreboard_share(const struct scoreboard *board);
+
+/*
+ * A board from what was shared, whose descriptors it takes over.  NULL with errno, and
+ * the descriptors closed: EPROTO when its memory is laid out otherwise.
+ */
+struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share) MUST_CHECK;
 
 /* Gives up this process' view; the shared memory goes with the last one.  Nulls *board. */
 void scoreboard_free(struct scoreboard **board);
@@ -46,6 +64,10 @@ int scoreboard_waiting(const struct scoreboard *board);
 
 /* Says that `worker` has `count` connections now. */
 void scoreboard_connected(struct scoreboard *board, int worker, int count);
+
+/* Says that `worker` was alive at `now` (ms of the monotonic clock); when it said so last. */
+void scoreboard_beat(struct scoreboard *board, int worker, int64_t now);
+int64_t scoreboard_last_beat(const struct scoreboard *board, int worker);
 
 /* The number of connections of the worker that has the fewest. */
 int scoreboard_fewest(const struct scoreboard *board);

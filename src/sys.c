@@ -44,12 +44,19 @@ void *sys_shared_alloc(size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+void *sys_shared_map(int fd, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
 void sys_shared_free(void *memory, size_t size)
 {
 	munmap(memory, size);
 }
 
-void sys_signals_reset(void)
+void sys_signals_reset(bool keep_blocked)
 {
 	struct sigaction act;
 	sigset_t none;
@@ -61,7 +68,16 @@ void sys_signals_reset(void)
 	/* KILL, STOP and what the C library keeps for itself refuse: as they should */
 	for (int signo = 1; signo <= 64; signo++)
 		(void)sigaction(signo, &act, NULL);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (!keep_blocked)
+		sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void sys_signals_block(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, before);
 }
 
 static int set_limits(const struct sys_program *program)

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -48,13 +49,23 @@ int sys_pipe(int fds[2], enum sys_pipe_end ours) MUST_CHECK;
 void *sys_shared_alloc(size_t size) MUST_CHECK;
 void sys_shared_free(void *memory, size_t size);
 
+/*
+ * The same with a descriptor, so that it can be shared over an exec, too: a file of
+ * `size` zero bytes that has no name, close-on-exec.  -1 with errno.
+ */
+int sys_shared_file(size_t size) MUST_CHECK;
+void *sys_shared_map(int fd, size_t size) MUST_CHECK;
+
 /* ---- signals ----------------------------------------------------------- */
 
 /*
- * Gives every signal its default action and unblocks all: whatever the starter
- * left ignored or blocked would reach the scripts.
+ * Gives every signal its default action, and unblocks all unless `keep_blocked`:
+ * whatever the starter left ignored or blocked would reach the scripts.
  */
-void sys_signals_reset(void);
+void sys_signals_reset(bool keep_blocked);
+
+/* Blocks every signal, until sys_signals_open() or an exec'd program's own choice. */
+void sys_signals_block(sigset_t *before);
 
 /*
  * Takes over the signals of `set` in this process: from now on they are delivered

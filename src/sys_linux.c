@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sys_linux: accept4, pipe2, close_range, vfork and signalfd.
+ * sys_linux: accept4, pipe2, memfd_create, close_range, vfork and signalfd.
  *
  * vfork instead of fork: the child borrows our memory until it execs, so that a
  * spawn costs the same whatever the worker's size, and a failed step is reported
@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,6 +34,20 @@ int sys_pipe(int fds[2], enum sys_pipe_end ours)
 	close(fds[1]);
 	errno = saved;
 	return -1;
+}
+
+int sys_shared_file(size_t size)
+{
+	int fd = memfd_create("cgibridge", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
 }
 
 void sys_cloexec_from(int lowest)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +40,24 @@ int sys_pipe(int fds[2], enum sys_pipe_end ours)
 	close_keeping_errno(fds[0]);
 	close_keeping_errno(fds[1]);
 	return -1;
+}
+
+int sys_shared_file(size_t size)
+{
+	char name[] = "/tmp/cgibridge-XXXXXX";
+	int fd = mkstemp(name);
+
+	if (fd < 0)
+		return -1;
+	unlink(name);
+	if (sys_cloexec(fd) != 0 || ftruncate(fd, (off_t)size) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
 }
 
 void sys_cloexec_from(int lowest)

@@ -21,6 +21,7 @@
 
 enum {
 	ACCEPT_LEAD = 2,        /* connections more than another worker's, past which it goes first */
+	BEAT = 1000,            /* ms between signs of life */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
 	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
@@ -56,6 +57,7 @@ struct worker {
 	size_t acceptor_count;
 	struct loop_watch lifeline;
 	struct loop_timer accept_again;
+	struct loop_timer beat;
 	struct loop_timer stop;
 };
 
@@ -156,6 +158,21 @@ static void on_connection(struct loop_watch *watch, unsigned events)
 	stop_accepting(worker);
 }
 
+/*
+ * Says that we are alive; and takes a connection that waits, if there is one: the
+ * worker that was woken for it may be dead.
+ */
+static void on_beat(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, beat);
+
+	scoreboard_beat(worker->plan->board, worker->plan->number, loop_now(worker->loop));
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		if (worker->acceptors[i].watch.fd >= 0)
+			on_connection(&worker->acceptors[i].watch, LOOP_IN);
+	loop_timer_set(worker->loop, timer, BEAT);
+}
+
 /* ---- stopping ---------------------------------------------------------------------- */
 
 static void exit_if_done(struct worker *worker)
@@ -190,11 +207,21 @@ static void stop_now(struct worker *worker, int64_t grace)
 	exit_if_done(worker);
 }
 
+/* Connections that we have been woken for, and nobody else: still ours. */
+static void accept_announced(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		while (worker->acceptors[i].watch.fd >= 0 &&
+		    worker->owner.count < worker->owner.max && accept_one(&worker->acceptors[i]))
+			;
+}
+
 static void drain(struct worker *worker)
 {
 	if (worker->state != WORKER_RUNNING)
 		return;
 	worker->state = WORKER_DRAINING;
+	accept_announced(worker);
 	stop_accepting(worker);
 	conn_drain_all(&worker->owner);
 	loop_timer_set(worker->loop, &worker->stop, worker->plan->options->drain_timeout);
@@ -316,6 +343,7 @@ static void connect_parts(struct worker *worker)
 	worker->children.emptied = on_children_gone;
 	loop_watch_init(&worker->lifeline, on_lifeline);
 	loop_timer_init(&worker->accept_again, on_accept_again);
+	loop_timer_init(&worker->beat, on_beat);
 	loop_timer_init(&worker->stop, on_stop_time);
 }
 
@@ -372,6 +400,8 @@ int worker_run(const struct worker_plan *plan)
 		return 1;
 	}
 	start_accepting(&worker);
+	if (plan->options->watchdog > 0)
+		loop_timer_set(worker.loop, &worker.beat, BEAT);
 	failed = loop_run(worker.loop);
 	if (failed)
 		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));

@@ -20,6 +20,7 @@
 #include "log.h"
 
 static struct options options;
+static struct handover no_handover = {.role = HANDOVER_NONE};
 static struct listeners listeners;
 static char url[2][300];
 static const char *urls[2] = {url[0], url[1]};
@@ -56,7 +57,7 @@ static enum listener_failure open_all(void)
 	enum listener_failure result;
 
 	capture_begin();
-	result = listeners_open(&listeners, &options);
+	result = listeners_open(&listeners, &options, &no_handover);
 	said = capture_end();
 	return result;
 }
@@ -405,7 +406,7 @@ static int inherit_two(void)
 	put_at(103, 3);
 	put_at(104, 4);
 	announce("2", (long)getpid());
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_OK);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_OK);
 	EXPECT(listeners.count == 2);
 	EXPECT(listeners.items[0].fd == 3 && listeners.items[1].fd == 4);
 	EXPECT((fcntl(3, F_GETFD) & FD_CLOEXEC) != 0 && (fcntl(4, F_GETFL) & O_NONBLOCK) != 0);
@@ -431,7 +432,7 @@ static int inherit_for_another(void)
 	put_at(listen_tcp(&port), 3);
 	put_at(open("/dev/null", O_RDWR), 0);
 	announce("1", (long)getppid());
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_NONE);
 	EXPECT(getenv("LISTEN_PID") == NULL);
 	return 0;
 }
@@ -447,13 +448,13 @@ static int inherit_nonsense(void)
 	put_at(open("/dev/null", O_RDWR), 0);
 	put_at(open("/dev/null", O_RDWR), 3);
 	announce("1", (long)getpid());
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_FAILED);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_FAILED);
 	announce("-1", (long)getpid());
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_NONE);
 	announce("x", (long)getpid());
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_NONE);
 	announce("99999999999", (long)getpid());
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_NONE);
 	return 0;
 }
 
@@ -471,7 +472,7 @@ static int inherit_zero(void)
 
 	put_at(fd, 0);
 	options.sockets.count = 0;
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_OK);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_OK);
 	EXPECT(listeners.count == 1 && listeners.items[0].fd >= 3);
 	EXPECT(answers(path_of(0)));
 	/* a script's stdin is never the socket */
@@ -493,7 +494,7 @@ static int have_none(void)
 {
 	put_at(open("/dev/null", O_RDWR), 0);
 	options.sockets.count = 0;
-	EXPECT(listeners_open(&listeners, &options) == LISTENER_NONE);
+	EXPECT(listeners_open(&listeners, &options, &no_handover) == LISTENER_NONE);
 	EXPECT(listeners.count == 0);
 	return 0;
 }

@@ -133,6 +133,7 @@ static const struct good {
 	{"--query-args", NULL, INT(query_args), 1},
 	{"--clear-env", NULL, INT(clear_env), 1},
 	{"--error-detail", NULL, INT(error_detail), 1},
+	{"--watchdog", "5s", WIDE(watchdog), 5000},
 	{"--max-body", "0", WIDE(max_body), 0},
 	{"--max-body", "17", WIDE(max_body), 17},
 	{"--max-body", "64K", WIDE(max_body), 65536},
@@ -435,7 +436,8 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--idle-timeout TIME", "--linger TIME", "--kill-delay TIME", "--drain-timeout TIME",
     "--on-disconnect WHAT", "--stderr WHERE", "--max-body SIZE", "--max-params SIZE",
     "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=PROGRAM", "--query-args",
-    "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail", "--check", "--version", "--help"};
+    "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail",
+    "--watchdog TIME", "--check", "--version", "--help"};
 static const char letters[] = "scmprtflnVh";
 
 static char *help_text(void)

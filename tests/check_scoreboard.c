@@ -277,7 +277,7 @@ START_TEST(leaves_no_descriptor_open)
 	struct scoreboard *another = scoreboard_new(1, 1);
 
 	ck_assert_ptr_nonnull(another);
-	ck_assert_int_eq(count_fds(), fds + 2);
+	ck_assert_int_eq(count_fds(), fds + 3); /* memory and pipe */
 	scoreboard_free(&another);
 	ck_assert_int_eq(count_fds(), fds);
 }

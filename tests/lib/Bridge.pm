@@ -238,6 +238,7 @@ sub reap ($pid, $secs) {
 #   args     further options
 #   env, unset, cwd   of the daemon
 #   user     a user name to run as (for root)
+#   copy     run a copy of the program: {program} may be replaced then
 #   prefix   a program in front of the daemon, such as spawn-fcgi
 #   child    code run in the child before exec, to set up descriptors
 #   any      do not demand a ready line
@@ -249,12 +250,12 @@ sub start ($class, %o) {
     my @args = $self->sockets($o{sockets} // [qw(unix tcp)]);
     push @args, '-c', $o{workers} // 1;
     push @args, @{ $o{args} // [] };
-    if ($o{user}) {
+    if ($o{user} || $o{copy}) {
         $self->{program} = "$dir/cgibridge"; # the build may lie where that user cannot go
         File::Copy::copy($daemon, $self->{program}) or die "$daemon: $!\n";
         chmod 0755, $self->{program};
-        chown +(getpwnam $o{user})[ 2, 3 ], $dir;
     }
+    chown +(getpwnam $o{user})[ 2, 3 ], $dir if $o{user};
     $self->{argv} = [ @{ $o{prefix} // [] }, @wrapper, $self->{program}, @args ];
     $self->spawn(%o);
     return $self if $o{any};

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_handover: what is given is what is taken; what is no handover is none.
+ */
+#include "check_util.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "handover.h"
+
+static struct handover taken;
+
+static void give(pid_t owner)
+{
+	struct handover_worker workers[] = {{4711, 0}, {4712, 1}};
+	struct handover_socket sockets[] = {
+	    {7, "unix:/run/a b.sock"}, {8, "inherited socket 3"}, {9, "tcp:127.0.0.1:80"}};
+	const struct handover given = {.lifeline = {3, 4},
+	    .board = {5, {10, 11}, 2, 128, 4242},
+	    .workers = workers,
+	    .worker_count = 2,
+	    .sockets = sockets,
+	    .socket_count = 3};
+
+	ck_assert_int_eq(handover_give(&given, owner), 0);
+}
+
+START_TEST(what_is_given_is_taken)
+{
+	give(getpid());
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(taken.role, HANDOVER_HEIR);
+	ck_assert_int_eq(taken.lifeline[0], 3);
+	ck_assert_int_eq(taken.lifeline[1], 4);
+	ck_assert_int_eq(taken.board.fd, 5);
+	ck_assert_int_eq(taken.board.wake[0], 10);
+	ck_assert_int_eq(taken.board.wake[1], 11);
+	ck_assert_int_eq(taken.board.workers, 2);
+	ck_assert_int_eq(taken.board.scripts, 128);
+	ck_assert_uint_eq(taken.board.layout, 4242);
+	ck_assert_uint_eq(taken.worker_count, 2);
+	ck_assert_int_eq(taken.workers[1].pid, 4712);
+	ck_assert_int_eq(taken.workers[1].number, 1);
+	ck_assert_uint_eq(taken.socket_count, 3);
+	ck_assert_str_eq(taken.sockets[0].name, "unix:/run/a b.sock");
+	handover_fini(&taken);
+}
+END_TEST
+
+START_TEST(it_is_taken_once)
+{
+	give(getpid());
+	ck_assert_int_eq(handover_take(&taken), 0);
+	handover_fini(&taken);
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(taken.role, HANDOVER_NONE);
+	handover_fini(&taken);
+	give(getpid());
+	handover_withdraw();
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(taken.role, HANDOVER_NONE);
+	handover_fini(&taken);
+}
+END_TEST
+
+START_TEST(a_socket_is_taken_once)
+{
+	give(getpid());
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a"), -1);
+	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a b.sock"), 7);
+	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a b.sock"), -1);
+	ck_assert_int_eq(handover_socket(&taken, "inherited socket 3"), 8);
+	ck_assert_int_eq(handover_socket(&taken, "tcp:127.0.0.1:80"), 9);
+	handover_fini(&taken);
+}
+END_TEST
+
+START_TEST(the_pid_says_who_it_is_for)
+{
+	give(getppid());
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(taken.role, HANDOVER_TRIAL);
+	handover_fini(&taken);
+	give(1);
+	ck_assert_int_eq(handover_take(&taken), 0);
+	if (getppid() != 1)
+		ck_assert_int_eq(taken.role, HANDOVER_NONE);
+	handover_fini(&taken);
+}
+END_TEST
+
+static const char *const broken[] = {"", "nonsense", "pid", "pid x\nlifeline 1 2",
+    "lifeline 3 4\nsocket 5 x", "pid %ld", "pid %ld\nlifeline -1 4", "pid %ld\nlifeline 3",
+    "\n\n\n", "worker\nsocket\nboard\npid\n"};
+
+START_TEST(what_is_broken_is_no_handover)
+{
+	char text[256];
+	int len = 0;
+
+	if (strstr(broken[_i], "%ld") != NULL) {
+		len = snprintf(text, sizeof text, "pid %ld", (long)getpid());
+		snprintf(text + len, sizeof text - (size_t)len, "%s", broken[_i] + strlen("pid %ld"));
+	} else {
+		snprintf(text, sizeof text, "%s", broken[_i]);
+	}
+	setenv("CGIBRIDGE_HANDOVER", text, 1);
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(taken.role, HANDOVER_NONE);
+	ck_assert_ptr_null(getenv("CGIBRIDGE_HANDOVER"));
+	handover_fini(&taken);
+}
+END_TEST
+
+START_TEST(half_lines_are_left_out)
+{
+	char text[256];
+
+	snprintf(text, sizeof text,
+	    "pid %ld\nlifeline 3 4\nboard 5 6 7\nworker 12\nworker 1 0\nsocket 1 x\nsocket 9\n"
+	    "worker 12 3\n",
+	    (long)getpid());
+	setenv("CGIBRIDGE_HANDOVER", text, 1);
+	ck_assert_int_eq(handover_take(&taken), 0);
+	ck_assert_int_eq(taken.role, HANDOVER_HEIR);
+	ck_assert_int_eq(taken.board.fd, -1);
+	ck_assert_uint_eq(taken.worker_count, 1);
+	ck_assert_int_eq(taken.workers[0].number, 3);
+	ck_assert_uint_eq(taken.socket_count, 0);
+	handover_fini(&taken);
+}
+END_TEST
+
+START_TEST(descriptors_are_kept_over_an_exec_or_not)
+{
+	int fds[2];
+	struct handover given = {.board = {.fd = -1}};
+
+	ck_assert_int_eq(pipe(fds), 0);
+	given.lifeline[0] = fds[0];
+	given.lifeline[1] = fds[1];
+	ck_assert_int_eq(handover_keep(&given, false), 0);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(handover_keep(&given, true), 0);
+	ck_assert_int_eq(fcntl(fds[1], F_GETFD), 0);
+	close(fds[0]);
+	close(fds[1]);
+	ck_assert_int_ne(handover_keep(&given, true), 0);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_test(tcase, what_is_given_is_taken);
+	tcase_add_test(tcase, it_is_taken_once);
+	tcase_add_test(tcase, a_socket_is_taken_once);
+	tcase_add_test(tcase, the_pid_says_who_it_is_for);
+	tcase_add_loop_test(tcase, what_is_broken_is_no_handover, 0, sizeof broken / sizeof *broken);
+	tcase_add_test(tcase, half_lines_are_left_out);
+	tcase_add_test(tcase, descriptors_are_kept_over_an_exec_or_not);
+}
+
+int main(void)
+{
+	return check_main("handover", add);
+}

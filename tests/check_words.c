@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_words: joined words, and words out of files.
+ */
+#include "check_util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "words.h"
+
+static struct words words;
+static char why[256];
+
+/* Gives `word` as the only argument; the result with '|' in front of each word. */
+static const char *words_of(const char *word)
+{
+	static char text[4096];
+	char program[] = "cgibridge";
+	char copy[1024];
+	char *argv[] = {program, copy, NULL};
+
+	snprintf(copy, sizeof copy, "%s", word);
+	text[0] = '\0';
+	why[0] = '\0';
+	if (words_init(&words, 2, argv, why, sizeof why) != 0) {
+		words_fini(&words);
+		return NULL;
+	}
+	ck_assert_str_eq(words.argv[0], "cgibridge");
+	ck_assert_ptr_null(words.argv[words.argc]);
+	for (int i = 1; i < words.argc; i++) {
+		strcat(text, "|");
+		strcat(text, words.argv[i]);
+	}
+	words_fini(&words);
+	return text;
+}
+
+static const struct {
+	const char *given, *wanted;
+} lines[] = {
+	{"-f", "|-f"}, {"", ""}, {"-f -c 4", "|-f|-c|4"}, {"--timeout 5s", "|--timeout|5s"},
+	{"--socket=unix:/a b", "|--socket=unix:/a b"}, {"unix:/a b", "|unix:/a b"},
+	{"-sunix:/a b", "|-sunix:/a b"}, {"@", "|@"}, {"-", "|-"}, {"- x", "|- x"},
+};
+
+START_TEST(joined_words_are_taken_apart)
+{
+	ck_assert_str_eq(words_of(lines[_i].given), lines[_i].wanted);
+}
+END_TEST
+
+static const struct {
+	const char *content, *wanted; /* NULL: a quote is not closed */
+} files[] = {
+	{"", ""},
+	{"\n\n  \t\r\n", ""},
+	{"-c 4\n-f", "|-c|4|-f"},
+	{"# nothing\n-c 4 # four\n#-f\n", "|-c|4"},
+	{"--env A=#x -f", "|--env|A=#x|-f"},
+	{"'a b' \"c d\"", "|a b|c d"},
+	{"a'b c'd\"e f\"g", "|ab cde fg"},
+	{"--env 'it'\\''s'", "|--env|it's"},
+	{"a\\ b \\\"x\\\" \\\\", "|a b|\"x\"|\\"},
+	{"'a\\b' \"a\\\"b\"", "|a\\b|a\"b"},
+	{"'' x \"\"", "||x|"},
+	{"'#' \\#", "|#|#"},
+	{"'a\nb'", "|a\nb"},
+	{"-c 4\r\n-f\r\n", "|-c|4|-f"},
+	{"'open", NULL},
+	{"-c \"4", NULL},
+	{"x \\", "|x|\\"},
+};
+
+START_TEST(a_file_is_words)
+{
+	char argument[512];
+	const char *got;
+
+	temp_make();
+	temp_write("options", 0600, files[_i].content);
+	snprintf(argument, sizeof argument, "@%s", temp_path("options"));
+	got = words_of(argument);
+	if (files[_i].wanted == NULL) {
+		ck_assert_ptr_null(got);
+		ck_assert_ptr_nonnull(strstr(why, "quote"));
+		ck_assert_ptr_nonnull(strstr(why, argument));
+	} else {
+		ck_assert_ptr_nonnull(got);
+		ck_assert_str_eq(got, files[_i].wanted);
+	}
+	temp_remove();
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_read_is_named)
+{
+	ck_assert_ptr_null(words_of("@/no/such/file"));
+	ck_assert_ptr_nonnull(strstr(why, "@/no/such/file: No such file"));
+	ck_assert_ptr_null(words_of("@/"));
+	ck_assert_ptr_nonnull(strstr(why, "directory"));
+}
+END_TEST
+
+START_TEST(a_file_that_never_ends_is_refused)
+{
+	ck_assert_ptr_null(words_of("@/dev/zero"));
+	ck_assert_ptr_nonnull(strstr(why, "large"));
+}
+END_TEST
+
+START_TEST(a_file_with_a_nul_is_no_text)
+{
+	char argument[512];
+	FILE *out;
+
+	temp_make();
+	out = fopen(temp_path("options"), "w");
+	ck_assert_ptr_nonnull(out);
+	fwrite("-c\0004", 1, 4, out);
+	fclose(out);
+	snprintf(argument, sizeof argument, "@%s", temp_path("options"));
+	ck_assert_ptr_null(words_of(argument));
+	ck_assert_ptr_nonnull(strstr(why, "no text"));
+	temp_remove();
+}
+END_TEST
+
+START_TEST(many_words_fit)
+{
+	enum { COUNT = 5000 };
+	char program[] = "cgibridge";
+	char word[] = "-f";
+	char **argv = calloc(COUNT + 1, sizeof *argv);
+
+	ck_assert_ptr_nonnull(argv);
+	argv[0] = program;
+	for (int i = 1; i < COUNT; i++)
+		argv[i] = word;
+	ck_assert_int_eq(words_init(&words, COUNT, argv, why, sizeof why), 0);
+	ck_assert_int_eq(words.argc, COUNT);
+	ck_assert_ptr_null(words.argv[COUNT]);
+	words_fini(&words);
+	free(argv);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_loop_test(tcase, joined_words_are_taken_apart, 0, sizeof lines / sizeof *lines);
+	tcase_add_loop_test(tcase, a_file_is_words, 0, sizeof files / sizeof *files);
+	tcase_add_test(tcase, a_file_that_cannot_be_read_is_named);
+	tcase_add_test(tcase, a_file_that_never_ends_is_refused);
+	tcase_add_test(tcase, a_file_with_a_nul_is_no_text);
+	tcase_add_test(tcase, many_words_fit);
+}
+
+int main(void)
+{
+	return check_main("words", add);
+}
