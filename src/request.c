@@ -213,11 +213,15 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len)
 bool request_wants_input(const struct request *request, bool alone)
 {
 	bool stuck = request->state == REQUEST_RUNNING && !relay_has_room(&request->relay);
+	uint64_t enough = SPOOL_MEMORY;
 
 	/* In memory, always; in a file only if waiting could be for ever: the client may be
 	 * unable to read before it has sent all, the response be held until it has, and on a
-	 * shared connection others would wait. */
-	return body_waiting(&request->body) < SPOOL_MEMORY || request->state == REQUEST_BODY ||
+	 * shared connection others would wait.  One that is kept may come to be shared by what
+	 * is behind the body: as much as may wait at all, less what a read brings. */
+	if (request->keep_conn && request_options(request)->max_body > 2 * SPOOL_MEMORY)
+		enough = request_options(request)->max_body - SPOOL_MEMORY;
+	return body_waiting(&request->body) < enough || request->state == REQUEST_BODY ||
 	    stuck || request->relay.hold || !alone;
 }
 
