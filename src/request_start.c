@@ -224,7 +224,8 @@ static void expect_body(struct request *request)
 		collect = !request->body.ended;
 	else if (length == BODY_LENGTH_UNKNOWN)
 		length = 0;
-	if (announced_length(&request->params) == BODY_LENGTH_UNKNOWN)
+	if (request->role == FCGI_AUTHORIZER ||
+	    announced_length(&request->params) == BODY_LENGTH_UNKNOWN)
 		params_unset(&request->params, "CONTENT_LENGTH");
 	if (length != BODY_LENGTH_UNKNOWN)
 		body_expect(&request->body, length);
