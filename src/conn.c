@@ -26,7 +26,7 @@ enum {
 	DRAIN_QUIET_TIME = 200,         /* ms of silence before our side is shut */
 	DRAIN_MAX_TIME = 30 * 1000,     /* ms in all that a client may go on sending */
 	VALUES_MAX = 64 * 1024,
-	KNOWN_MAX = 16384,          /* request ids that one connection may have in use */
+	KNOWN_SPARE = 1024, /* request ids that one connection may have in use past --max-scripts */
 };
 
 enum conn_state { CONN_OPEN, CONN_DRAIN, CONN_CLOSED };
@@ -239,6 +239,7 @@ static void on_ended(struct request_link *link, struct request *request)
 static void begin_request(struct conn *conn, uint16_t id)
 {
 	struct request *request = find_request(conn, id);
+	size_t limit = (size_t)conn->owner->services->options->max_scripts;
 	unsigned role;
 	unsigned flags;
 
@@ -246,8 +247,8 @@ static void begin_request(struct conn *conn, uint16_t id)
 		reject(conn, "a BEGIN_REQUEST of the wrong length, or for an id that is active");
 		return;
 	}
-	if (conn->known >= KNOWN_MAX) {
-		reject(conn, "too many requests that never ended their FCGI_STDIN");
+	if (conn->known >= limit + KNOWN_SPARE) {
+		reject(conn, "too many requests that never ended their FCGI_PARAMS or FCGI_STDIN");
 		return;
 	}
 	if (request != NULL) /* an old one whose stdin never ended: what comes is not for it */
@@ -260,7 +261,7 @@ static void begin_request(struct conn *conn, uint16_t id)
 	}
 	conn->fresh = false;
 	conn->keep = conn->keep && request->keep_conn;
-	request->crowded = conn->active >= (size_t)conn->owner->services->options->max_scripts;
+	request->crowded = conn->active >= limit;
 	link_request(conn, request);
 	loop_timer_clear(loop_of(conn), &conn->timer);
 }

@@ -12,6 +12,10 @@
 #include "request_parts.h"
 #include "script.h"
 
+/* Bytes of PARAMS that a request is given which is one too many on its connection: enough
+ * to see whether it is a HEAD. */
+enum { CROWDED_PARAMS = 16 * 1024 };
+
 /* ---- the process ------------------------------------------------------ */
 
 /* A script may be at fault for what its exec says; a handler, which nobody asked for, is ours. */
@@ -350,6 +354,12 @@ static bool refuse_begin(struct request *request)
 	return true;
 }
 
+/* Whether it is to be refused whatever its parameters say, and has sent enough of them. */
+static bool is_hopeless(const struct request *request, size_t len)
+{
+	return request->crowded && buf_len(&request->params.raw) + len > CROWDED_PARAMS;
+}
+
 static void launch(struct request *request)
 {
 	struct script_refusal refusal;
@@ -385,6 +395,8 @@ void request_take_params(struct request *request, const void *bytes, size_t len)
 	request->active = loop_now(request_loop(request));
 	if (len == 0)
 		launch(request);
+	else if (is_hopeless(request, len))
+		(void)refuse_begin(request);
 	else if (params_feed(&request->params, bytes, len) != 0)
 		refuse_params(request);
 	request->link->touched(request->link);
