@@ -48,7 +48,7 @@ void body_expect(struct body *body, uint64_t length);
 
 /*
  * Takes bytes of FCGI_STDIN.  0, or -1 with errno as spool_append(): the body
- * cannot be kept (EFBIG: it is larger than allowed).
+ * cannot be kept (EMSGSIZE: it is larger than allowed).
  */
 int body_feed(struct body *body, const void *bytes, size_t len) MUST_CHECK;
 

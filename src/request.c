@@ -185,9 +185,9 @@ static void refuse_body(struct request *request)
 	snprintf(reason, sizeof reason, "request body cannot be held in %s: %s",
 	    request_options(request)->spool_dir, strerror(error));
 	request_stop_script(request, ON_DISCONNECT_KILL);
-	if (error == EFBIG)
+	if (error == EMSGSIZE)
 		request_refuse(request, 413, "its body is too large", "body exceeds --max-body");
-	else if (error == ENOSPC)
+	else if (error == ENOSPC || error == EDQUOT)
 		request_refuse(request, 507, "no space for its body", reason);
 	else
 		request_refuse(request, 500, "its body cannot be held", reason);

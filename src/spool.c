@@ -106,7 +106,7 @@ static int append_to_file(struct spool *spool, const unsigned char *bytes, size_
 int spool_append(struct spool *spool, const void *bytes, size_t len)
 {
 	if (len > spool->max || spool_len(spool) > spool->max - len) {
-		errno = EFBIG;
+		errno = EMSGSIZE;
 		return -1;
 	}
 	/* memory is in front of the file: it takes bytes only while there is no file */

@@ -32,7 +32,7 @@ void spool_fini(struct spool *spool);
 uint64_t spool_len(const struct spool *spool);
 
 /*
- * Appends `len` bytes.  0, or -1: errno EFBIG past `max`, ENOMEM, or what the
+ * Appends `len` bytes.  0, or -1: errno EMSGSIZE past `max`, ENOMEM, or what the
  * file system said (ENOSPC, EMFILE, EACCES, ...); the spool is then as it was.
  */
 int spool_append(struct spool *spool, const void *bytes, size_t len) MUST_CHECK;

@@ -138,13 +138,13 @@ START_TEST(has_a_bound)
 	spool_init(&spool, 100000, temp_dir());
 	errno = 0;
 	ck_assert_int_eq(append(100001), -1);
-	ck_assert_int_eq(errno, EFBIG);
+	ck_assert_int_eq(errno, EMSGSIZE);
 	ck_assert_uint_eq(spool_len(&spool), 0);
 	ck_assert_int_eq(append(60000), 0);
 	ck_assert_int_eq(append(40000), 0);
 	errno = 0;
 	ck_assert_int_eq(append(1), -1);
-	ck_assert_int_eq(errno, EFBIG);
+	ck_assert_int_eq(errno, EMSGSIZE);
 	ck_assert(take(1));
 	ck_assert_int_eq(append(1), 0); /* what waits is bounded, not what passes through */
 	ck_assert_int_eq(append(1), -1);
@@ -158,7 +158,7 @@ START_TEST(may_hold_nothing_at_all)
 	spool_init(&spool, 0, temp_dir());
 	errno = 0;
 	ck_assert_int_eq(append(1), -1);
-	ck_assert_int_eq(errno, EFBIG);
+	ck_assert_int_eq(errno, EMSGSIZE);
 }
 END_TEST
 
