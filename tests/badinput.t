@@ -33,8 +33,7 @@ sub one_line ($mark, $what, $kind) {
 
 sub lives ($kind) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is(FastCGI::body($bridge->get($kind, 'hello')), "hello\n", 'others are served');
-    is_deeply([ $bridge->workers ], [$worker], 'by the same worker');
+    $bridge->ok_serves($kind, $worker);
 }
 
 # ---- bytes that are no FastCGI ------------------------------------------------

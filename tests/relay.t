@@ -10,17 +10,7 @@ use FastCGI;
 use Bridge;
 
 my $bridge = Bridge->start(args => [ '--kill-delay', '1s', '--linger', '1s' ]);
-my $tmp = Bridge::tmp();
 my $MB = 1 << 20;
-my $serial = 0;
-
-sub file () { return "$tmp/file-" . ++$serial }
-
-# Pseudo-random bytes that are the same each time.
-sub noise ($n) {
-    my $block = join '', map { pack 'N', $_ * 2654435761 & 0xffffffff } 1 .. 16384;
-    return substr $block x (1 + $n / length $block), 0, $n;
-}
 
 # ---- at once, both ways ------------------------------------------------------
 

@@ -15,9 +15,6 @@ use FastCGI;
 use Bridge;
 
 my $tmp = Bridge::tmp();
-my $serial = 0;
-
-sub file () { return "$tmp/file-" . ++$serial }
 
 sub is_hello ($r, $what) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;

@@ -21,7 +21,7 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 
 our @EXPORT = qw(scenario on_both slow tmp cgi script free_port wait_until alive gone slurp spew
-    run_program is_program is_root quiet pids_in wait_pids);
+    run_program is_program is_root quiet noise file pids_in wait_pids);
 
 our $slow = $ENV{TEST_SLOW} || 1;
 our $srcdir = abs_path($ENV{srcdir} // '.');
@@ -84,6 +84,18 @@ sub cgi () {
 # A script made on the spot, in the same folder.
 sub script ($name, $text, $mode = 0755) {
     return spew(cgi() . "/$name", $text, $mode);
+}
+
+# The name of a file that is not there yet, for a script to write to.
+sub file () {
+    state $n = 0;
+    return tmp() . '/file-' . ++$n;
+}
+
+# Pseudo-random bytes that are the same each time.
+sub noise ($n) {
+    my $block = join '', map { pack 'N', $_ * 2654435761 & 0xffffffff } 1 .. 16384;
+    return substr $block x (1 + $n / length $block), 0, $n;
 }
 
 sub free_port ($host = '127.0.0.1') {
@@ -392,6 +404,36 @@ sub wait_exit ($self, $secs = 10) {
 }
 
 sub signal ($self, $name) { return kill $name, $self->{pid} }
+
+# It goes on: another connection is served at once, by the workers that there were.
+sub ok_serves ($self, $kind, @workers) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $r = eval { $self->get($kind, 'hello') };
+    is($r ? FastCGI::body($r) : $@, "hello\n", 'others are served');
+    cmp_ok($r->{total}, '<', slow(2), 'at once') if $r;
+    is_deeply([ $self->workers ], \@workers, 'by the same worker');
+}
+
+# The log's warnings and errors since a mark.
+sub warnings ($self, $mark) {
+    return grep { / (?:warn|error): / } quiet($self->log_since($mark));
+}
+
+# There is exactly one, and it says this.
+sub one_warning ($self, $mark, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $self->wait_for_log(qr/ warn: .*\n/, 5, from => $mark);
+    sleep 0.1;
+    my @lines = $self->warnings($mark);
+    is(scalar @lines, 1, 'one warning') or diag(join "\n", @lines);
+    like($lines[0] // '', $what, 'that says what');
+}
+
+sub no_warning ($self, $mark) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    sleep 0.1;
+    is_deeply([ $self->warnings($mark) ], [], 'no warning');
+}
 
 # No complaint of a checker in the log.
 sub ok_log ($self) {

@@ -175,6 +175,7 @@ sub take_record ($c, $type, $id, $content) {
     }
     my $r = $c->{req}{$id} or return $c->breach("record of type $type for id $id, never begun");
     return $c->breach("record of type $type for id $id after its END") if $r->{end};
+    push @{ $r->{records} }, [ $type, length $content ];
     if ($type == STDOUT_) {
         if ($content eq '') {
             $c->breach("two empty STDOUT records for id $id") if $r->{out_end}++;
@@ -374,6 +375,9 @@ sub ask ($class, $url, $params, %o) {
     $r->{total} = time - $r->{since};
     return $r;
 }
+
+# A header block as it should come: these lines, and the empty one.
+sub head (@lines) { return join '', map { "$_\r\n" } @lines, '' }
 
 # The CGI response in what came on STDOUT: status, reason, headers (names in
 # lower case), body.
