@@ -3,8 +3,10 @@
 #
 # The traps that real FastCGI clients set, one named subtest each, over unix and
 # tcp.  A client is mimicked record by record: which one is said at each.
-# (Trap 26 is in protocol.t, the first through a real nginx in nginx.t.)
+# (Those about scripts and what they write, 7, 9 to 14, 16, 27 and 29, are in
+# traps_cgi.t, 26 is in protocol.t, the first through a real nginx in nginx.t.)
 use v5.36;
+use Digest::SHA qw(sha256_hex);
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(time sleep);
@@ -13,6 +15,8 @@ use Bridge;
 
 my $bridge = Bridge->start(args => [ '--kill-delay', '1s' ]);
 my $dir = Bridge::cgi();
+
+my @workers = $bridge->workers;
 
 my $MB = 1 << 20;
 
@@ -31,6 +35,16 @@ sub sockets () {
 }
 
 my $idle = sockets();
+
+# For trap 28, at the end: they are waited for a minute.
+my $patient = Bridge->start;
+my %patient;
+for my $kind (qw(unix tcp)) {
+    $patient{$kind}{$_} = $patient->connect($kind) for qw(silent begun);
+    $patient{$kind}{begun}->expect(1);
+    $patient{$kind}{begun}->send(FastCGI::begin(1)
+        . FastCGI::record(FastCGI::PARAMS, 1, FastCGI::pairs(X_TEST => 'x')));
+}
 
 # ---- 1, 2, 3: the body that nobody reads -----------------------------------
 
@@ -128,6 +142,121 @@ on_both 'trap 3: a client that goes on sending after the answer' => sub ($kind) 
     cmp_ok($sent, '>', 20 * $MB, 'is drained, not reset');
     is($c->wait_close, 'eof', 'and sees EOF');
     is_hello($r, 'the answer');
+};
+
+# ---- 4: both ways at once ------------------------------------------------------
+
+# The answer of the script duplex, to this body.
+sub is_duplex ($r, $bytes, $body, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $answer = FastCGI::body($r);
+    my $out = substr $answer, 0, $bytes, '';
+    is($answer, join(' ', sha256_hex($out), sha256_hex($body)), "$what: both checksums");
+}
+
+on_both 'trap 4: a 4 MB answer written before 5 MB of body are read' => sub ($kind) {
+    # Caddy sends all before it reads any; to nginx the answer is held back besides
+    my $body = noise(5 * $MB);
+    for my $software ('Caddy', 'nginx/1.22.1') {
+        for my $keep (0, 1) {
+            my $c = $bridge->connect($kind);
+            my $r = $c->expect(1);
+            my $params = $bridge->post('duplex', $body, QUERY_STRING => 4 * $MB,
+                SERVER_SOFTWARE => $software);
+            my $bytes = FastCGI::request(1, $params, body => $body, keep => $keep);
+            my $how = "as $software, KEEP_CONN $keep";
+            is($c->send($bytes, no_read => 1), length $bytes, "$how: all is sent");
+            is($c->{bytes_read}, undef, 'before any is read');
+            $c->wait_end(1, 20);
+            is_duplex($r, 4 * $MB, $body, $how);
+            is($r->{end}{app}, 0, 'and the script did not fail');
+            is($c->wait_close, 'eof', 'EOF, and no reset') if !$keep;
+        }
+    }
+}, secs => 120;
+
+on_both 'trap 4: as much from a client that sends and reads slowly' => sub ($kind) {
+    my $body = noise($MB);
+    my $c = $bridge->connect($kind, rcvbuf => 16384);
+    my $r = $c->expect(1);
+    $c->send(FastCGI::begin(1) . FastCGI::params(1,
+        $bridge->post('duplex', $body, QUERY_STRING => 4 * $MB)));
+    for (my $at = 0; $at < length $body; $at += 65536) {
+        $c->send(FastCGI::stdin(1, substr $body, $at, 65536), no_read => 1);
+        $c->fill(30_000);
+        sleep 0.01;
+    }
+    $c->send(FastCGI::stdin_end(1));
+    $c->wait_end(1, 20);
+    is_duplex($r, 4 * $MB, $body, 'in small pieces');
+};
+
+# Begins request 1, a script that reads nothing, with a body of 5 MB.  How much of
+# that the server took, and the pids.
+sub send_unread ($c, $file, $b = $bridge) {
+    my $body = 'b' x (5 * $MB);
+    $c->expect(1);
+    my $bytes = FastCGI::request(1, $b->post('sleeper', $body, QUERY_STRING => 60,
+        TEST_PIDS => $file), body => $body, keep => 1);
+    return length($bytes) - $c->send($bytes, timeout => 5), wait_pids($file, 2);
+}
+
+on_both 'trap 4: a body that is not read blocks no neighbour on its connection' => sub ($kind) {
+    my $c = $bridge->connect($kind);
+    my $echo = $c->expect(3);
+    $c->send(FastCGI::begin(3, keep => 1) . FastCGI::params(3, $bridge->post('echo', 'x' x 20))
+        . FastCGI::stdin(3, 'x' x 10));
+    $c->wait_out(3);
+    my ($left, @pids) = send_unread($c, Bridge::tmp() . "/unread-$kind");
+    is($left, 0, 'the server takes all of the body');
+    $c->send(FastCGI::stdin(3, 'x' x 10) . FastCGI::stdin_end(3), timeout => 5);
+    $c->wait_end(3);
+    is(FastCGI::body($echo), 'x' x 20, 'one that ran before goes on');
+    my $late = $c->start(5, $bridge->post('echo', 'late'), body => 'late', keep => 1);
+    $c->wait_end(5);
+    is(FastCGI::body($late), 'late', 'one that comes later is served');
+    my $body = noise($MB);
+    my $both = $c->start(7, $bridge->post('duplex', $body, QUERY_STRING => $MB), body => $body,
+        keep => 1);
+    $c->wait_end(7);
+    is_duplex($both, $MB, $body, 'and so is one with bytes both ways');
+    ok(!$c->{req}{1}{end}, 'while the first still waits');
+    $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    $c->wait_end(1);
+    is_deeply([ gone(5, @pids) ], [], 'until it is aborted');
+};
+
+on_both 'trap 4: a body that is not read, and then the first neighbour' => sub ($kind) {
+    # HAProxy multiplexes on connections with KEEP_CONN; at first there is one request
+    my $c = $bridge->connect($kind);
+    my ($left, @pids) = send_unread($c, Bridge::tmp() . "/alone-$kind");
+    is($left, 0, 'the server takes all of the body');
+    my $late = $c->start(3, $bridge->post('echo', 'late'), body => 'late', keep => 1);
+    $c->wait_end(3);
+    is(FastCGI::body($late), 'late', 'the neighbour is served');
+    ok(!$c->{req}{1}{end}, 'while the first still waits');
+    $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    $c->wait_end(1);
+    is_deeply([ gone(5, @pids) ], [], 'its ABORT is seen as well');
+};
+
+scenario 'trap 4: a body that is not read, and is too large to be held' => sub {
+    my $small = Bridge->start(args => [ '--max-body', '1M', '--kill-delay', '1s' ]);
+    for my $kind (qw(unix tcp)) {
+        my $mark = $small->mark;
+        my $c = $small->connect($kind);
+        my $tick = $c->start(3, $small->params('ticker', QUERY_STRING => 15), keep => 1);
+        $c->wait_out(3);
+        my ($left, @pids) = send_unread($c, Bridge::tmp() . "/large-$kind", $small);
+        is($left, 0, "the server takes all of the body ($kind)");
+        my $r = $c->wait_end(1);
+        is(FastCGI::status($r), 413, 'Status 413');
+        ok($small->wait_for_log(qr/413: body exceeds --max-body/, 5, from => $mark), 'a log line');
+        is_deeply([ gone(5, @pids) ], [], 'its script is stopped');
+        $c->wait_end(3);
+        is(FastCGI::body($tick), join('', map { "tick $_\n" } 1 .. 15), 'the neighbour is not');
+    }
+    $small->stop;
 };
 
 # ---- 5, 6 --------------------------------------------------------------------
@@ -482,5 +611,140 @@ on_both 'trap 25: a reset after END is not worth a line' => sub ($kind) {
     is_deeply([ quiet($bridge->log_since($mark)) ], [], 'and says nothing');
 };
 
+# ---- 28: no end of it ------------------------------------------------------------
+
+# How much a worker may grow, in KiB; checkers keep freed memory for a while.
+my $growth = ($Bridge::slow > 1 ? 600 : 100) * 1024;
+
+on_both 'trap 28: endless BEGINs' => sub ($kind) {
+    my ($mark, $before) = ($bridge->mark, $bridge->memory);
+    my $c = $bridge->connect($kind);
+    my ($one) = ($c->start(1, $bridge->params('hello'), keep => 1));
+    $c->wait_end(1);
+    is_hello($one, 'the first is served');
+    for my $from (map { $_ * 1000 + 2 } 0 .. 64) {
+        my $last = $from + 999 < 65535 ? $from + 999 : 65535;
+        last if $c->{closed} || $c->{send_error};
+        $c->send(join '', map { FastCGI::begin($_, keep => 1) } $from .. $last);
+        $bridge->ok_serves($kind, @workers) if $from % 8000 == 2;
+    }
+    like($c->wait_close, qr/^(?:eof|reset)$/, 'the connection is closed');
+    ok($bridge->wait_for_log(qr/warn: connection from \S+ closed: too many requests/, 5,
+        from => $mark), 'and a log line says why');
+    cmp_ok($bridge->memory - $before, '<', $growth, 'the worker has not grown by it');
+    $bridge->ok_serves($kind, @workers);
+};
+
+on_both 'trap 28: endless PARAMS' => sub ($kind) {
+    my $before = $bridge->memory;
+    my $piece = FastCGI::record(FastCGI::PARAMS, 1, FastCGI::pairs(X_LONG => 'v' x 60_000));
+    for my $keep (0, 1) {
+        my $mark = $bridge->mark;
+        my $c = $bridge->connect($kind);
+        my $r = $c->expect(1);
+        $c->send(FastCGI::begin(1, keep => $keep) . FastCGI::params(1, $bridge->params('hello'))
+            =~ s/.{8}\z//sr . $piece x 5);
+        $c->wait_end(1);
+        is(FastCGI::status($r), 431, "Status 431 at --max-params, KEEP_CONN $keep");
+        is($r->{end}{status}, FastCGI::REQUEST_COMPLETE, 'REQUEST_COMPLETE');
+        ok($bridge->wait_for_log(qr/431: PARAMS exceed --max-params/, 5, from => $mark),
+            'a log line');
+        for (1 .. 20) {
+            $c->send($piece x 20);
+            $bridge->ok_serves($kind, @workers) if $_ % 10 == 0;
+        }
+        cmp_ok($bridge->memory - $before, '<', $growth, '24 MB more go nowhere');
+        $c->send(FastCGI::record(FastCGI::PARAMS, 1) . FastCGI::stdin_end(1));
+        if ($keep) {
+            my $next = $c->start(1, $bridge->params('hello'), keep => 1);
+            $c->wait_end(1);
+            is_hello($next, 'the next request is served');
+        } else {
+            is($c->wait_close, 'eof', 'EOF, and no reset');
+        }
+    }
+};
+
+on_both 'trap 28: endless PARAMS of many requests' => sub ($kind) {
+    # more than --max-scripts of them on one connection, none ever complete
+    my $before = $bridge->memory;
+    my $c = $bridge->connect($kind);
+    my $piece = FastCGI::pairs(X_LONG => 'v' x 60_000);
+    for my $id (1 .. 2000) {
+        $c->expect($id);
+        $c->send(FastCGI::begin($id, keep => 1)
+            . FastCGI::record(FastCGI::PARAMS, $id, $piece) x 4);
+    }
+    $bridge->ok_serves($kind, @workers);
+    cmp_ok($bridge->memory - $before, '<', $growth, '480 MB are not all kept');
+};
+
+scenario 'trap 28: more requests on a connection than scripts may run' => sub {
+    my $few = Bridge->start(args => [ '-m', 2, '--kill-delay', '1s' ]);
+    my @few = $few->workers;
+    for my $kind (qw(unix tcp)) {
+        my $mark = $few->mark;
+        my $c = $few->connect($kind);
+        my $params = $few->params('ticker', QUERY_STRING => 8);
+        my @ticks = map { $c->start($_, $params, keep => 1) } 1, 3;
+        for my $id (5, 7) {
+            my $r = $c->start($id, $few->params('hello'), keep => 1);
+            $c->wait_end($id);
+            is(FastCGI::status($r), 503, "request $id at once: Status 503 ($kind)");
+            like($r->{out}, qr/\r\nRetry-After: \d+\r\n/, 'with Retry-After');
+            is($r->{end}{status}, FastCGI::OVERLOADED, 'and END says OVERLOADED');
+        }
+        ok($few->wait_for_log(qr/503: more than --max-scripts requests on one connection/, 5,
+            from => $mark), 'a log line');
+        $c->wait_end($_) for 1, 3;
+        is(FastCGI::body($_), join('', map { "tick $_\n" } 1 .. 8), 'the others go on') for @ticks;
+        my $r = $c->start(9, $few->params('hello'), keep => 1);
+        $c->wait_end(9);
+        is_hello($r, 'then there is room again');
+        $few->ok_serves($kind, @few);
+    }
+    $few->stop;
+};
+
+on_both 'trap 28: an id begun again while it is active' => sub ($kind) {
+    my $file = Bridge::tmp() . "/again-$kind";
+    my @states = (
+        [ 'no parameters yet' => FastCGI::begin(1, keep => 1), 0 ],
+        [ 'no body yet' => FastCGI::begin(1, keep => 1)
+            . FastCGI::params(1, $bridge->post('input', '', CONTENT_LENGTH => -1)), 0 ],
+        [ 'its script runs' => FastCGI::request(1, $bridge->params('family', TEST_PIDS => $file),
+            keep => 1), 4 ],
+    );
+    for (@states) {
+        my ($what, $bytes, $scripts) = @$_;
+        my $mark = $bridge->mark;
+        my $c = $bridge->connect($kind);
+        $c->expect(1);
+        $c->send($bytes);
+        my @pids = $scripts ? wait_pids($file, $scripts) : ();
+        $c->send(FastCGI::request(1, $bridge->params('hello'), keep => 1));
+        like($c->wait_close, qr/^(?:eof|reset)$/, "$what: the connection is closed");
+        is(scalar @pids, $scripts, "$scripts processes") if $scripts;
+        is_deeply([ gone(5, @pids) ], [], 'with what ran');
+        ok($bridge->wait_for_log(qr/closed: a BEGIN_REQUEST .* for an id that is active/, 5,
+            from => $mark), 'and a log line says why');
+        $bridge->ok_serves($kind, @workers);
+    }
+};
+
+for my $kind (sort keys %patient) {
+    scenario "trap 28: clients that have nothing to say ($kind)" => sub {
+        my $c = $patient{$kind}{silent};
+        is($c->wait_close(70), 'eof', 'no record within 60 s: the connection is closed');
+        $c = $patient{$kind}{begun};
+        my $r = $c->wait_end(1, 70);
+        is(FastCGI::status($r), 408, 'no end of PARAMS within 60 s: Status 408');
+        is($c->wait_close, 'eof', 'EOF');
+        $_->hang_up for values %{ $patient{$kind} };
+        is(FastCGI::body($patient->get($kind, 'hello')), "hello\n", 'others are served');
+    }, secs => 90;
+}
+
+$patient->stop;
 $bridge->stop;
 done_testing;
