@@ -31,7 +31,7 @@ static void add_socket(struct handover *handover, const char *line)
 	int fd;
 	int at = 0;
 
-	if (sscanf(line, "socket %d %n", &fd, &at) == 1 && at > 0 && fd > STDERR_FILENO &&
+	if (sscanf(line, "socket %d %n", &fd, &at) == 1 && line[at] != '\0' && fd > STDERR_FILENO &&
 	    handover->socket_count < HANDOVER_SOCKETS)
 		handover->sockets[handover->socket_count++] =
 		    (struct handover_socket){fd, line + at};

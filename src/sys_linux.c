@@ -67,6 +67,7 @@ int sys_signals_open(const sigset_t *set)
 	sigset_t blocked = *set;
 
 	sigaddset(&blocked, SIGPIPE);
+	sigaddset(&blocked, SIGXFSZ);
 	if (sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
 		return -1;
 	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);

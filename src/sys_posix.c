@@ -107,6 +107,7 @@ int sys_signals_open(const sigset_t *set)
 		return -1;
 	sigemptyset(&broken);
 	sigaddset(&broken, SIGPIPE);
+	sigaddset(&broken, SIGXFSZ);
 	signal_set = *set;
 	if (sys_nonblock(signal_pipe[1]) != 0 || set_actions(set, on_signal) != 0 ||
 	    sigprocmask(SIG_BLOCK, &broken, NULL) != 0 ||
