@@ -13,32 +13,44 @@
 #include "record.h"
 
 static void on_readable(struct loop_watch *watch, unsigned events);
+static void on_delay(struct loop_timer *timer);
 
 void errlog_init(struct errlog *errlog, struct loop *loop, bool to_client)
 {
-	*errlog = (struct errlog){.loop = loop, .to_client = to_client};
+	*errlog = (struct errlog){.loop = loop, .fd = -1, .to_client = to_client};
 	buf_init(&errlog->held, to_client ? ERRLOG_HELD_MAX : ERRLOG_LINE_MAX);
 	loop_watch_init(&errlog->pipe, on_readable);
+	loop_timer_init(&errlog->delay, on_delay);
+}
+
+static void close_pipe(struct errlog *errlog)
+{
+	if (errlog->fd < 0)
+		return;
+	loop_timer_clear(errlog->loop, &errlog->delay);
+	if (errlog->pipe.fd >= 0)
+		loop_close(errlog->loop, &errlog->pipe);
+	else
+		close(errlog->fd);
+	errlog->fd = -1;
 }
 
 void errlog_fini(struct errlog *errlog)
 {
-	loop_close(errlog->loop, &errlog->pipe);
+	close_pipe(errlog);
 	buf_fini(&errlog->held);
 	free(errlog->first);
 	errlog->first = NULL;
 }
 
-int errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id)
+void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id)
 {
+	errlog->fd = fd;
 	errlog->script = script;
 	errlog->pid = pid;
 	errlog->id = id;
 	errlog->window = loop_now(errlog->loop);
-	if (loop_watch(errlog->loop, &errlog->pipe, fd, LOOP_IN) == 0)
-		return 0;
-	close(fd);
-	return -1;
+	loop_timer_set(errlog->loop, &errlog->delay, ERRLOG_DELAY);
 }
 
 /* Keeps the beginning of the very first line. */
@@ -156,12 +168,12 @@ void errlog_deliver(struct errlog *errlog, struct buf *out, size_t reserve)
 static bool read_some(struct errlog *errlog)
 {
 	char text[4096 + 1];
-	ssize_t n = read(errlog->pipe.fd, text, sizeof text - 1);
+	ssize_t n = read(errlog->fd, text, sizeof text - 1);
 
 	if (n < 0 && errno == EINTR)
 		return true;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
-		loop_close(errlog->loop, &errlog->pipe);
+		close_pipe(errlog);
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
@@ -180,13 +192,23 @@ static void on_readable(struct loop_watch *watch, unsigned events)
 	read_some(errlog);
 }
 
+/* Without memory for the watch it is read at the end, and a script that floods it waits till then. */
+static void on_delay(struct loop_timer *timer)
+{
+	struct errlog *errlog = CONTAINER_OF(timer, struct errlog, delay);
+
+	if (loop_watch(errlog->loop, &errlog->pipe, errlog->fd, LOOP_IN) != 0)
+		log_warn("%s[%ld]: request %u: stderr cannot be watched: %s", errlog->script,
+		    (long)errlog->pid, (unsigned)errlog->id, strerror(errno));
+}
+
 void errlog_finish(struct errlog *errlog)
 {
 	/* a descendant may hold the pipe and go on writing: read what a pipe holds, no more */
-	for (int reads = 0; errlog->pipe.fd >= 0 && reads < 16; reads++)
+	for (int reads = 0; errlog->fd >= 0 && reads < 16; reads++)
 		if (!read_some(errlog))
 			break;
-	loop_close(errlog->loop, &errlog->pipe);
+	close_pipe(errlog);
 	if (!errlog->to_client && buf_len(&errlog->held) > 0)
 		end_line(errlog, "", 0);
 	report_lost(errlog);

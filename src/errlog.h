@@ -6,6 +6,9 @@
  * record: clients take it for a fault before that.  A script that floods its
  * stderr is always read, so it never blocks, and what is past the bounds is
  * dropped with one line that says so.
+ *
+ * Most scripts end at once and write nothing there: the pipe is watched only after
+ * a moment, and read at the end.
  */
 #ifndef CGIBRIDGE_ERRLOG_H
 #define CGIBRIDGE_ERRLOG_H
@@ -19,6 +22,7 @@
 #include "loop.h"
 
 enum {
+	ERRLOG_DELAY = 10,             /* ms until a script's stderr is looked at */
 	ERRLOG_LINE_MAX = 1024,        /* a longer line is logged in pieces */
 	ERRLOG_BURST = 200,            /* lines logged in ERRLOG_WINDOW ms */
 	ERRLOG_WINDOW = 10 * 1000,
@@ -28,7 +32,9 @@ enum {
 
 struct errlog {
 	struct loop *loop;
-	struct loop_watch pipe;
+	int fd;                 /* the pipe; -1: none */
+	struct loop_watch pipe; /* for `fd`, once the script has run for ERRLOG_DELAY */
+	struct loop_timer delay;
 	const char *script; /* borrowed: whose stderr it is */
 	pid_t pid;
 	uint16_t id;
@@ -46,10 +52,9 @@ void errlog_fini(struct errlog *errlog);
 
 /*
  * Reads from `fd`, which it owns and closes, on behalf of request `id` that runs
- * `script` (borrowed) as `pid`.  0, or -1 with errno.
+ * `script` (borrowed) as `pid`.
  */
-int errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid,
-    uint16_t id) MUST_CHECK;
+void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id);
 
 /* Reads what is still in the pipe and closes it: the request ends. */
 void errlog_finish(struct errlog *errlog);

@@ -26,6 +26,7 @@ struct loop {
 	struct loop_task mark;       /* where the tasks of the next turn begin */
 	struct loop_child *children[CHILD_BUCKETS];
 	struct loop_watch signals;
+	size_t child_count;
 	int child_exited; /* SIGCHLD came: reap at the end of the events */
 	loop_signal_fn *arrived;
 	void *arrived_context;
@@ -273,6 +274,7 @@ void loop_child_add(struct loop *loop, struct loop_child *child, pid_t pid, loop
 	child->exited = exited;
 	child->next = *bucket;
 	*bucket = child;
+	loop->child_count++;
 }
 
 void loop_child_remove(struct loop *loop, struct loop_child *child)
@@ -281,8 +283,10 @@ void loop_child_remove(struct loop *loop, struct loop_child *child)
 
 	while (*at != NULL && *at != child)
 		at = &(*at)->next;
-	if (*at != NULL)
-		*at = child->next;
+	if (*at == NULL)
+		return;
+	*at = child->next;
+	loop->child_count--;
 }
 
 static void report_exit(struct loop *loop, pid_t pid, int status)
@@ -305,9 +309,12 @@ static void reap_children(struct loop *loop)
 	if (!loop->child_exited)
 		return;
 	loop->child_exited = 0;
-	/* one SIGCHLD may stand for many exits */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		report_exit(loop, pid, status);
+	/* one SIGCHLD may stand for many exits, but not for more than there are */
+	do {
+		pid = waitpid(-1, &status, WNOHANG);
+		if (pid > 0)
+			report_exit(loop, pid, status);
+	} while (pid > 0 && loop->child_count > 0);
 }
 
 static void on_signals(struct loop_watch *watch, unsigned events)

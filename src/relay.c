@@ -148,7 +148,8 @@ static unsigned char *open_target(struct relay *relay, size_t *room)
 	return buf_reserve(&relay->head, *room);
 }
 
-static void read_some(struct relay *relay)
+/* `last`: nobody can write any more, so a read that had room for more is the last one. */
+static void read_some(struct relay *relay, bool last)
 {
 	size_t room;
 	unsigned char *to = open_target(relay, &room);
@@ -163,12 +164,12 @@ static void read_some(struct relay *relay)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
-	if (n <= 0)
-		end_of_output(relay);
-	else if (relay->state == RELAY_HEAD)
+	if (n > 0 && relay->state == RELAY_HEAD)
 		take_head(relay, (size_t)n);
-	else
+	else if (n > 0)
 		take_body(relay, to, (size_t)n);
+	if (n <= 0 || (last && (size_t)n < room && relay->pipe.fd >= 0))
+		end_of_output(relay);
 }
 
 static void on_readable(struct loop_watch *watch, unsigned events)
@@ -180,10 +181,7 @@ static void on_readable(struct loop_watch *watch, unsigned events)
 		loop_want(relay->loop, &relay->pipe, 0);
 		return;
 	}
-	read_some(relay);
-	/* the writers are gone: what is left, or the end, is there now */
-	if (events & LOOP_HUP && relay->pipe.fd >= 0 && relay_has_room(relay))
-		read_some(relay);
+	read_some(relay, (events & LOOP_HUP) != 0);
 	relay->moved(relay);
 }
 
@@ -193,7 +191,7 @@ void relay_resume(struct relay *relay)
 		return;
 	relay->paused = false;
 	loop_want(relay->loop, &relay->pipe, LOOP_IN);
-	read_some(relay);
+	read_some(relay, false);
 	relay->moved(relay);
 }
 

@@ -99,7 +99,7 @@ static int attach(struct request *request, const struct child_pipes *pipes)
 	int failed = relay_attach(&request->relay, pipes->out);
 
 	if (pipes->err >= 0)
-		failed |= errlog_attach(&request->errlog, pipes->err, request->script,
+		errlog_attach(&request->errlog, pipes->err, request->script,
 		    request->pid, request->id);
 	if (pipes->in >= 0)
 		failed |= body_attach(&request->body, pipes->in);

@@ -75,7 +75,7 @@ void sys_signals_block(sigset_t *before);
  */
 int sys_signals_open(const sigset_t *set) MUST_CHECK;
 
-/* The next signal that has arrived, or 0. */
+/* The next signal that has arrived, or 0.  To be called until it says 0. */
 int sys_signals_next(int fd);
 
 /* Ends delivery through `fd` and closes it. */

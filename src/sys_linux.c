@@ -73,19 +73,34 @@ int sys_signals_open(const sigset_t *set)
 	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* What a read has brought and sys_signals_next() has not given out yet. */
+static struct {
+	struct signalfd_siginfo infos[8];
+	size_t count, next;
+} arrived;
+
 int sys_signals_next(int fd)
 {
-	struct signalfd_siginfo info;
 	ssize_t n;
 
+	if (arrived.next < arrived.count)
+		return (int)arrived.infos[arrived.next++].ssi_signo;
+	/* a read that had room for more has brought all there were: no other one needed */
+	if (arrived.count > 0 && arrived.count < sizeof arrived.infos / sizeof *arrived.infos) {
+		arrived.count = arrived.next = 0;
+		return 0;
+	}
 	do {
-		n = read(fd, &info, sizeof info);
+		n = read(fd, arrived.infos, sizeof arrived.infos);
 	} while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+	arrived.count = n < 0 ? 0 : (size_t)n / sizeof *arrived.infos;
+	arrived.next = 0;
+	return arrived.count == 0 ? 0 : (int)arrived.infos[arrived.next++].ssi_signo;
 }
 
 void sys_signals_close(int fd)
 {
+	arrived.count = arrived.next = 0;
 	close(fd);
 }
 

@@ -24,8 +24,17 @@ static void start(bool to_client)
 	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
 	ck_assert_int_eq(sys_nonblock(fds[1]), 0);
 	errlog_init(&errlog, loop, to_client);
-	ck_assert_int_eq(errlog_attach(&errlog, fds[0], "/srv/x.cgi", 4711, 7), 0);
+	errlog_attach(&errlog, fds[0], "/srv/x.cgi", 4711, 7);
 	script = fds[1];
+}
+
+/* Starts, and lets the moment pass in which it does not look. */
+static void start_watched(bool to_client)
+{
+	start(to_client);
+	for (int i = 0; i < patience(1000) && errlog.pipe.fd < 0; i++)
+		ck_assert_int_eq(loop_turn(loop, 1), 0);
+	ck_assert_int_eq(errlog.pipe.fd, errlog.fd);
 }
 
 static void setup(void)
@@ -75,7 +84,7 @@ static int count(const char *text, const char *part)
 
 START_TEST(each_line_is_logged_when_it_is_whole)
 {
-	start(false);
+	start_watched(false);
 	capture_begin();
 	say("one\ntwo\r\n\nthr");
 	turn();
@@ -93,7 +102,7 @@ START_TEST(lines_are_the_same_however_they_are_split)
 	static const char text[] = "first line\nsecond\n\nlast without end";
 
 	for (size_t cut = 0; cut <= strlen(text); cut++) {
-		start(false);
+		start_watched(false);
 		capture_begin();
 		ck_assert_int_eq(write(script, text, cut), (ssize_t)cut);
 		if (cut > 0)
@@ -107,7 +116,20 @@ START_TEST(lines_are_the_same_however_they_are_split)
 		errlog_fini(&errlog);
 		close_script();
 	}
+	start_watched(false);
+}
+END_TEST
+
+START_TEST(a_script_that_ends_at_once_is_read_and_never_watched)
+{
 	start(false);
+	say("one\n");
+	capture_begin();
+	turn();
+	ck_assert_int_eq(errlog.pipe.fd, -1);
+	errlog_finish(&errlog);
+	ck_assert_str_eq(capture_end(), LINE("one"));
+	ck_assert_int_eq(errlog.fd, -1);
 }
 END_TEST
 
@@ -118,7 +140,7 @@ START_TEST(finishing_reads_what_is_still_there)
 	capture_begin();
 	errlog_finish(&errlog);
 	ck_assert_str_eq(capture_end(), LINE("one") LINE("two"));
-	ck_assert_int_eq(errlog.pipe.fd, -1);
+	ck_assert_int_eq(errlog.fd, -1);
 	capture_begin();
 	errlog_finish(&errlog);
 	ck_assert_str_eq(capture_end(), "");
@@ -127,11 +149,11 @@ END_TEST
 
 START_TEST(silence_is_silent)
 {
-	start(false);
+	start_watched(false);
 	capture_begin();
 	close_script();
 	turn();
-	ck_assert_int_eq(errlog.pipe.fd, -1);
+	ck_assert_int_eq(errlog.fd, -1);
 	errlog_finish(&errlog);
 	ck_assert_str_eq(capture_end(), "");
 	ck_assert_ptr_null(errlog.first);
@@ -155,7 +177,7 @@ START_TEST(a_long_line_is_logged_in_pieces)
 
 	memset(line, 'X', sizeof line - 2);
 	line[sizeof line - 2] = '\n';
-	start(false);
+	start_watched(false);
 	capture_begin();
 	say(line);
 	turn();
@@ -170,7 +192,7 @@ START_TEST(a_line_without_end_is_logged_in_pieces)
 {
 	const char *said;
 
-	start(false);
+	start_watched(false);
 	capture_begin();
 	for (int i = 0; i < 3 * ERRLOG_LINE_MAX + 10; i++) {
 		say("X");
@@ -185,7 +207,7 @@ END_TEST
 
 START_TEST(control_bytes_are_escaped)
 {
-	start(false);
+	start_watched(false);
 	capture_begin();
 	say("a\x1b[31mb\tc\xff\n");
 	turn();
@@ -197,7 +219,7 @@ START_TEST(a_flood_is_read_and_cut_with_a_line_that_says_so)
 {
 	const char *said;
 
-	start(false);
+	start_watched(false);
 	capture_begin();
 	for (int i = 0; i < 3000; i++) {
 		say("twelve bytes\n");
@@ -219,7 +241,7 @@ START_TEST(it_is_held_until_it_is_delivered)
 	struct buf out;
 
 	buf_init(&out, 1000);
-	start(true);
+	start_watched(true);
 	capture_begin();
 	say("one\ntwo\n");
 	turn();
@@ -244,7 +266,7 @@ START_TEST(it_leaves_room_for_others)
 	struct buf out;
 
 	buf_init(&out, 100);
-	start(true);
+	start_watched(true);
 	say("12345678");
 	turn();
 	errlog_deliver(&errlog, &out, 85);
@@ -263,7 +285,7 @@ START_TEST(a_flood_is_bounded_and_said)
 	memset(text, 'X', 1000);
 	text[1000] = '\0';
 	buf_init(&out, 100000);
-	start(true);
+	start_watched(true);
 	capture_begin();
 	for (int i = 0; i < 20; i++) {
 		say(text);
@@ -282,7 +304,7 @@ START_TEST(to_the_log_there_is_nothing_to_deliver)
 	struct buf out;
 
 	buf_init(&out, 100);
-	start(false);
+	start_watched(false);
 	say("no end");
 	turn();
 	errlog_deliver(&errlog, &out, 0);
@@ -297,12 +319,12 @@ START_TEST(finishing_ends_though_a_descendant_goes_on_writing)
 
 	memset(text, 'X', 4096);
 	text[4096] = '\0';
-	start(true);
+	start_watched(true);
 	while (write(script, text, 4096) > 0) /* as full as a pipe can be */
 		;
 	capture_begin();
 	errlog_finish(&errlog);
-	ck_assert_int_eq(errlog.pipe.fd, -1);
+	ck_assert_int_eq(errlog.fd, -1);
 	ck_assert_ptr_nonnull(strstr(capture_end(), "dropped"));
 }
 END_TEST
@@ -312,6 +334,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, each_line_is_logged_when_it_is_whole);
 	tcase_add_test(tcase, lines_are_the_same_however_they_are_split);
+	tcase_add_test(tcase, a_script_that_ends_at_once_is_read_and_never_watched);
 	tcase_add_test(tcase, finishing_reads_what_is_still_there);
 	tcase_add_test(tcase, silence_is_silent);
 	tcase_add_test(tcase, a_long_line_is_logged_in_pieces);
