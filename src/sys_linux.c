@@ -10,15 +10,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/*
+ * What a spawn costs with thousands of connections open is the copy of our table of
+ * descriptors, and closing them all at exec: 200 ns each.  So the numbers below MANY_FDS
+ * are left to the streams of scripts, and a child copies no more of the table.
+ */
+enum { FEW_FDS = 64, MANY_FDS = 512, SPAWN_STACK = 64 * 1024 };
+
+static int highest_fd; /* that a connection has had */
+
+static int move_up(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, MANY_FDS);
+
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
 int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return accept4(fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int accepted = accept4(fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (accepted >= FEW_FDS && accepted < MANY_FDS)
+		accepted = move_up(accepted);
+	if (accepted > highest_fd)
+		highest_fd = accepted;
+	return accepted;
 }
 
 int sys_pipe(int fds[2], enum sys_pipe_end ours)
@@ -118,12 +144,44 @@ static pid_t vfork_program(const struct sys_program *program, struct sys_fault *
 	return pid;
 }
 
+struct spawn {
+	const struct sys_program *program;
+	struct sys_fault *fault;
+};
+
+/* In the child, which shares our table of descriptors until it takes the start of it. */
+static int become_with_few(void *argument)
+{
+	const struct spawn *spawn = argument;
+	const unsigned unshare_files = 1U << 1; /* CLOSE_RANGE_UNSHARE, newer than some libcs */
+	unsigned first = STDERR_FILENO + 1;
+
+	for (int i = 0; i < 3; i++)
+		if (spawn->program->stdio[i] >= (int)first)
+			first = (unsigned)spawn->program->stdio[i] + 1;
+	if (syscall(SYS_close_range, first, ~0U, unshare_files) == 0 || unshare(CLONE_FILES) == 0)
+		sys_become(spawn->program, spawn->fault);
+	else
+		spawn->fault->error = errno;
+	_exit(127);
+}
+
+/* As vfork: we go on when the child has its program, so one stack will do. */
+static pid_t clone_program(const struct sys_program *program, struct sys_fault *fault)
+{
+	static _Alignas(16) char stack[SPAWN_STACK];
+	struct spawn spawn = {program, fault};
+
+	return clone(become_with_few, stack + sizeof stack,
+	    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &spawn);
+}
+
 pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
 {
 	pid_t pid;
 
 	*fault = (struct sys_fault){.step = SYS_STEP_FORK};
-	pid = vfork_program(program, fault);
+	pid = highest_fd >= MANY_FDS ? clone_program(program, fault) : vfork_program(program, fault);
 	if (pid < 0)
 		fault->error = errno;
 	if (pid < 0 || fault->error == 0)

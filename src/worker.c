@@ -127,27 +127,38 @@ static bool accept_one(struct acceptor *acceptor)
 	return true;
 }
 
+static bool is_ahead(const struct worker *worker)
+{
+	return (int)worker->owner.count > scoreboard_fewest(worker->plan->board) + ACCEPT_LEAD;
+}
+
 /*
  * The kernel wakes the worker that has stood in line the longest, so an idle one
  * would get all connections.  Who is ahead of the others goes to the end of the line.
  */
 static void give_way(struct worker *worker)
 {
-	if ((int)worker->owner.count <= scoreboard_fewest(worker->plan->board) + ACCEPT_LEAD)
+	if (!is_ahead(worker))
 		return;
 	stop_accepting(worker);
 	start_accepting(worker);
 }
 
-/* One at a time: what else waits is seen in the next turn, by whoever is free. */
+/*
+ * A turn is as long as there are connections to serve: the more there are, the more
+ * are accepted in it, or those in the queue would wait for many turns.
+ */
 static void on_connection(struct loop_watch *watch, unsigned events)
 {
 	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
 	struct worker *worker = acceptor->worker;
+	size_t more = worker->owner.count;
 
 	(void)events;
-	if (!accept_one(acceptor))
-		return;
+	do {
+		if (!accept_one(acceptor))
+			return;
+	} while (more-- > 0 && worker->owner.count < worker->owner.max && !is_ahead(worker));
 	if (worker->owner.count < worker->owner.max) {
 		give_way(worker);
 		return;
