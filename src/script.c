@@ -113,6 +113,9 @@ static int name_path(const struct params *params, struct path *path, struct scri
 	const char *root = params_get_filled(params, "DOCUMENT_ROOT");
 	const char *name = params_get_filled(params, "SCRIPT_NAME");
 
+	/* HAProxy passes on a URL as it is, also inside SCRIPT_FILENAME */
+	if (name != NULL && climbs(name))
+		return refuse(refusal, 404, name, "the URL's part of the path has \"..\"");
 	if (file != NULL)
 		return from_filename(file, path, refusal);
 	if (root == NULL || name == NULL)
@@ -210,18 +213,59 @@ static int translate(struct params *params)
 	return set_joined(params, "PATH_TRANSLATED", root, strlen(root), info);
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes %XX in place; what is none stays. */
+static void percent_decode(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from != '\0'; from++) {
+		int high = *from == '%' ? hex_digit(from[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(from[2]);
+
+		if (low >= 0 && high + low > 0) {
+			*to++ = (char)(high << 4 | low);
+			from += 2;
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = '\0';
+}
+
 /*
  * The script's path ended inside what came from the URL: what was behind it is
- * PATH_INFO, and must not be in SCRIPT_NAME too.
+ * PATH_INFO, and must not be in SCRIPT_NAME too.  Apache's ProxyPass leaves it
+ * percent-encoded in SCRIPT_FILENAME; in SCRIPT_NAME it never is.
  */
-static int move_rest(struct params *params, const char *rest)
+static int move_rest(struct params *params, char *rest)
 {
 	const char *name = params_get(params, "SCRIPT_NAME");
-	size_t name_len = name == NULL ? 0 : strlen(name);
-	size_t rest_len = strlen(rest);
 
-	if (name != NULL && name_len >= rest_len && strcmp(name + name_len - rest_len, rest) == 0 &&
-	    set_joined(params, "SCRIPT_NAME", name, name_len - rest_len, "") != 0)
+	if (name != NULL && !ends_with(name, rest)) {
+		char decoded[PATH_MAX];
+
+		memcpy(decoded, rest, strlen(rest) + 1);
+		percent_decode(decoded);
+		if (ends_with(name, decoded))
+			memcpy(rest, decoded, strlen(decoded) + 1);
+	}
+	if (name != NULL && ends_with(name, rest) &&
+	    set_joined(params, "SCRIPT_NAME", name, strlen(name) - strlen(rest), "") != 0)
 		return -1;
 	if (params_set(params, "PATH_INFO", rest) != 0)
 		return -1;

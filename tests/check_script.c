@@ -150,6 +150,12 @@ static const struct form {
 	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
 	{{"proxy:unix:/run/x.sock|fcgi://localhost@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL},
 	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
+	/* ProxyPass encodes the path and not SCRIPT_NAME; with SetHandler neither is encoded */
+	{{"proxy:fcgi://h:1@/www/x.cgi/a%20b/%C3%a9%25%zz%00", "@/www", "/x.cgi/a b/\303\251%%zz%00", NULL,
+	     NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a b/\303\251%%zz%00", "@/www/a b/\303\251%%zz%00"}},
+	{{"proxy:fcgi://h:1@/www/x.cgi/a%20b", "@/www", "/x.cgi/a%20b", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a%20b", "@/www/a%20b"}},
 	/* a file's name may have a question mark where no query can be */
 	{{"@/www/q?.cgi", NULL, "/q?.cgi", NULL, NULL}, {"@/www/q?.cgi", NULL, "/q?.cgi", NULL, NULL}},
 	/* Caddy: the directory, all in PATH_INFO (trap 19) */
@@ -208,6 +214,9 @@ static const struct refused {
 	{{NULL, "www", "/x.cgi", NULL, NULL}, 500, "absolute"},
 	{{"proxy:fcgi://localhost", NULL, NULL, NULL, NULL}, 500, "absolute"},
 	{{"proxy:nonsense", NULL, NULL, NULL, NULL}, 500, "absolute"},
+	/* HAProxy: a URL nobody has normalised */
+	{{"@/www/../out/evil.cgi", "@/www", "/../out/evil.cgi", NULL, NULL}, 404, "\"..\""},
+	{{"@/www/..", "@/www", "/..", "/out/evil.cgi", NULL}, 404, "\"..\""},
 	{{"@/www/none.cgi", NULL, "/none.cgi", NULL, NULL}, 404, "none.cgi: No such file"},
 	{{"@/none/x.cgi", NULL, "/x.cgi", NULL, NULL}, 404, "No such file"},
 	{{"@/www/gone.cgi", NULL, "/gone.cgi", NULL, NULL}, 404, "No such file"},
