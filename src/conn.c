@@ -243,7 +243,8 @@ static void begin_request(struct conn *conn, uint16_t id)
 	unsigned role;
 	unsigned flags;
 
-	if (conn->begin_len != FCGI_BODY_LEN || (request != NULL && request->state != REQUEST_ENDED)) {
+	if (conn->begin_len != FCGI_BODY_LEN ||
+	    (request != NULL && (request->state != REQUEST_ENDED || request->end_held))) {
 		reject(conn, "a BEGIN_REQUEST of the wrong length, or for an id that is active");
 		return;
 	}
@@ -278,7 +279,7 @@ static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
 
 static void take_abort(struct conn *conn, struct request *request)
 {
-	if (request->state == REQUEST_ENDED)
+	if (request->state == REQUEST_ENDED && !request->end_held)
 		return;
 	if (!request_detach(request)) {
 		request_abort(request);

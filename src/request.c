@@ -94,6 +94,10 @@ static void on_linger(struct loop_timer *timer)
 {
 	struct request *request = CONTAINER_OF(timer, struct request, linger);
 
+	if (request->end_held) {
+		request_release_end(request);
+		return;
+	}
 	log_debug("request %u: a descendant still holds the script's output: closed",
 	    (unsigned)request->id);
 	relay_stop(&request->relay);
@@ -197,6 +201,10 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len)
 {
 	if (len == 0)
 		request->stdin_ended = true;
+	if (request->end_held && len > 0)
+		request_hold_end(request);
+	else if (request->end_held)
+		request_release_end(request);
 	if (request->state == REQUEST_ENDED)
 		return;
 	request->active = loop_now(request_loop(request));
@@ -247,6 +255,9 @@ static void leave(struct request *request, const char *why)
 
 void request_abort(struct request *request)
 {
+	request->needs_stdin = false; /* none will come */
+	if (request->end_held)
+		request_release_end(request);
 	if (request->state == REQUEST_ENDED)
 		return;
 	leave(request, "aborted by the client");
@@ -261,6 +272,9 @@ void request_lose(struct request *request, const char *why)
 
 void request_stop(struct request *request)
 {
+	request->needs_stdin = false; /* no time is left for it */
+	if (request->end_held)
+		request_release_end(request);
 	if (request->state == REQUEST_ENDED)
 		return;
 	request_stop_script(request, ON_DISCONNECT_KILL);

@@ -89,6 +89,8 @@ struct request {
 	bool crowded;     /* the connection has too many active requests: to be refused */
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
 	bool truncated;  /* ended: the client must not take the response for whole */
+	bool needs_stdin; /* its client sends all of FCGI_STDIN only before END_REQUEST */
+	bool end_held;    /* ended: END_REQUEST waits for the end of FCGI_STDIN */
 	enum fcgi_protocol_status protocol_status; /* ended */
 	uint32_t app_status;                       /* ended */
 

@@ -71,6 +71,23 @@ void request_end(struct request *request, uint32_t app_status)
 	errlog_fini(&request->errlog);
 	params_fini(&request->params);
 	child_drop(&request->child);
+	if (request->needs_stdin && request->keep_conn && !request->stdin_ended) {
+		request->end_held = true;
+		request_hold_end(request);
+	} else {
+		request->link->ended(request->link, request);
+	}
+}
+
+void request_hold_end(struct request *request)
+{
+	loop_timer_set(request_loop(request), &request->linger, request_options(request)->linger);
+}
+
+void request_release_end(struct request *request)
+{
+	request->end_held = false;
+	loop_timer_clear(request_loop(request), &request->linger);
 	request->link->ended(request->link, request);
 }
 

@@ -47,6 +47,10 @@ void request_clear_timers(struct request *request);
 /* Ends it as it is: lets go of everything but the id, which the connection needs. */
 void request_end(struct request *request, uint32_t app_status);
 
+/* The END_REQUEST that waits for the end of FCGI_STDIN: for how long, and that it goes. */
+void request_hold_end(struct request *request);
+void request_release_end(struct request *request);
+
 /*
  * Ends it with a page of ours if no answer has gone out yet; else so that the client
  * does not take what it has for all.

@@ -306,6 +306,18 @@ static void take_wishes(struct request *request)
 		ignore_param(request, "CGIBRIDGE_ON_DISCONNECT", wish);
 }
 
+/*
+ * Once HAProxy has END_REQUEST it takes no more of its client's body, and does not let
+ * go of that client either: who sends a large one hangs until `timeout client`.
+ */
+static void note_client(struct request *request)
+{
+	const char *software = params_get_filled(&request->params, "SERVER_SOFTWARE");
+
+	request->needs_stdin = request->role == FCGI_RESPONDER && software != NULL &&
+	    strncmp(software, "HAProxy", 7) == 0;
+}
+
 static int name_role(struct request *request)
 {
 	if (request->role == FCGI_AUTHORIZER)
@@ -370,6 +382,7 @@ static void launch(struct request *request)
 	}
 	note_method(request);
 	take_wishes(request);
+	note_client(request);
 	if (refuse_begin(request))
 		return;
 	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {
