@@ -199,21 +199,28 @@ static uint64_t announced_length(const struct params *params)
 	return length;
 }
 
-/* Whether a request that announces no length has a body at all (RFC 9110 9.3). */
-static bool may_have_body(const struct params *params)
+/* Whether a body is nothing that one expects of the request's method (RFC 9110 9.3). */
+static bool is_bodiless(const struct params *params)
 {
 	static const char *const bodiless[] = {"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"};
 	const char *method = params_get(params, "REQUEST_METHOD");
+
+	for (size_t i = 0; method != NULL && i < sizeof bodiless / sizeof *bodiless; i++)
+		if (strcmp(method, bodiless[i]) == 0)
+			return true;
+	return method == NULL;
+}
+
+/* Whether a request that announces no length has a body at all. */
+static bool may_have_body(const struct params *params)
+{
 	const char *given = params_get(params, "CONTENT_LENGTH");
 
 	if (params_get_filled(params, "HTTP_TRANSFER_ENCODING") != NULL)
 		return true;
 	if (given != NULL && given[0] != '\0') /* a length that is none: "-1" is Caddy's chunked */
 		return true;
-	for (size_t i = 0; method != NULL && i < sizeof bodiless / sizeof *bodiless; i++)
-		if (strcmp(method, bodiless[i]) == 0)
-			return false;
-	return method != NULL;
+	return !is_bodiless(params);
 }
 
 /* Sets how much body comes; a body of unknown length is collected before the script starts. */
@@ -228,8 +235,10 @@ static void expect_body(struct request *request)
 		collect = !request->body.ended;
 	else if (length == BODY_LENGTH_UNKNOWN)
 		length = 0;
+	/* lighttpd, Caddy and HAProxy say 0 with a GET: that is no body (RFC 3875 4.1.2) */
 	if (request->role == FCGI_AUTHORIZER ||
-	    announced_length(&request->params) == BODY_LENGTH_UNKNOWN)
+	    announced_length(&request->params) == BODY_LENGTH_UNKNOWN ||
+	    (length == 0 && is_bodiless(&request->params)))
 		params_unset(&request->params, "CONTENT_LENGTH");
 	if (length != BODY_LENGTH_UNKNOWN)
 		body_expect(&request->body, length);
@@ -318,8 +327,13 @@ static void note_client(struct request *request)
 	    strncmp(software, "HAProxy", 7) == 0;
 }
 
-static int name_role(struct request *request)
+/* What a script may rely on, and not every client sends. */
+static int complete_params(struct request *request)
 {
+	/* HAProxy leaves an empty one out (RFC 3875 4.1.7) */
+	if (params_get(&request->params, "QUERY_STRING") == NULL &&
+	    params_set(&request->params, "QUERY_STRING", "") != 0)
+		return -1;
 	if (request->role == FCGI_AUTHORIZER)
 		return params_set(&request->params, "FCGI_ROLE", "AUTHORIZER");
 	return 0;
@@ -376,7 +390,7 @@ static void launch(struct request *request)
 {
 	struct script_refusal refusal;
 
-	if (params_decode(&request->params) != 0 || name_role(request) != 0) {
+	if (params_decode(&request->params) != 0 || complete_params(request) != 0) {
 		refuse_params(request);
 		return;
 	}
