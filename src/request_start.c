@@ -334,9 +334,15 @@ static int complete_params(struct request *request)
 	if (params_get(&request->params, "QUERY_STRING") == NULL &&
 	    params_set(&request->params, "QUERY_STRING", "") != 0)
 		return -1;
-	if (request->role == FCGI_AUTHORIZER)
-		return params_set(&request->params, "FCGI_ROLE", "AUTHORIZER");
-	return 0;
+	if (request->role != FCGI_AUTHORIZER)
+		return 0;
+
+	/* Apache and lighttpd name as script what is to be authorized: it says who is asked */
+	const char *script = params_get_filled(&request->params, "CGIBRIDGE_AUTHORIZER");
+
+	if (script != NULL && params_set(&request->params, "SCRIPT_FILENAME", script) != 0)
+		return -1;
+	return params_set(&request->params, "FCGI_ROLE", "AUTHORIZER");
 }
 
 static void refuse_params(struct request *request)
