@@ -13,6 +13,11 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # nginx, for users who are not root
 # shellcheck disable=SC2034 # for those that source this
 BUILD_NEEDS=(gcc /usr/include/stdio.h=libc6-dev make autoconf automake prove=perl)
 
+# What the tests need: a unit test library, front ends, what they run.
+# shellcheck disable=SC2034
+TEST_NEEDS=(/usr/include/check.h=check nginx apache2=apache2-bin lighttpd caddy haproxy
+	cgi-fcgi=libfcgi-bin spawn-fcgi git curl)
+
 die()
 {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
