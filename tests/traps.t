@@ -376,7 +376,7 @@ on_both 'trap 17: no STDIN terminator' => sub ($kind) {
     $c->send(FastCGI::begin(1) . FastCGI::params(1,
         $bridge->params('count', CONTENT_LENGTH => 0)));
     $c->wait_end(1);
-    is(FastCGI::body($r), "0 0\n", 'CONTENT_LENGTH 0: stdin is at its end');
+    is(FastCGI::body($r), "0 unset\n", 'CONTENT_LENGTH 0: stdin is at its end');
     for my $keep (0, 1) {
         $c = $bridge->connect($kind);
         $r = $c->expect(1);
@@ -746,5 +746,49 @@ for my $kind (sort keys %patient) {
 }
 
 $patient->stop;
+
+on_both 'trap 30: END before the body has been sent' => sub ($kind) {
+    # HAProxy takes no more of its client's body then, and does not let go of the client
+    my @post = @{ $bridge->post('hello', '', CONTENT_LENGTH => 10,
+        SERVER_SOFTWARE => 'HAProxy 2.6.12') };
+    for my $how (qw(ended aborted)) {
+        my $c = $bridge->connect($kind);
+        my $r = $c->expect(1);
+        $c->send(FastCGI::begin(1, keep => 1) . FastCGI::params(1, \@post)
+            . FastCGI::stdin(1, '12345'));
+        $c->wait_out(1);
+        is_hello($r, 'the answer goes out');
+        sleep 0.2;
+        ok(!$r->{end}, 'but no END');
+        $c->send(FastCGI::stdin(1, '67890')
+            . ($how eq 'ended' ? FastCGI::stdin_end(1)
+                : FastCGI::record(FastCGI::ABORT_REQUEST, 1)));
+        $c->wait_end(1, 1);
+        ok($r->{end}, "it comes once the body is $how");
+        $r = $c->start(1, $bridge->params('hello'), keep => 1);
+        $c->wait_end(1);
+        is_hello($r, 'and the id is free');
+    }
+    my $c = $bridge->connect($kind);
+    my $r = $c->expect(1);
+    $c->send(FastCGI::begin(1, keep => 1) . FastCGI::params(1, \@post));
+    $c->wait_end(1, 10);
+    cmp_ok($r->{seconds}, '>', 4, 'nothing more comes: END after --linger');
+};
+
+on_both 'who is asked to authorize is not what is to be authorized' => sub ($kind) {
+    # Apache and lighttpd send the latter as SCRIPT_FILENAME
+    script('refuses', "#!/bin/sh\nprintf 'Status: 402 No\\n\\n'\n");
+    my @asked = (CGIBRIDGE_AUTHORIZER => "$dir/refuses");
+    my $r = $bridge->get($kind, 'environ', \@asked, role => FastCGI::AUTHORIZER);
+    is(FastCGI::status($r), 402, 'an authorizer: the one named');
+    $r = $bridge->get($kind, 'environ', [ CGIBRIDGE_AUTHORIZER => "$dir/none" ],
+        role => FastCGI::AUTHORIZER);
+    is(FastCGI::status($r), 404, 'which is not there');
+    $r = $bridge->get($kind, 'environ', \@asked);
+    like(FastCGI::body($r), qr{SCRIPT_FILENAME=\Q$dir\E/environ\0}, 'a responder: the script');
+    unlike(FastCGI::body($r), qr/CGIBRIDGE_AUTHORIZER/, 'which does not see it');
+};
+
 $bridge->stop;
 done_testing;
