@@ -3,7 +3,7 @@
 # FrontEnd: runs Apache, lighttpd, Caddy and HAProxy for the end-to-end tests.
 #
 # Each is started with the files of contrib/, their paths and addresses replaced, so
-# that those files are what is tested.  Folder, process and end are looked after by
+# that those files are what is tested (an authorizer.conf is added by who wants it).  Folder, process and end are looked after by
 # Bridge.
 package FrontEnd;
 use v5.36;
@@ -59,7 +59,8 @@ sub run ($self, @argv) {
     return $self;
 }
 
-# Apache with mod_proxy_fcgi; authorizer => URL has mod_authnz_fcgi ask there.
+# Each starter takes edit => what else to change in the file of contrib/, which is in $_.
+
 sub apache ($class, %o) {
     my $self = $class->prepare(name => 'Apache', package => 'apache2-bin', quit => 'TERM',
         bad => qr/:(?:error|crit|alert|emerg)\]/, %o);
