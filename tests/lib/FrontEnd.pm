@@ -2,9 +2,9 @@
 #
 # FrontEnd: runs Apache, lighttpd, Caddy and HAProxy for the end-to-end tests.
 #
-# Each is started with the files of contrib/, their paths and addresses replaced, so
-# that those files are what is tested (an authorizer.conf is added by who wants it).  Folder, process and end are looked after by
-# Bridge.
+# Each is started with the file of contrib/, its paths and addresses replaced, so that
+# those files are what is tested; authorizer.conf is added by who wants it.  Folder,
+# process and end are looked after by Bridge.
 package FrontEnd;
 use v5.36;
 use HTTP::Tiny;
@@ -15,7 +15,6 @@ use Bridge;
 my $serial;
 
 # What contrib/ has in its files, to be replaced.
-my $SOCKET = '/run/cgibridge.sock';
 my $SCRIPTS = '/usr/lib/cgi-bin';
 
 # ---- starting -----------------------------------------------------------------
