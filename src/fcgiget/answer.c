@@ -112,3 +112,16 @@ ssize_t answer_take(struct answer *a, const unsigned char *bytes, size_t len)
 	errno = EBADMSG;
 	return -1;
 }
+
+const char *answer_explain(int error)
+{
+	if (error == ENOBUFS)
+		return "no empty line in 64 KiB of response header";
+	return error == EBADMSG ? "Status field without a three-digit status" : strerror(error);
+}
+
+const char *answer_missing(const struct answer *a)
+{
+	return buf_len(&a->head) == 0 ? "the response is empty"
+	                              : "the response ends inside its header";
+}

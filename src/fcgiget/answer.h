@@ -32,4 +32,10 @@ void answer_fini(struct answer *a);
  */
 ssize_t answer_take(struct answer *a, const unsigned char *bytes, size_t len) MUST_CHECK;
 
+/* What errno after answer_take() means. */
+const char *answer_explain(int error);
+
+/* What is wrong with a response that ended while a->status is 0. */
+const char *answer_missing(const struct answer *a);
+
 #endif
