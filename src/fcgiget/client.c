@@ -34,6 +34,14 @@ void client_fini(struct client *c)
 	buf_fini(&c->final);
 }
 
+void client_again(struct client *c)
+{
+	assert(c->state == CLIENT_ENDED && buf_len(&c->out) == 0 && !c->surplus);
+	buf_consume(&c->final, buf_len(&c->final));
+	c->state = CLIENT_OPEN;
+	c->heard = 0;
+}
+
 void client_fail(struct client *c, const char *fmt, ...)
 {
 	va_list args;
@@ -156,7 +164,9 @@ static void take_piece(struct client *c, const struct fcgi_piece *piece)
 {
 	if (piece->type == 0)
 		return;
-	if (piece->id == c->id && piece->type == (unsigned)c->awaited)
+	if (c->state == CLIENT_ENDED)
+		c->surplus = 1;
+	else if (piece->id == c->id && piece->type == (unsigned)c->awaited)
 		take_final(c, piece);
 	else if (c->id == FCGI_NULL_REQUEST_ID || piece->id != c->id ||
 	    (piece->type != FCGI_STDOUT && piece->type != FCGI_STDERR))
@@ -170,11 +180,13 @@ static void take_piece(struct client *c, const struct fcgi_piece *piece)
 
 static void take_bytes(struct client *c, const unsigned char *bytes, size_t len)
 {
-	while (len > 0 && c->state == CLIENT_OPEN) {
+	/* padding behind the awaited record is part of it */
+	while (len > 0 && c->state != CLIENT_FAILED) {
 		struct fcgi_piece piece;
 		ssize_t n = fcgi_reader_next(&c->reader, bytes, len, &piece);
 
 		if (n < 0) {
+			c->surplus = 1;
 			client_fail(c, "not FastCGI: version byte %u where a record should begin",
 			    c->reader.header[0]);
 			return;
@@ -190,6 +202,7 @@ static void receive(struct client *c)
 	unsigned char bytes[CLIENT_READ_MAX];
 	ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
 
+	c->heard |= n > 0;
 	if (n > 0)
 		take_bytes(c, bytes, (size_t)n);
 	else if (n == 0)

@@ -6,9 +6,9 @@
  *
  * Either a request (BEGIN ... END_REQUEST) or a question (GET_VALUES ...
  * GET_VALUES_RESULT): the exchange ends with the record it awaits, whose content
- * is kept in `final`.  It never waits: the owner polls for client_interest() and
- * reports with client_ready(), so one owner can run many.  It decides nothing
- * about what the script's output means.
+ * is kept in `final`.  Further exchanges may follow on the same socket.  It never
+ * waits: the owner polls for client_interest() and reports with client_ready(), so
+ * one owner can run many.  It decides nothing about what the script's output means.
  */
 #ifndef CGIBRIDGE_CLIENT_H
 #define CGIBRIDGE_CLIENT_H
@@ -51,6 +51,8 @@ struct client {
 	struct buf out;                 /* records on their way to the server */
 	struct fcgi_reader reader;
 	struct buf final;
+	int heard;                      /* the server has sent something in this exchange */
+	int surplus;                    /* and more behind `final`: the socket is spoilt */
 	const struct client_sink *sink;
 	uint32_t app_status;            /* of END_REQUEST */
 	unsigned protocol_status;
@@ -62,6 +64,12 @@ void client_init(struct client *c, int fd, const struct client_sink *sink);
 
 /* Frees what `c` owns; the socket stays open. */
 void client_fini(struct client *c);
+
+/*
+ * Makes `c` ready for another exchange on its socket; it must be CLIENT_ENDED without
+ * a surplus, and all of its request sent.
+ */
+void client_again(struct client *c);
 
 /*
  * Starts a request with `params`, a stream of encoded pairs; `flags` as for BEGIN_REQUEST.

@@ -37,36 +37,7 @@ static int wait_for(int fd, int64_t deadline, int64_t most)
 	return 0;
 }
 
-/* Waits for the outcome of a connect that is under way. */
-static int await_connect(int fd, int64_t deadline)
-{
-	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-	int error = 0;
-	socklen_t len = sizeof error;
-
-	do {
-		if (wait_for(fd, deadline, INT_MAX) != 0)
-			return -1;
-	} while (poll(&pfd, 1, 0) <= 0);
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		return -1;
-	errno = error;
-	return error == 0 ? 0 : -1;
-}
-
-static int connect_socket(int fd, const struct address *to, int64_t deadline)
-{
-	while (connect(fd, (const struct sockaddr *)&to->addr, to->len) != 0) {
-		if (errno == EINPROGRESS || errno == EINTR)
-			return await_connect(fd, deadline);
-		/* a unix socket with a full queue says so and cannot be waited for */
-		if (errno != EAGAIN || wait_for(-1, deadline, RETRY_DELAY) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-int dial_connect(const struct address *to, int64_t deadline)
+int dial_begin(const struct address *to)
 {
 	int fd = socket(to->addr.ss_family, SOCK_STREAM, 0);
 	int saved;
@@ -74,7 +45,45 @@ int dial_connect(const struct address *to, int64_t deadline)
 	if (fd < 0)
 		return -1;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
-	    connect_socket(fd, to, deadline) == 0)
+	    (connect(fd, (const struct sockaddr *)&to->addr, to->len) == 0 ||
+	        errno == EINPROGRESS || errno == EINTR))
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+int dial_outcome(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		return -1;
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* Waits for the outcome of a connect that is under way. */
+static int await_connect(int fd, int64_t deadline)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+
+	while (poll(&pfd, 1, 0) <= 0)
+		if (wait_for(fd, deadline, INT_MAX) != 0)
+			return -1;
+	return dial_outcome(fd);
+}
+
+int dial_connect(const struct address *to, int64_t deadline)
+{
+	int fd = dial_begin(to);
+	int saved;
+
+	while (fd < 0 && errno == EAGAIN && wait_for(-1, deadline, RETRY_DELAY) == 0)
+		fd = dial_begin(to);
+	if (fd < 0 || await_connect(fd, deadline) == 0)
 		return fd;
 	saved = errno;
 	close(fd);

@@ -2,7 +2,8 @@
 /*
  * dial: from a socket's address to a connected socket, by a deadline.
  *
- * The counterpart of the listener.  Deadlines are points of dial_now(), so that a
+ * The counterpart of the listener, whole or in two halves for those who have a loop.
+ * Deadlines are points of dial_now(), so that a
  * caller can bound what follows the connect by the same one.  It parses no URL and
  * looks up no name: that is address's.
  */
@@ -16,6 +17,17 @@
 
 /* The monotonic clock in milliseconds. */
 int64_t dial_now(void);
+
+/*
+ * The first half of a connect to `to`, which is no ADDRESS_FD: it never waits.  Returns a
+ * socket (close-on-exec, non-blocking), the caller's to close, which is connected, or not,
+ * once it is writable: ask dial_outcome().  Or -1 with errno, EAGAIN when a unix socket's
+ * queue is full: that cannot be waited for, but tried again.
+ */
+int dial_begin(const struct address *to) MUST_CHECK;
+
+/* 0 if the connect on `fd` has succeeded, or -1 with errno. */
+int dial_outcome(int fd) MUST_CHECK;
 
 /*
  * Connects to `to`, which is no ADDRESS_FD.  Returns the socket (close-on-exec,
