@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * latency: how long things took, in bounded memory whatever their number.
+ *
+ * A histogram: each doubling of the time has LATENCY_STEPS buckets, so a percentile is
+ * at most 1/LATENCY_STEPS above the truth, and times below 2 * LATENCY_STEPS us are exact.
+ */
+#ifndef CGIBRIDGE_LATENCY_H
+#define CGIBRIDGE_LATENCY_H
+
+#include <stdint.h>
+
+enum {
+	LATENCY_STEPS = 128,
+	LATENCY_DOUBLINGS = 36, /* up to 2^42 us, 50 days */
+};
+
+struct latency {
+	uint64_t count;
+	int64_t least, most, sum; /* us */
+	uint64_t buckets[LATENCY_STEPS * (LATENCY_DOUBLINGS + 1)];
+};
+
+/* The monotonic clock in microseconds. */
+int64_t latency_clock(void);
+
+void latency_init(struct latency *l);
+
+/* Counts a time of `us` microseconds, >= 0. */
+void latency_add(struct latency *l, int64_t us);
+
+/* The time in us that `share` of ten thousand did not exceed; 0 if there are none. */
+int64_t latency_percentile(const struct latency *l, unsigned share);
+
+/* The mean in us; 0 if there are none. */
+int64_t latency_mean(const struct latency *l);
+
+#endif
