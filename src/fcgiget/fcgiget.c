@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "fcgiget_options.h"
+#include "load.h"
+#include "report.h"
 #include "session.h"
 #include "verdict.h"
 
@@ -25,17 +28,49 @@ static enum exit_status print_help(void)
 	return EXIT_OK;
 }
 
-static enum exit_status perform(const struct fcgiget_options *o)
+static int run_load(const struct fcgiget_options *o)
+{
+	struct tally tally;
+	enum exit_status status = load_run(o, o->requests, o->connections, &tally);
+
+	if (status != EXIT_OK) {
+		fprintf(stderr, "fcgiget: %s\n", tally.error);
+		return (int)status;
+	}
+	if (o->json)
+		report_json(&tally, o);
+	else
+		report_text(&tally, o);
+	return tally_verdict(&tally);
+}
+
+static int ask(const struct fcgiget_options *o)
+{
+	if (o->check)
+		return (int)check_run(o);
+	return o->requests > 0 ? run_load(o) : (int)session_start(o);
+}
+
+static int perform(const struct fcgiget_options *o)
 {
 	switch (o->action) {
 	case ACTION_HELP:
-		return print_help();
+		return (int)print_help();
 	case ACTION_VERSION:
-		return print_version();
+		return (int)print_version();
 	case ACTION_REQUEST:
 	case ACTION_VALUES:
-		return session_start(o);
+		return ask(o);
 	}
+	return EXIT_USAGE;
+}
+
+/* The status for a wrong command line: the plug-in's, and its line, if one was meant. */
+static int refuse(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--check") == 0)
+			return (int)check_refuse("wrong command line; standard error says more");
 	return EXIT_USAGE;
 }
 
@@ -57,15 +92,24 @@ static int occupy_standard(void)
 int main(int argc, char **argv)
 {
 	struct fcgiget_options options;
-	enum exit_status status = EXIT_USAGE;
+	int status;
 
 	if (occupy_standard() != 0)
 		return EXIT_USAGE;
 	signal(SIGPIPE, SIG_IGN);
 	if (fcgiget_options_parse(&options, argc, argv) == 0)
 		status = perform(&options);
+	else
+		status = refuse(argc, argv);
+	if (fflush(stdout) != 0) {
+		enum exit_status unwritten =
+		    complain(EXIT_WRITE, "standard output", strerror(errno));
+
+		if (options.check)
+			status = CHECK_UNKNOWN;
+		else if (status == EXIT_OK)
+			status = (int)unwritten;
+	}
 	fcgiget_options_fini(&options);
-	if (fflush(stdout) != 0 && status == EXIT_OK)
-		status = complain(EXIT_WRITE, "standard output", strerror(errno));
-	return (int)status;
+	return status;
 }

@@ -15,7 +15,10 @@
 enum {
 	LONG_BASE = 256,               /* getopt_long's value of table row i is this + i */
 	TIMEOUT_DEFAULT = 60 * 1000,
+	TIMEOUT_CHECK = 10 * 1000,     /* before the monitoring system loses its patience */
 	TIMEOUT_MAX = 24 * 3600 * 1000,
+	REQUESTS_MAX = 1000000000,
+	CONNECTIONS_MAX = 10000,
 };
 
 /* What address takes, less fd:N: there is nothing to connect to. */
@@ -116,12 +119,59 @@ static const char *read_help(struct fcgiget_options *o, const char *value)
 	return NULL;
 }
 
-static const char *read_timeout(struct fcgiget_options *o, const char *value)
+static const char *read_json(struct fcgiget_options *o, const char *value)
 {
-	o->timeout = value_time(value);
-	if (o->timeout < 1 || o->timeout > TIMEOUT_MAX)
+	(void)value;
+	o->json = 1;
+	return NULL;
+}
+
+static const char *read_check(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->check = 1;
+	return NULL;
+}
+
+static const char *read_number(const char *value, int most, int *member)
+{
+	const struct value_rule rule = {.min = 1, .max = most};
+	const char *why = NULL;
+
+	return value_number.read(&rule, member, value, &why) == 0 ? NULL : why;
+}
+
+static const char *read_requests(struct fcgiget_options *o, const char *value)
+{
+	return read_number(value, REQUESTS_MAX, &o->requests);
+}
+
+static const char *read_connections(struct fcgiget_options *o, const char *value)
+{
+	return read_number(value, CONNECTIONS_MAX, &o->connections);
+}
+
+static const char *read_time(const char *value, int64_t *member)
+{
+	*member = value_time(value);
+	if (*member < 1 || *member > TIMEOUT_MAX)
 		return "a time such as 500ms, 10s, 5m or 1h is expected, from 1ms to 24h";
 	return NULL;
+}
+
+static const char *read_timeout(struct fcgiget_options *o, const char *value)
+{
+	return read_time(value, &o->timeout);
+}
+
+static const char *read_warning(struct fcgiget_options *o, const char *value)
+{
+	return read_time(value, &o->warning);
+}
+
+static const char *read_critical(struct fcgiget_options *o, const char *value)
+{
+	return read_time(value, &o->critical);
 }
 
 static const struct option_row rows[] = {
@@ -131,9 +181,15 @@ static const struct option_row rows[] = {
 	{"data", 'd', "DATA|@FILE", "request body: DATA, a file, or @- for stdin", read_data},
 	{"include", 'i', NULL, "print the response's header block too", read_include},
 	{"keep-conn", 'k', NULL, "ask the server to keep the connection", read_keep},
-	{"timeout", 't', "TIME", "for all of it: 500ms, 10s, 5m, 1h (60s)", read_timeout},
+	{"timeout", 't', "TIME", "for a request: 500ms, 10s, 5m, 1h (60s)", read_timeout},
 	{"fail", 'f', NULL, "exit with 22 if the status is 400 or more", read_fail},
 	{"values", 0, NULL, "ask FCGI_GET_VALUES; runs no script", read_values},
+	{"requests", 'n', "N", "send N requests and report rate, latency, errors", read_requests},
+	{"connections", 'c', "N", "with -n: N connections at once (1)", read_connections},
+	{"json", 0, NULL, "with -n: report as JSON", read_json},
+	{"check", 0, NULL, "report as a monitoring plug-in, exit with 0, 1, 2, 3", read_check},
+	{"warning", 0, "TIME", "with --check: WARNING if it takes longer", read_warning},
+	{"critical", 0, "TIME", "with --check: CRITICAL if it takes longer", read_critical},
 	{"verbose", 'v', NULL, "print appStatus and protocolStatus to stderr", read_verbose},
 	{"help", 'h', NULL, "print this and exit", read_help},
 	{"version", 'V', NULL, "print the version and exit", read_version},
@@ -144,7 +200,9 @@ enum { ROWS = sizeof rows / sizeof *rows };
 void fcgiget_options_help(void)
 {
 	printf("usage: fcgiget -s URL [options] SCRIPT[?QUERY]\n"
-	       "       fcgiget -s URL [-t TIME] --values\n\n");
+	       "       fcgiget -s URL [-t TIME] --values\n"
+	       "       fcgiget -s URL -n N [-c N] [options] SCRIPT[?QUERY] | --values\n"
+	       "       fcgiget -s URL --check [options] SCRIPT[?QUERY] | --values\n\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *row = &rows[i];
 		int width;
@@ -238,11 +296,48 @@ static int usage_error(const char *what)
 	return -1;
 }
 
+/* Options that only go with others, or against them. */
+static int check_modes(const struct fcgiget_options *o)
+{
+	const struct {
+		int wrong;
+		const char *what;
+	} rules[] = {
+		{o->connections > 0 && o->requests == 0, "-c needs -n"},
+		{o->json && o->requests == 0, "--json needs -n"},
+		{o->check && o->requests > 0, "--check does not go with -n"},
+		{!o->check && o->warning > 0, "--warning needs --check"},
+		{!o->check && o->critical > 0, "--critical needs --check"},
+		{(o->check || o->requests > 0) && (o->include_head || o->verbose),
+		    "-i and -v do not go with -n or --check"},
+		{o->warning > 0 && o->critical > 0 && o->warning > o->critical,
+		    "--warning is more than --critical"},
+		{o->check && (o->warning >= o->timeout || o->critical >= o->timeout),
+		    "--warning and --critical have to be less than the time of -t"},
+	};
+
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+		if (rules[i].wrong)
+			return usage_error(rules[i].what);
+	return 0;
+}
+
+/* What was not given. */
+static void set_defaults(struct fcgiget_options *o)
+{
+	if (o->timeout == 0)
+		o->timeout = o->check ? TIMEOUT_CHECK : TIMEOUT_DEFAULT;
+	if (o->requests > 0 && o->connections == 0)
+		o->connections = 1;
+}
+
 /* The one operand, and that -s was given. */
 static int read_operands(struct fcgiget_options *o, int count, char **operands)
 {
 	if (o->action == ACTION_HELP || o->action == ACTION_VERSION)
 		return 0;
+	if (check_modes(o) != 0)
+		return -1;
 	if (o->socket == NULL)
 		return usage_error("no server given: -s URL is needed");
 	if (o->action == ACTION_VALUES)
@@ -257,7 +352,7 @@ static int read_operands(struct fcgiget_options *o, int count, char **operands)
 
 int fcgiget_options_parse(struct fcgiget_options *o, int argc, char **argv)
 {
-	*o = (struct fcgiget_options){.timeout = TIMEOUT_DEFAULT};
+	*o = (struct fcgiget_options){.timeout = 0};
 	o->params = calloc((size_t)argc + 1, sizeof *o->params);
 	if (o->params == NULL) {
 		fprintf(stderr, "fcgiget: %s\n", strerror(errno));
@@ -265,6 +360,7 @@ int fcgiget_options_parse(struct fcgiget_options *o, int argc, char **argv)
 	}
 	if (read_options(o, argc, argv) != 0)
 		return -1;
+	set_defaults(o);
 	return read_operands(o, argc - optind, argv + optind);
 }
 

@@ -25,7 +25,13 @@ struct fcgiget_options {
 	size_t param_count;
 	const char *data;        /* DATA, @FILE or @-; NULL: no body */
 	const char *script;      /* PATH[?QUERY] */
-	int64_t timeout;         /* ms */
+	int64_t timeout;         /* ms; with -n and --check for each request */
+	int requests;            /* 0: no load, one answer is printed */
+	int connections;         /* of the load; 0: not given */
+	int json;                /* the load's report */
+	int check;               /* as a plug-in of a monitoring system */
+	int64_t warning;         /* ms, of a check; 0: none */
+	int64_t critical;        /* ms, of a check; 0: none */
 	int include_head;
 	int keep_connection;
 	int fail_on_status;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check: one request or question as a monitoring plug-in makes it.
+ *
+ * One line on standard output, as Nagios and its kin read it, with the exit status that
+ * goes with its second word.
+ */
+#ifndef CGIBRIDGE_CHECK_H
+#define CGIBRIDGE_CHECK_H
+
+#include "fcgiget_options.h"
+
+/* The exit statuses of a plug-in. */
+enum check_state { CHECK_OK, CHECK_WARNING, CHECK_CRITICAL, CHECK_UNKNOWN };
+
+/* Makes the check and prints the line. */
+enum check_state check_run(const struct fcgiget_options *o);
+
+/* Prints a line that says why there could be no check. */
+enum check_state check_refuse(const char *why);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lane: one request after another over one connection at a time, in a loop.
+ *
+ *    CLOSED -> CONNECTING <-> QUEUED        begin, dial
+ *                  |
+ *                BUSY -> CLOSED or KEPT     the answer, judged, goes to the owner
+ *
+ * A kept connection that the server closes before it has said anything about the request
+ * is no failure: it may have been closed before the request came.  Such a request is sent
+ * again, once, on a new connection.
+ */
+#ifndef CGIBRIDGE_LANE_H
+#define CGIBRIDGE_LANE_H
+
+#include "answer.h"
+#include "buf.h"
+#include "client.h"
+#include "fcgiget_options.h"
+#include "loop.h"
+#include "tally.h"
+
+/* What is asked each time. */
+struct errand {
+	const struct fcgiget_options *options;
+	struct buf params; /* encoded; empty for ACTION_VALUES */
+	struct buf body;
+};
+
+enum lane_state {
+	LANE_CLOSED,
+	LANE_QUEUED,     /* the server's queue is full: tries again */
+	LANE_CONNECTING,
+	LANE_BUSY,       /* a request is under way */
+	LANE_KEPT,       /* connected, with nothing under way */
+};
+
+struct lane;
+
+/* A request has ended as `e` says; lane_start() may be called for the next one. */
+typedef void lane_ended_fn(struct lane *l, const struct ending *e);
+
+struct lane {
+	struct loop *loop;
+	const struct errand *errand;
+	lane_ended_fn *ended;
+	void *context;         /* the owner's */
+	enum lane_state state;
+	struct client client;
+	struct client_sink sink; /* the client's */
+	struct answer answer;
+	struct loop_watch watch;
+	struct loop_timer timeout; /* of the request */
+	struct loop_timer retry;   /* of the connect */
+	struct loop_task start;
+	int64_t since;         /* latency_clock() when the request began */
+	size_t body_at;        /* bytes of the body given to the client */
+	int reused;            /* the request went out on a kept connection */
+	struct ending ending;  /* so far */
+};
+
+/* Makes `l` ready, without a connection; `loop` and `errand` must outlive it. */
+void lane_init(struct lane *l, struct loop *loop, const struct errand *errand,
+    lane_ended_fn *ended, void *context);
+
+/* Closes whatever is under way. */
+void lane_fini(struct lane *l);
+
+/* Has the loop begin a request, at the end of its turn; none is under way. */
+void lane_start(struct lane *l);
+
+#endif
