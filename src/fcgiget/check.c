@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check: from a tally of one to a state.
+ * check: from the outcome of one to a state.
  */
 #include "check.h"
 
@@ -8,9 +8,9 @@
 #include <stdio.h>
 
 #include "load.h"
-#include "tally.h"
+#include "outcomes.h"
 
-enum { TEXT_MAX = 2 * TALLY_ERROR_MAX };
+enum { TEXT_MAX = 2 * OUTCOMES_ERROR_MAX };
 
 static const char *state_name(enum check_state state)
 {
@@ -41,18 +41,18 @@ static enum check_state judge_status(int status)
 	return status >= 400 ? CHECK_WARNING : CHECK_OK;
 }
 
-static enum check_state judge(const struct fcgiget_options *o, const struct tally *t)
+static enum check_state judge(const struct fcgiget_options *o, const struct outcomes *t)
 {
 	enum check_state by_time = judge_time(o, t->last.time);
 	enum check_state by_status = judge_status(t->last.status);
 
-	if (t->outcomes[OUTCOME_DONE] == 0)
+	if (t->of[OUTCOME_DONE] == 0)
 		return CHECK_CRITICAL;
 	return by_time > by_status ? by_time : by_status;
 }
 
 /* What has come, or why nothing has. */
-static void describe(const struct fcgiget_options *o, const struct tally *t, char text[TEXT_MAX])
+static void describe(const struct fcgiget_options *o, const struct outcomes *t, char text[TEXT_MAX])
 {
 	const struct ending *e = &t->last;
 	double ms = (double)e->time / 1e3;
@@ -74,7 +74,7 @@ static void put_threshold(int64_t ms)
 		printf("%.3f", (double)ms / 1e3);
 }
 
-static void put_line(const struct fcgiget_options *o, const struct tally *t,
+static void put_line(const struct fcgiget_options *o, const struct outcomes *t,
     enum check_state state)
 {
 	char text[TEXT_MAX];
@@ -92,7 +92,7 @@ static void put_line(const struct fcgiget_options *o, const struct tally *t,
 
 enum check_state check_run(const struct fcgiget_options *o)
 {
-	struct tally t;
+	struct outcomes t;
 	enum check_state state;
 
 	if (load_run(o, 1, 1, &t) != EXIT_OK)

@@ -30,18 +30,18 @@ static enum exit_status print_help(void)
 
 static int run_load(const struct fcgiget_options *o)
 {
-	struct tally tally;
-	enum exit_status status = load_run(o, o->requests, o->connections, &tally);
+	struct outcomes outcomes;
+	enum exit_status status = load_run(o, o->requests, o->connections, &outcomes);
 
 	if (status != EXIT_OK) {
-		fprintf(stderr, "fcgiget: %s\n", tally.error);
+		fprintf(stderr, "fcgiget: %s\n", outcomes.error);
 		return (int)status;
 	}
 	if (o->json)
-		report_json(&tally, o);
+		report_json(&outcomes, o);
 	else
-		report_text(&tally, o);
-	return tally_verdict(&tally);
+		report_text(&outcomes, o);
+	return outcomes_verdict(&outcomes);
 }
 
 static int ask(const struct fcgiget_options *o)

@@ -18,7 +18,7 @@
 #include "client.h"
 #include "fcgiget_options.h"
 #include "loop.h"
-#include "tally.h"
+#include "outcomes.h"
 
 /* What is asked each time. */
 struct errand {

@@ -26,7 +26,7 @@ enum {
 struct load {
 	struct loop *loop;
 	struct errand errand;
-	struct tally *tally;
+	struct outcomes *outcomes;
 	struct lane *lanes; /* owned */
 	int lane_count;
 	int requests;
@@ -38,18 +38,18 @@ struct load {
 
 /* ---- the errand ------------------------------------------------------------------ */
 
-static enum exit_status errand_fill(struct errand *e, struct tally *t)
+static enum exit_status errand_fill(struct errand *e, struct outcomes *t)
 {
 	const struct fcgiget_options *o = e->options;
 
 	if (upload_all(o->data, &e->body) != 0) {
-		tally_error(t, "%s: %s", o->data + 1, upload_explain(errno));
+		outcomes_error(t, "%s: %s", o->data + 1, upload_explain(errno));
 		return EXIT_READ;
 	}
 	if (o->action == ACTION_VALUES ||
 	    fcgiget_params_put(&e->params, o, (off_t)buf_len(&e->body)) == 0)
 		return EXIT_OK;
-	tally_error(t, "parameters: %s", strerror(errno));
+	outcomes_error(t, "parameters: %s", strerror(errno));
 	return EXIT_USAGE;
 }
 
@@ -70,7 +70,7 @@ static void errand_fini(struct errand *e)
 
 static void draw(struct load *l)
 {
-	progress_draw(&l->progress, l->tally->ended, tally_failures(l->tally),
+	progress_draw(&l->progress, l->outcomes->ended, outcomes_failures(l->outcomes),
 	    latency_clock() - l->since);
 }
 
@@ -86,11 +86,11 @@ static void ended(struct lane *lane, const struct ending *e)
 {
 	struct load *l = lane->context;
 
-	tally_add(l->tally, e);
+	outcomes_add(l->outcomes, e);
 	if (l->begun < l->requests) {
 		l->begun++;
 		lane_start(lane);
-	} else if (l->tally->ended == (uint64_t)l->requests) {
+	} else if (l->outcomes->ended == (uint64_t)l->requests) {
 		loop_stop(l->loop);
 	}
 }
@@ -99,14 +99,14 @@ static void interrupted(void *context, int signo)
 {
 	struct load *l = context;
 
-	l->tally->signo = signo;
+	l->outcomes->signo = signo;
 	loop_stop(l->loop);
 }
 
 /* ---- start and end -------------------------------------------------------------------- */
 
 /* Lets `count` connections be open at once: 0, or -1 with t->error set. */
-static int reserve_fds(int count, struct tally *t)
+static int reserve_fds(int count, struct outcomes *t)
 {
 	rlim_t need = (rlim_t)count + SPARE_FDS;
 	struct rlimit limit;
@@ -117,7 +117,7 @@ static int reserve_fds(int count, struct tally *t)
 	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= need ? need : 0;
 	if (limit.rlim_cur != 0 && setrlimit(RLIMIT_NOFILE, &limit) == 0)
 		return 0;
-	tally_error(t, "%d connections need %llu descriptors, and fewer are allowed: use a smaller "
+	outcomes_error(t, "%d connections need %llu descriptors, and fewer are allowed: use a smaller "
 	    "-c, or raise the limit (ulimit -n)", count, (unsigned long long)need);
 	return -1;
 }
@@ -160,7 +160,7 @@ static int run_loop(struct load *l, int connections)
 	if (loop_signals(l->loop, signals, interrupted, l) == 0 &&
 	    start_lanes(l, connections) == 0)
 		result = loop_run(l->loop);
-	l->tally->elapsed = latency_clock() - l->since;
+	l->outcomes->elapsed = latency_clock() - l->since;
 	progress_erase(&l->progress);
 	stop_lanes(l);
 	loop_timer_clear(l->loop, &l->draw);
@@ -169,20 +169,20 @@ static int run_loop(struct load *l, int connections)
 }
 
 enum exit_status load_run(const struct fcgiget_options *o, int requests, int connections,
-    struct tally *t)
+    struct outcomes *t)
 {
-	struct load l = {.tally = t, .requests = requests};
+	struct load l = {.outcomes = t, .requests = requests};
 	enum exit_status status;
 
 	if (connections > requests)
 		connections = requests;
-	tally_init(t);
+	outcomes_init(t);
 	errand_init(&l.errand, o);
 	status = errand_fill(&l.errand, t);
 	if (status == EXIT_OK && reserve_fds(connections, t) != 0)
 		status = EXIT_USAGE;
 	if (status == EXIT_OK && run_loop(&l, connections) != 0) {
-		tally_error(t, "cannot run: %s", strerror(errno));
+		outcomes_error(t, "cannot run: %s", strerror(errno));
 		status = EXIT_USAGE;
 	}
 	errand_fini(&l.errand);

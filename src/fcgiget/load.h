@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * load: many requests over several lanes at once, and the tally of them.
+ * load: many requests over several lanes at once, and the outcomes of them.
  *
  * One event loop; each lane that has ended a request is given the next one.  INT and
  * TERM end it early.  A bar on standard error shows how far it is, if that is a terminal.
@@ -9,7 +9,7 @@
 #define CGIBRIDGE_LOAD_H
 
 #include "fcgiget_options.h"
-#include "tally.h"
+#include "outcomes.h"
 
 /*
  * Asks `requests` times for what `o` says, over at most `connections` connections at a
@@ -17,6 +17,6 @@
  * could be asked for reasons of our own, another status, with t->error set.
  */
 enum exit_status load_run(const struct fcgiget_options *o, int requests, int connections,
-    struct tally *t) MUST_CHECK;
+    struct outcomes *t) MUST_CHECK;
 
 #endif

@@ -19,7 +19,7 @@ static const struct {
 enum { PERCENTILES = sizeof percentiles / sizeof *percentiles };
 
 /* `count` in a second of the run. */
-static double rate(const struct tally *t, uint64_t count)
+static double rate(const struct outcomes *t, uint64_t count)
 {
 	return t->elapsed > 0 ? (double)count * 1e6 / (double)t->elapsed : 0;
 }
@@ -30,14 +30,14 @@ static double seconds(int64_t us)
 }
 
 /* Statuses outside 1xx to 5xx. */
-static uint64_t odd_statuses(const struct tally *t)
+static uint64_t odd_statuses(const struct outcomes *t)
 {
 	return t->classes[6] + t->classes[7] + t->classes[8] + t->classes[9];
 }
 
 static const char *protocol_name(unsigned i)
 {
-	return i < TALLY_PROTOCOLS - 1 ? verdict_status_name(i) : "other";
+	return i < OUTCOMES_PROTOCOLS - 1 ? verdict_status_name(i) : "other";
 }
 
 /* ---- for people ---------------------------------------------------------------- */
@@ -80,7 +80,7 @@ static void put_latencies(const struct latency *l)
 	put_time("max", l->most);
 }
 
-static void put_statuses(const struct tally *t)
+static void put_statuses(const struct outcomes *t)
 {
 	printf("status\n");
 	for (int i = 1; i <= 5; i++) {
@@ -90,30 +90,30 @@ static void put_statuses(const struct tally *t)
 	}
 	put_some("other", odd_statuses(t));
 	printf("FastCGI\n");
-	for (unsigned i = 0; i < TALLY_PROTOCOLS - 1; i++)
+	for (unsigned i = 0; i < OUTCOMES_PROTOCOLS - 1; i++)
 		put_count(protocol_name(i), t->protocols[i]);
-	put_some("other", t->protocols[TALLY_PROTOCOLS - 1]);
+	put_some("other", t->protocols[OUTCOMES_PROTOCOLS - 1]);
 	put_some("appStatus not 0", t->script_failures);
 }
 
-static void put_errors(const struct tally *t)
+static void put_errors(const struct outcomes *t)
 {
 	printf("errors\n");
-	put_count("connect", t->outcomes[OUTCOME_CONNECT]);
-	put_count("timeout", t->outcomes[OUTCOME_TIMEOUT]);
-	put_count("protocol", t->outcomes[OUTCOME_PROTOCOL]);
+	put_count("connect", t->of[OUTCOME_CONNECT]);
+	put_count("timeout", t->of[OUTCOME_TIMEOUT]);
+	put_count("protocol", t->of[OUTCOME_PROTOCOL]);
 	if (t->error[0] != '\0')
 		printf("  first: %s\n", t->error);
 }
 
-void report_text(const struct tally *t, const struct fcgiget_options *o)
+void report_text(const struct outcomes *t, const struct fcgiget_options *o)
 {
 	if (t->signo != 0)
 		printf("ended early by signal %d, after %" PRIu64 " of %d requests\n", t->signo,
 		    t->ended, o->requests);
 	printf("requests\n");
 	put_count("ended", t->ended);
-	put_count("failed", tally_failures(t));
+	put_count("failed", outcomes_failures(t));
 	put_count("connections", t->connects);
 	put_some("sent again", t->resent);
 	printf("rate\n");
@@ -161,33 +161,33 @@ static void json_latencies(const struct latency *l)
 	printf(",\"max\":%.6f}", seconds(l->most));
 }
 
-static void json_statuses(const struct tally *t)
+static void json_statuses(const struct outcomes *t)
 {
 	printf(",\"status\":{");
 	for (int i = 1; i <= 5; i++)
 		printf("\"%dxx\":%" PRIu64 ",", i, t->classes[i]);
 	printf("\"other\":%" PRIu64 "},\"protocol_status\":{", odd_statuses(t));
-	for (unsigned i = 0; i < TALLY_PROTOCOLS; i++)
+	for (unsigned i = 0; i < OUTCOMES_PROTOCOLS; i++)
 		printf("%s\"%s\":%" PRIu64, i == 0 ? "" : ",", protocol_name(i), t->protocols[i]);
 	printf("},\"app_status_not_0\":%" PRIu64, t->script_failures);
 }
 
-static void json_errors(const struct tally *t)
+static void json_errors(const struct outcomes *t)
 {
 	printf(",\"errors\":{\"connect\":%" PRIu64 ",\"timeout\":%" PRIu64 ",\"protocol\":%" PRIu64
 	       "},\"first_error\":",
-	    t->outcomes[OUTCOME_CONNECT], t->outcomes[OUTCOME_TIMEOUT],
-	    t->outcomes[OUTCOME_PROTOCOL]);
+	    t->of[OUTCOME_CONNECT], t->of[OUTCOME_TIMEOUT],
+	    t->of[OUTCOME_PROTOCOL]);
 	if (t->error[0] == '\0')
 		printf("null");
 	else
 		json_string(t->error);
 }
 
-void report_json(const struct tally *t, const struct fcgiget_options *o)
+void report_json(const struct outcomes *t, const struct fcgiget_options *o)
 {
 	printf("{\"requests\":%d,\"ended\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"signal\":%d",
-	    o->requests, t->ended, tally_failures(t), t->signo);
+	    o->requests, t->ended, outcomes_failures(t), t->signo);
 	printf(",\"connections\":%" PRIu64 ",\"sent_again\":%" PRIu64, t->connects, t->resent);
 	printf(",\"seconds\":%.6f,\"requests_per_second\":%.1f", seconds(t->elapsed),
 	    rate(t, t->ended));

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * report: a tally on standard output, for people or as JSON.
+ * report: outcomes on standard output, for people or as JSON.
  */
 #ifndef CGIBRIDGE_REPORT_H
 #define CGIBRIDGE_REPORT_H
 
 #include "fcgiget_options.h"
-#include "tally.h"
+#include "outcomes.h"
 
-void report_text(const struct tally *t, const struct fcgiget_options *o);
+void report_text(const struct outcomes *t, const struct fcgiget_options *o);
 
 /* One JSON object on one line; times are in seconds. */
-void report_json(const struct tally *t, const struct fcgiget_options *o);
+void report_json(const struct outcomes *t, const struct fcgiget_options *o);
 
 #endif

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check_tally: what fcgiget -n counts, and the exit status that comes of it.
+ * check_outcomes: what fcgiget -n counts, and the exit status that comes of it.
  */
 #include "check_util.h"
 
 #include <signal.h>
 #include <string.h>
 
-#include "fcgiget/tally.h"
+#include "fcgiget/outcomes.h"
 
-static struct tally tally;
+static struct outcomes outcomes;
 
 static void setup(void)
 {
-	tally_init(&tally);
+	outcomes_init(&outcomes);
 }
 
 static void add_ending(enum outcome outcome, int status, int protocol_status, const char *why)
@@ -22,15 +22,15 @@ static void add_ending(enum outcome outcome, int status, int protocol_status, co
 	    .protocol_status = protocol_status, .bytes = 10, .error_bytes = 3, .connects = 1,
 	    .why = why};
 
-	tally_add(&tally, &e);
+	outcomes_add(&outcomes, &e);
 }
 
 START_TEST(nothing_is_well)
 {
 	setup();
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_OK);
-	ck_assert_uint_eq(tally_failures(&tally), 0);
-	ck_assert_str_eq(tally.error, "");
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_OK);
+	ck_assert_uint_eq(outcomes_failures(&outcomes), 0);
+	ck_assert_str_eq(outcomes.error, "");
 }
 END_TEST
 
@@ -43,19 +43,19 @@ START_TEST(answers_are_counted_by_class_and_protocol_status)
 	add_ending(OUTCOME_DONE, 999, 0, NULL);
 	add_ending(OUTCOME_REFUSED, 0, 2, NULL);
 	add_ending(OUTCOME_REFUSED, 0, 255, NULL);
-	ck_assert_uint_eq(tally.classes[2], 2);
-	ck_assert_uint_eq(tally.classes[4], 1);
-	ck_assert_uint_eq(tally.classes[9], 1);
-	ck_assert_uint_eq(tally.classes[0], 0);
-	ck_assert_uint_eq(tally.protocols[0], 4);
-	ck_assert_uint_eq(tally.protocols[2], 1);
-	ck_assert_uint_eq(tally.protocols[TALLY_PROTOCOLS - 1], 1);
-	ck_assert_uint_eq(tally.ended, 6);
-	ck_assert_uint_eq(tally.bytes, 60);
-	ck_assert_uint_eq(tally.error_bytes, 18);
-	ck_assert_uint_eq(tally.connects, 6);
-	ck_assert_uint_eq(tally_failures(&tally), 2);
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_PROTOCOL);
+	ck_assert_uint_eq(outcomes.classes[2], 2);
+	ck_assert_uint_eq(outcomes.classes[4], 1);
+	ck_assert_uint_eq(outcomes.classes[9], 1);
+	ck_assert_uint_eq(outcomes.classes[0], 0);
+	ck_assert_uint_eq(outcomes.protocols[0], 4);
+	ck_assert_uint_eq(outcomes.protocols[2], 1);
+	ck_assert_uint_eq(outcomes.protocols[OUTCOMES_PROTOCOLS - 1], 1);
+	ck_assert_uint_eq(outcomes.ended, 6);
+	ck_assert_uint_eq(outcomes.bytes, 60);
+	ck_assert_uint_eq(outcomes.error_bytes, 18);
+	ck_assert_uint_eq(outcomes.connects, 6);
+	ck_assert_uint_eq(outcomes_failures(&outcomes), 2);
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_PROTOCOL);
 }
 END_TEST
 
@@ -65,12 +65,12 @@ START_TEST(only_answers_have_a_latency)
 	add_ending(OUTCOME_DONE, 200, 0, NULL);
 	add_ending(OUTCOME_STATUS, 500, 0, NULL);
 	add_ending(OUTCOME_REFUSED, 0, 2, NULL);
-	ck_assert_uint_eq(tally.latency.count, 3);
+	ck_assert_uint_eq(outcomes.latency.count, 3);
 	add_ending(OUTCOME_PROTOCOL, 0, -1, "closed");
 	add_ending(OUTCOME_TIMEOUT, 0, -1, "late");
 	add_ending(OUTCOME_CONNECT, 0, -1, "refused");
-	ck_assert_uint_eq(tally.latency.count, 3);
-	ck_assert_uint_eq(tally.protocols[0] + tally.protocols[2], 3);
+	ck_assert_uint_eq(outcomes.latency.count, 3);
+	ck_assert_uint_eq(outcomes.protocols[0] + outcomes.protocols[2], 3);
 }
 END_TEST
 
@@ -78,39 +78,39 @@ START_TEST(the_worst_failure_is_the_verdict)
 {
 	setup();
 	add_ending(OUTCOME_DONE, 500, 0, NULL);
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_OK);
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_OK);
 	add_ending(OUTCOME_STATUS, 500, 0, NULL);
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_HTTP_STATUS);
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_HTTP_STATUS);
 	add_ending(OUTCOME_PROTOCOL, 0, -1, "closed");
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_PROTOCOL);
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_PROTOCOL);
 	add_ending(OUTCOME_TIMEOUT, 0, -1, "late");
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_TIMEOUT);
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_TIMEOUT);
 	add_ending(OUTCOME_CONNECT, 0, -1, "refused");
-	ck_assert_int_eq(tally_verdict(&tally), EXIT_CONNECT);
-	tally.signo = SIGINT;
-	ck_assert_int_eq(tally_verdict(&tally), 128 + SIGINT);
+	ck_assert_int_eq(outcomes_verdict(&outcomes), EXIT_CONNECT);
+	outcomes.signo = SIGINT;
+	ck_assert_int_eq(outcomes_verdict(&outcomes), 128 + SIGINT);
 }
 END_TEST
 
 START_TEST(the_first_error_is_kept)
 {
-	char text[2 * TALLY_ERROR_MAX];
+	char text[2 * OUTCOMES_ERROR_MAX];
 
 	setup();
 	add_ending(OUTCOME_STATUS, 503, 0, NULL);
 	add_ending(OUTCOME_CONNECT, 0, -1, "no such file");
-	ck_assert_str_eq(tally.error, "status 503");
+	ck_assert_str_eq(outcomes.error, "status 503");
 	setup();
 	add_ending(OUTCOME_REFUSED, 0, 2, NULL);
-	ck_assert_str_eq(tally.error, "refused with protocolStatus 2 (OVERLOADED)");
+	ck_assert_str_eq(outcomes.error, "refused with protocolStatus 2 (OVERLOADED)");
 	setup();
 	add_ending(OUTCOME_CONNECT, 0, -1, "no such file");
-	ck_assert_str_eq(tally.error, "cannot connect: no such file");
+	ck_assert_str_eq(outcomes.error, "cannot connect: no such file");
 	setup();
 	memset(text, 'x', sizeof text);
 	text[sizeof text - 1] = '\0';
-	tally_error(&tally, "%s", text);
-	ck_assert_uint_eq(strlen(tally.error), TALLY_ERROR_MAX - 1);
+	outcomes_error(&outcomes, "%s", text);
+	ck_assert_uint_eq(strlen(outcomes.error), OUTCOMES_ERROR_MAX - 1);
 }
 END_TEST
 
@@ -119,9 +119,9 @@ START_TEST(the_last_ending_can_be_looked_at)
 	setup();
 	add_ending(OUTCOME_DONE, 200, 0, NULL);
 	add_ending(OUTCOME_PROTOCOL, 302, -1, "closed");
-	ck_assert_int_eq(tally.last.status, 302);
-	ck_assert_int_eq(tally.last.time, 1000);
-	ck_assert_ptr_null(tally.last.why);
+	ck_assert_int_eq(outcomes.last.status, 302);
+	ck_assert_int_eq(outcomes.last.time, 1000);
+	ck_assert_ptr_null(outcomes.last.why);
 }
 END_TEST
 
@@ -137,5 +137,5 @@ static void add(TCase *tcase)
 
 int main(void)
 {
-	return check_main("tally", add);
+	return check_main("outcomes", add);
 }

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tally: adding up.
+ * outcomes: adding up.
  */
-#include "tally.h"
+#include "outcomes.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { SIGNAL_EXIT = 128 }; /* as a shell says it of a program that a signal ended */
 
-void tally_init(struct tally *t)
+void outcomes_init(struct outcomes *t)
 {
-	*t = (struct tally){.ended = 0};
+	*t = (struct outcomes){.ended = 0};
 	latency_init(&t->latency);
 }
 
-void tally_error(struct tally *t, const char *fmt, ...)
+void outcomes_error(struct outcomes *t, const char *fmt, ...)
 {
 	va_list args;
 
@@ -26,44 +26,44 @@ void tally_error(struct tally *t, const char *fmt, ...)
 	va_end(args);
 }
 
-static void count_statuses(struct tally *t, const struct ending *e)
+static void count_statuses(struct outcomes *t, const struct ending *e)
 {
 	if (e->status != 0)
 		t->classes[e->status / 100]++;
 	if (e->protocol_status < 0)
 		return;
-	t->protocols[e->protocol_status < TALLY_PROTOCOLS ? e->protocol_status
-	                                                  : TALLY_PROTOCOLS - 1]++;
+	t->protocols[e->protocol_status < OUTCOMES_PROTOCOLS ? e->protocol_status
+	                                                  : OUTCOMES_PROTOCOLS - 1]++;
 	t->script_failures += e->app_status != 0;
 }
 
-static void keep_error(struct tally *t, const struct ending *e)
+static void keep_error(struct outcomes *t, const struct ending *e)
 {
 	switch (e->outcome) {
 	case OUTCOME_DONE:
 	case OUTCOME_COUNT:
 		break;
 	case OUTCOME_STATUS:
-		tally_error(t, "status %d", e->status);
+		outcomes_error(t, "status %d", e->status);
 		break;
 	case OUTCOME_REFUSED:
-		tally_error(t, "refused with protocolStatus %d (%s)", e->protocol_status,
+		outcomes_error(t, "refused with protocolStatus %d (%s)", e->protocol_status,
 		    verdict_status_name((unsigned)e->protocol_status));
 		break;
 	case OUTCOME_PROTOCOL:
 	case OUTCOME_TIMEOUT:
-		tally_error(t, "%s", e->why);
+		outcomes_error(t, "%s", e->why);
 		break;
 	case OUTCOME_CONNECT:
-		tally_error(t, "cannot connect: %s", e->why);
+		outcomes_error(t, "cannot connect: %s", e->why);
 		break;
 	}
 }
 
-void tally_add(struct tally *t, const struct ending *e)
+void outcomes_add(struct outcomes *t, const struct ending *e)
 {
 	t->ended++;
-	t->outcomes[e->outcome]++;
+	t->of[e->outcome]++;
 	t->bytes += e->bytes;
 	t->error_bytes += e->error_bytes;
 	t->connects += e->connects;
@@ -76,12 +76,12 @@ void tally_add(struct tally *t, const struct ending *e)
 	t->last.why = NULL;
 }
 
-uint64_t tally_failures(const struct tally *t)
+uint64_t outcomes_failures(const struct outcomes *t)
 {
-	return t->ended - t->outcomes[OUTCOME_DONE];
+	return t->ended - t->of[OUTCOME_DONE];
 }
 
-int tally_verdict(const struct tally *t)
+int outcomes_verdict(const struct outcomes *t)
 {
 	static const enum exit_status verdicts[OUTCOME_COUNT] = {
 	    [OUTCOME_DONE] = EXIT_OK,
@@ -95,7 +95,7 @@ int tally_verdict(const struct tally *t)
 	if (t->signo != 0)
 		return SIGNAL_EXIT + t->signo;
 	for (int i = OUTCOME_COUNT - 1; i > OUTCOME_DONE; i--)
-		if (t->outcomes[i] > 0)
+		if (t->of[i] > 0)
 			return (int)verdicts[i];
 	return EXIT_OK;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tally: what became of many requests, counted.
+ * outcomes: what became of many requests, counted.
  */
-#ifndef CGIBRIDGE_TALLY_H
-#define CGIBRIDGE_TALLY_H
+#ifndef CGIBRIDGE_OUTCOMES_H
+#define CGIBRIDGE_OUTCOMES_H
 
 #include <stdint.h>
 
@@ -23,9 +23,9 @@ enum outcome {
 };
 
 enum {
-	TALLY_CLASSES = 10,       /* status / 100; 0: none */
-	TALLY_PROTOCOLS = 5,      /* by protocolStatus; the last: unknown ones */
-	TALLY_ERROR_MAX = 200,
+	OUTCOMES_CLASSES = 10,       /* status / 100; 0: none */
+	OUTCOMES_PROTOCOLS = 5,      /* by protocolStatus; the last: unknown ones */
+	OUTCOMES_ERROR_MAX = 200,
 };
 
 /* How one request ended. */
@@ -42,11 +42,11 @@ struct ending {
 	const char *why;          /* of OUTCOME_PROTOCOL, _TIMEOUT and _CONNECT; else NULL */
 };
 
-struct tally {
+struct outcomes {
 	uint64_t ended;
-	uint64_t outcomes[OUTCOME_COUNT];
-	uint64_t classes[TALLY_CLASSES];
-	uint64_t protocols[TALLY_PROTOCOLS];
+	uint64_t of[OUTCOME_COUNT];
+	uint64_t classes[OUTCOMES_CLASSES];
+	uint64_t protocols[OUTCOMES_PROTOCOLS];
 	uint64_t script_failures; /* appStatus was not 0 */
 	uint64_t bytes;
 	uint64_t error_bytes;
@@ -56,20 +56,20 @@ struct tally {
 	struct ending last;       /* with `why` NULL */
 	int64_t elapsed;          /* us */
 	int signo;                /* what ended it early; 0: nothing */
-	char error[TALLY_ERROR_MAX]; /* the first that was said; "" if none */
+	char error[OUTCOMES_ERROR_MAX]; /* the first that was said; "" if none */
 };
 
-void tally_init(struct tally *t);
+void outcomes_init(struct outcomes *t);
 
-void tally_add(struct tally *t, const struct ending *e);
+void outcomes_add(struct outcomes *t, const struct ending *e);
 
 /* Keeps an error's text, if it is the first. */
-void tally_error(struct tally *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void outcomes_error(struct outcomes *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* How many have failed. */
-uint64_t tally_failures(const struct tally *t);
+uint64_t outcomes_failures(const struct outcomes *t);
 
 /* The exit status: EXIT_OK if none has failed and nothing ended it early. */
-int tally_verdict(const struct tally *t);
+int outcomes_verdict(const struct outcomes *t);
 
 #endif
