@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard: cells, seats and the wake-up pipe.
+ * scoreboard: cells, seats, the wake-up pipe, and cards.
  */
 #include "scoreboard.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -24,6 +25,28 @@ struct seat {
 	atomic_int waiting;     /* requests */
 	atomic_int connections;
 	atomic_llong beat;      /* ms of the monotonic clock */
+	atomic_int pid;         /* 0: nobody sits here */
+	atomic_int starts;
+	tally_word started;     /* ms */
+	struct tally tally;
+};
+
+enum { CARD_WORDS = (sizeof(struct scoreboard_card) + sizeof(long) - 1) / sizeof(long) };
+
+/* A card in one piece, and word by word. */
+union words {
+	struct scoreboard_card card;
+	unsigned long words[CARD_WORDS];
+};
+
+/*
+ * A card as it is shared.  The owner of the cell makes `version` odd, writes, and makes
+ * it even.  Who reads between two equal even versions has read one card.
+ */
+struct shown {
+	atomic_uint version;
+	atomic_int state; /* enum scoreboard_state */
+	atomic_ulong words[CARD_WORDS];
 };
 
 struct shared {
@@ -33,7 +56,9 @@ struct shared {
 
 struct scoreboard {
 	struct shared *shared;
-	struct seat *seats; /* one a worker, behind the cells */
+	struct seat *seats;  /* one a worker, behind the cells */
+	struct shown *shown; /* one a cell, behind the seats */
+	int64_t since, made; /* ms, since 1970 and monotonic */
 	int fd; /* of the shared memory; -1: it has none */
 	size_t size;
 	int workers, scripts;
@@ -48,13 +73,37 @@ static int open_wake(struct scoreboard *board)
 	return sys_nonblock(board->wake[1]);
 }
 
+/* The parts of the shared memory, each where any type may start. */
+static size_t aligned(size_t size)
+{
+	return (size + 63) / 64 * 64;
+}
+
+static size_t place_of_seats(int scripts)
+{
+	return aligned(sizeof(struct shared) + (size_t)scripts * sizeof(struct cell));
+}
+
+static size_t place_of_shown(int workers, int scripts)
+{
+	return place_of_seats(scripts) + aligned((size_t)workers * sizeof(struct seat));
+}
+
 /* The sizes of what is shared, and the order that this version has it in. */
 static unsigned layout(void)
 {
-	const unsigned order = 1;
+	const unsigned order = 2;
 
-	return order << 24 | (unsigned)sizeof(struct cell) << 16 |
-	    (unsigned)sizeof(struct seat) << 8 | (unsigned)sizeof(struct shared);
+	return order << 28 | (unsigned)sizeof(struct seat) << 14 |
+	    (unsigned)(sizeof(struct shown) + sizeof(struct cell) + sizeof(struct shared));
+}
+
+static int64_t clock_ms(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static struct scoreboard *make(int workers, int scripts)
@@ -65,10 +114,9 @@ static struct scoreboard *make(int workers, int scripts)
 		return NULL;
 	*board = (struct scoreboard){
 	    .fd = -1, .workers = workers, .scripts = scripts, .wake = {-1, -1}};
-	board->size = sizeof *board->shared + (size_t)scripts * sizeof(struct cell) +
-	    (size_t)workers * sizeof(struct seat);
-	/* seats are larger and stand behind the cells: on their own boundary */
-	board->size += alignof(struct seat);
+	board->size = place_of_shown(workers, scripts) + (size_t)scripts * sizeof(struct shown);
+	board->since = clock_ms(CLOCK_REALTIME);
+	board->made = clock_ms(CLOCK_MONOTONIC);
 	return board;
 }
 
@@ -81,13 +129,12 @@ static void *map_new(struct scoreboard *board)
 	return sys_shared_map(board->fd, board->size);
 }
 
-static struct seat *seats_of(const struct scoreboard *board)
+static void find_parts(struct scoreboard *board)
 {
-	size_t end = sizeof *board->shared + (size_t)board->scripts * sizeof(struct cell);
-	size_t over = end % alignof(struct seat);
+	char *base = (char *)board->shared;
 
-	end += over == 0 ? 0 : alignof(struct seat) - over;
-	return (struct seat *)(void *)((char *)board->shared + end);
+	board->seats = (void *)(base + place_of_seats(board->scripts));
+	board->shown = (void *)(base + place_of_shown(board->workers, board->scripts));
 }
 
 struct scoreboard *scoreboard_new(int workers, int scripts)
@@ -101,7 +148,7 @@ struct scoreboard *scoreboard_new(int workers, int scripts)
 		scoreboard_free(&board);
 		return NULL;
 	}
-	board->seats = seats_of(board);
+	find_parts(board);
 	return board;
 }
 
@@ -130,7 +177,7 @@ struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
 		scoreboard_free(&board);
 		return NULL;
 	}
-	board->seats = seats_of(board);
+	find_parts(board);
 	return board;
 }
 
@@ -177,6 +224,7 @@ atomic_int *scoreboard_pid(struct scoreboard *board, int cell)
 
 void scoreboard_release(struct scoreboard *board, int cell)
 {
+	atomic_store(&board->shown[cell].state, SCOREBOARD_NONE);
 	atomic_store(&board->shared->cells[cell].pid, 0);
 	atomic_fetch_sub(&board->shared->running, 1);
 	/* the owner last: from here on the cell is another's */
@@ -269,6 +317,8 @@ int scoreboard_bury(struct scoreboard *board, int worker)
 
 	atomic_store(&board->seats[worker].waiting, 0);
 	atomic_store(&board->seats[worker].connections, 0);
+	atomic_store(&board->seats[worker].pid, 0);
+	tally_bury(&board->seats[worker].tally);
 	for (int i = 0; i < board->scripts; i++) {
 		struct cell *cell = &board->shared->cells[i];
 
@@ -279,4 +329,113 @@ int scoreboard_bury(struct scoreboard *board, int worker)
 		scripts++;
 	}
 	return scripts;
+}
+
+/* ---- what is shown ----------------------------------------------------- */
+
+void scoreboard_cut(char *to, size_t size, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len < size) {
+		memcpy(to, text, len + 1);
+		return;
+	}
+	memcpy(to, "...", 3);
+	memcpy(to + 3, text + len - (size - 4), size - 3);
+}
+
+void scoreboard_describe(struct scoreboard *board, int cell, const struct scoreboard_card *card)
+{
+	struct shown *shown = &board->shown[cell];
+	union words from = {.words = {0}};
+	/* odd also if a worker has died while it wrote here */
+	unsigned odd = atomic_load_explicit(&shown->version, memory_order_relaxed) | 1;
+
+	from.card = *card;
+	atomic_store_explicit(&shown->version, odd, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (int i = 0; i < CARD_WORDS; i++)
+		atomic_store_explicit(&shown->words[i], from.words[i], memory_order_relaxed);
+	atomic_store_explicit(&shown->version, odd + 1, memory_order_release);
+	atomic_store(&shown->state, SCOREBOARD_STARTING);
+}
+
+void scoreboard_set_state(struct scoreboard *board, int cell, enum scoreboard_state state)
+{
+	atomic_store_explicit(&board->shown[cell].state, (int)state, memory_order_relaxed);
+}
+
+/* One attempt; false if the card is being written. */
+static bool read_card(const struct shown *shown, struct scoreboard_card *card)
+{
+	union words to;
+	unsigned before = atomic_load_explicit(&shown->version, memory_order_acquire);
+
+	for (int i = 0; i < CARD_WORDS; i++)
+		to.words[i] = atomic_load_explicit(&shown->words[i], memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	*card = to.card;
+	return before % 2 == 0 &&
+	    before == atomic_load_explicit(&shown->version, memory_order_relaxed);
+}
+
+bool scoreboard_script(const struct scoreboard *board, int cell, struct scoreboard_script *script)
+{
+	const struct shown *shown = &board->shown[cell];
+
+	/* who is being written just now is shown the next time */
+	script->state = (enum scoreboard_state)atomic_load(&shown->state);
+	if (script->state == SCOREBOARD_NONE || !read_card(shown, &script->card))
+		return false;
+	script->worker = atomic_load(&board->shared->cells[cell].owner) - 1;
+	script->pid = (pid_t)atomic_load(&board->shared->cells[cell].pid);
+	return script->worker >= 0;
+}
+
+void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
+{
+	struct seat *seat = &board->seats[worker];
+
+	atomic_store(&seat->started, (uint64_t)now);
+	atomic_fetch_add(&seat->starts, 1);
+	atomic_store(&seat->pid, (int)getpid());
+}
+
+void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *said)
+{
+	const struct seat *seat = &board->seats[worker];
+
+	*said = (struct scoreboard_worker){
+	    .pid = (pid_t)atomic_load(&seat->pid),
+	    .started = (int64_t)atomic_load(&seat->started),
+	    .starts = atomic_load(&seat->starts),
+	    .waiting = atomic_load(&seat->waiting),
+	    .connections = atomic_load(&seat->connections),
+	};
+}
+
+struct tally *scoreboard_tally(const struct scoreboard *board, int worker)
+{
+	return &board->seats[worker].tally;
+}
+
+int scoreboard_workers(const struct scoreboard *board)
+{
+	return board->workers;
+}
+
+int scoreboard_cells(const struct scoreboard *board)
+{
+	return board->scripts;
+}
+
+int64_t scoreboard_since(const struct scoreboard *board)
+{
+	return board->since;
+}
+
+int64_t scoreboard_made(const struct scoreboard *board)
+{
+	return board->made;
 }

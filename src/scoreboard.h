@@ -6,8 +6,9 @@
  * starts a script and gives it back after the script's exit, so the number of cells
  * *is* the limit, exact over all workers, and the cells of a dead worker name the
  * scripts that it leaves behind.  One seat a worker says how many requests wait there,
- * and how many connections it has; a pipe wakes one waiter for each cell given back
- * while there are any.
+ * and how many connections it has, and keeps its tally; a pipe wakes one waiter for each
+ * cell given back while there are any.  Behind each cell is a card that says what runs
+ * there; reading a card never waits and never gets half of one.
  *
  * Everything shared is atomic and no lock is held, so a process may die anywhere.
  */
@@ -15,9 +16,12 @@
 #define CGIBRIDGE_SCOREBOARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "attributes.h"
+#include "tally.h"
 
 struct scoreboard;
 
@@ -79,9 +83,72 @@ int scoreboard_wake_fd(const struct scoreboard *board);
 void scoreboard_take_wake(struct scoreboard *board);
 void scoreboard_pass_wake(struct scoreboard *board);
 
+/* ---- what is shown ----------------------------------------------------- */
+
+enum scoreboard_state {
+	SCOREBOARD_NONE,      /* nothing to show */
+	SCOREBOARD_STARTING,
+	SCOREBOARD_RUNNING,
+	SCOREBOARD_ANSWERING, /* its response has begun */
+	SCOREBOARD_STOPPING,  /* it has got its TERM */
+	SCOREBOARD_LEFT,      /* its request is over, it goes on */
+};
+
+/* What is said of a script.  Texts that are too long lose their beginning. */
+struct scoreboard_card {
+	char script[192]; /* its path */
+	char client[48];  /* REMOTE_ADDR; "" if the web server did not say */
+	char peer[64];    /* the other end of the connection */
+	int64_t started;  /* loop_now() */
+	unsigned request; /* its id on the connection */
+};
+
+struct scoreboard_script {
+	struct scoreboard_card card;
+	enum scoreboard_state state;
+	int worker;
+	pid_t pid; /* 0: has not started yet */
+};
+
+struct scoreboard_worker {
+	pid_t pid;       /* 0: does not run */
+	int64_t started; /* loop_now() */
+	int starts;      /* 1 for the first one */
+	int waiting;     /* requests */
+	int connections;
+};
+
+/* Puts `card` on a cell of ours; its script is STARTING. */
+void scoreboard_describe(struct scoreboard *board, int cell, const struct scoreboard_card *card);
+
+/* Copies `text` to `to`, of `size` bytes: its end, behind "...", if it is too long. */
+void scoreboard_cut(char *to, size_t size, const char *text);
+
+/* Says what the script in a cell of ours does now. */
+void scoreboard_set_state(struct scoreboard *board, int cell, enum scoreboard_state state);
+
+/* What runs in `cell`; false if there is nothing to show. */
+bool scoreboard_script(const struct scoreboard *board, int cell, struct scoreboard_script *script);
+
+/* Says that this process is now worker `worker`, at loop_now() `now`. */
+void scoreboard_enter(struct scoreboard *board, int worker, int64_t now);
+
+void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *said);
+
+/* What `worker` counts. */
+struct tally *scoreboard_tally(const struct scoreboard *board, int worker);
+
+/* How many workers and cells there are. */
+int scoreboard_workers(const struct scoreboard *board);
+int scoreboard_cells(const struct scoreboard *board);
+
+/* When it was made, in milliseconds since 1970, and in those of loop_now(). */
+int64_t scoreboard_since(const struct scoreboard *board);
+int64_t scoreboard_made(const struct scoreboard *board);
+
 /*
  * After the death of `worker`: kills the process groups of its scripts, frees its
- * cells, forgets its waiters.  Returns how many scripts that were.
+ * cells, forgets its waiters; what it has counted stays.  Returns how many scripts that were.
  */
 int scoreboard_bury(struct scoreboard *board, int worker);
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -271,6 +272,129 @@ START_TEST(endless_wakes_do_not_block)
 }
 END_TEST
 
+/* ---- what is shown -------------------------------------------------------------------------- */
+
+static struct scoreboard_card card_of(char letter)
+{
+	struct scoreboard_card card;
+
+	memset(&card, letter, sizeof card);
+	card.script[sizeof card.script - 1] = '\0';
+	card.client[sizeof card.client - 1] = '\0';
+	card.peer[sizeof card.peer - 1] = '\0';
+	card.started = letter;
+	return card;
+}
+
+START_TEST(a_cell_shows_its_card_while_a_script_is_there)
+{
+	struct scoreboard_script script;
+	struct scoreboard_card card = card_of('a');
+	int cell = scoreboard_claim(board, 3);
+
+	ck_assert(!scoreboard_script(board, cell, &script));
+	scoreboard_describe(board, cell, &card);
+	ck_assert(scoreboard_script(board, cell, &script));
+	ck_assert_int_eq(script.state, SCOREBOARD_STARTING);
+	ck_assert_int_eq(script.worker, 3);
+	ck_assert_int_eq(script.pid, 0);
+	ck_assert_str_eq(script.card.script, card.script);
+	ck_assert_str_eq(script.card.peer, card.peer);
+	ck_assert_int_eq(script.card.started, 'a');
+	scoreboard_set_state(board, cell, SCOREBOARD_STOPPING);
+	ck_assert(scoreboard_script(board, cell, &script));
+	ck_assert_int_eq(script.state, SCOREBOARD_STOPPING);
+	scoreboard_release(board, cell);
+	ck_assert(!scoreboard_script(board, cell, &script));
+	ck_assert_int_eq(scoreboard_claim(board, 1), (cell + 1) % CELLS);
+}
+END_TEST
+
+/* Writes one card after the other for ever. */
+static void keep_writing(int cell)
+{
+	for (char letter = 'a';; letter = letter == 'z' ? 'a' : (char)(letter + 1)) {
+		struct scoreboard_card card = card_of(letter);
+
+		scoreboard_describe(board, cell, &card);
+	}
+}
+
+START_TEST(a_card_that_is_being_written_is_read_whole_or_not_at_all)
+{
+	int cell = scoreboard_claim(board, 0);
+	int whole = 0;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		keep_writing(cell);
+	for (int i = 0; i < 50 * ROUNDS && whole < ROUNDS; i++) {
+		struct scoreboard_script script;
+		struct scoreboard_card wanted;
+
+		if (!scoreboard_script(board, cell, &script))
+			continue;
+		wanted = card_of(script.card.script[0]);
+		ck_assert_str_eq(script.card.script, wanted.script);
+		ck_assert_str_eq(script.card.client, wanted.client);
+		ck_assert_str_eq(script.card.peer, wanted.peer);
+		ck_assert_int_eq(script.card.started, wanted.started);
+		whole++;
+	}
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -1);
+	ck_assert_int_gt(whole, 0);
+	/* wherever that writer has died, the next one's card can be read */
+	ck_assert_int_eq(scoreboard_bury(board, 0), 1);
+	for (int i = 0; i < CELLS; i++) {
+		struct scoreboard_card card = card_of('n');
+		struct scoreboard_script script;
+		int next = scoreboard_claim(board, 1);
+
+		scoreboard_describe(board, next, &card);
+		ck_assert(scoreboard_script(board, next, &script));
+		ck_assert_str_eq(script.card.peer, card.peer);
+	}
+}
+END_TEST
+
+START_TEST(a_text_that_is_too_long_keeps_its_end)
+{
+	char text[8];
+
+	scoreboard_cut(text, sizeof text, "");
+	ck_assert_str_eq(text, "");
+	scoreboard_cut(text, sizeof text, "1234567");
+	ck_assert_str_eq(text, "1234567");
+	scoreboard_cut(text, sizeof text, "12345678");
+	ck_assert_str_eq(text, "...5678");
+}
+END_TEST
+
+START_TEST(a_worker_says_who_it_is_until_it_is_buried)
+{
+	struct scoreboard_worker said;
+
+	scoreboard_worker(board, 2, &said);
+	ck_assert_int_eq(said.pid, 0);
+	scoreboard_enter(board, 2, 12345);
+	scoreboard_connected(board, 2, 4);
+	tally_add(scoreboard_tally(board, 2), TALLY_2XX, 6);
+	scoreboard_worker(board, 2, &said);
+	ck_assert_int_eq(said.pid, getpid());
+	ck_assert_int_eq(said.started, 12345);
+	ck_assert_int_eq(said.starts, 1);
+	ck_assert_int_eq(said.connections, 4);
+	ck_assert_int_eq(scoreboard_bury(board, 2), 0);
+	scoreboard_enter(board, 2, 23456);
+	scoreboard_worker(board, 2, &said);
+	ck_assert_int_eq(said.starts, 2);
+	ck_assert_int_eq(said.connections, 0);
+	ck_assert_uint_eq(atomic_load(&scoreboard_tally(board, 2)->events[TALLY_2XX]), 6);
+}
+END_TEST
+
 START_TEST(leaves_no_descriptor_open)
 {
 	int fds = count_fds();
@@ -296,6 +420,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_cell_given_back_wakes_one_waiter_if_there_is_one);
 	tcase_add_test(tcase, burying_wakes_who_waits);
 	tcase_add_test(tcase, endless_wakes_do_not_block);
+	tcase_add_test(tcase, a_cell_shows_its_card_while_a_script_is_there);
+	tcase_add_test(tcase, a_card_that_is_being_written_is_read_whole_or_not_at_all);
+	tcase_add_test(tcase, a_text_that_is_too_long_keeps_its_end);
+	tcase_add_test(tcase, a_worker_says_who_it_is_until_it_is_buried);
 	tcase_add_test(tcase, leaves_no_descriptor_open);
 }
 
