@@ -25,7 +25,7 @@ struct child {
 	struct children *family;
 	struct child *next, *prev;
 	enum child_state state;
-	int cell;
+	int cell; /* -1 once given back */
 	struct loop_child process;
 	struct loop_timer kill;
 	struct loop_task reap;
@@ -64,6 +64,13 @@ static void on_reap(struct loop_task *task)
 	child_free(CONTAINER_OF(task, struct child, reap));
 }
 
+/* Says in the scoreboard what the script does now. */
+static void show(const struct child *child, enum scoreboard_state state)
+{
+	if (child->cell >= 0)
+		scoreboard_set_state(child->family->board, child->cell, state);
+}
+
 static void signal_group(const struct child *child, int signo)
 {
 	kill(-child->process.pid, signo);
@@ -81,6 +88,7 @@ static void on_exited(struct loop_child *process, int status)
 	child_exit_fn *exited = child->exited;
 
 	scoreboard_release(child->family->board, child->cell);
+	child->cell = -1;
 	child->exited = NULL;
 	if (loop_timer_active(&child->kill) && group_is_alive(child))
 		child->state = CHILD_ORPHANED;
@@ -97,6 +105,8 @@ static void on_kill(struct loop_timer *timer)
 	if (group_is_alive(child)) {
 		log_debug("script[%ld]: still there after TERM: KILL", (long)child->process.pid);
 		signal_group(child, SIGKILL);
+		tally_add(scoreboard_tally(child->family->board, child->family->worker),
+		    TALLY_KILLS, 1);
 	}
 	if (child->state == CHILD_ORPHANED)
 		loop_post(child->family->loop, &child->reap);
@@ -107,6 +117,7 @@ void child_terminate(struct child *child)
 	if (child->state != CHILD_RUNNING)
 		return;
 	child->state = CHILD_DYING;
+	show(child, SCOREBOARD_STOPPING);
 	signal_group(child, SIGTERM);
 	loop_timer_set(child->family->loop, &child->kill, child->family->kill_delay);
 }
@@ -125,7 +136,7 @@ void children_fini(struct children *children)
 	for (struct child *child = children->first; child != NULL; child = next) {
 		next = child->next;
 		signal_group(child, SIGKILL);
-		if (child->state != CHILD_ORPHANED) {
+		if (child->cell >= 0) {
 			loop_child_remove(children->loop, &child->process);
 			scoreboard_release(children->board, child->cell);
 		}
@@ -245,6 +256,7 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 	child->exited = exited;
 	child->context = context;
 	join_family(child);
+	show(child, SCOREBOARD_RUNNING);
 	loop_child_add(children->loop, &child->process, pid, on_exited);
 	*pipes = (struct child_pipes){streams.ours[0], streams.ours[1], streams.ours[2]};
 	return child;
@@ -255,10 +267,19 @@ pid_t child_pid(const struct child *child)
 	return child->process.pid;
 }
 
+void child_answers(struct child *child)
+{
+	if (child != NULL && child->state == CHILD_RUNNING)
+		show(child, SCOREBOARD_ANSWERING);
+}
+
 void child_drop(struct child **child)
 {
-	if (*child != NULL)
+	if (*child != NULL) {
 		(*child)->exited = NULL;
+		if ((*child)->state == CHILD_RUNNING)
+			show(*child, SCOREBOARD_LEFT);
+	}
 	*child = NULL;
 }
 

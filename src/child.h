@@ -28,6 +28,7 @@ struct children {
 	int null_fd;        /* /dev/null, for what a script is given no pipe for */
 	const struct sys_limit *limits; /* for every script; may be NULL */
 	size_t limit_count;
+	int worker;         /* whose they are: its number in the scoreboard */
 	struct child *first;
 	size_t count;
 	void (*emptied)(struct children *children); /* the last one has gone; may be NULL */
@@ -73,6 +74,9 @@ pid_t child_pid(const struct child *child);
 
 /* TERM to the script's process group, KILL after the delay to what is left of it. */
 void child_terminate(struct child *child);
+
+/* Its response has begun, for the scoreboard to show; nothing happens with NULL. */
+void child_answers(struct child *child);
 
 /* The owner is no longer interested: no call-back.  Nulls *child. */
 void child_drop(struct child **child);

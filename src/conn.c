@@ -100,10 +100,24 @@ static void remove_from_list(struct conn *conn, struct request *request)
 	request->next = request->prev = NULL;
 }
 
+/* There is one more active request (+1), or one fewer (-1). */
+static void count_active(struct conn *conn, int change)
+{
+	const struct admission *admission = conn->owner->services->admission;
+	bool was_busy = conn->active > 0;
+
+	if (change > 0)
+		conn->active++;
+	else
+		conn->active--;
+	if (was_busy != (conn->active > 0))
+		tally_move(scoreboard_tally(admission->board, admission->worker), TALLY_BUSY, change);
+}
+
 static void link_request(struct conn *conn, struct request *request)
 {
 	add_to_list(conn, request);
-	conn->active++;
+	count_active(conn, 1);
 	conn->known++;
 }
 
@@ -164,8 +178,10 @@ static void close_because(struct conn *conn, const char *why)
 		struct request *request = conn->requests;
 
 		unlink_request(conn, request);
-		if (request->state != REQUEST_ENDED && request_detach(request))
+		if (request->state != REQUEST_ENDED && request_detach(request)) {
+			count_active(conn, -1);
 			continue;
+		}
 		request_lose(request, why);
 		request_discard(request);
 	}
@@ -215,7 +231,7 @@ static void on_ended(struct request_link *link, struct request *request)
 {
 	struct conn *conn = CONTAINER_OF(link, struct conn, link);
 
-	conn->active--;
+	count_active(conn, -1);
 	if (conn->state == CONN_CLOSED)
 		return;
 	if (request->truncated && conn->active == 0)
@@ -286,7 +302,7 @@ static void take_abort(struct conn *conn, struct request *request)
 		return;
 	}
 	unlink_request(conn, request);
-	conn->active--;
+	count_active(conn, -1);
 	if (record_put_end(&conn->out, request->id, 0, FCGI_REQUEST_COMPLETE) != 0)
 		reject(conn, "no memory for the end of a response");
 	touch(conn);

@@ -111,8 +111,10 @@ static void on_relayed(struct relay *relay)
 
 	request->active = loop_now(request_loop(request));
 	review_hold(request);
-	if (relay->state == RELAY_BODY)
+	if (relay->state == RELAY_BODY) {
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
+		child_answers(request->child);
+	}
 	check(request);
 	request->link->touched(request->link);
 }
@@ -144,6 +146,7 @@ void request_limit_silence(struct request *request)
 
 static void time_out(struct request *request, const char *what)
 {
+	request_count(request, TALLY_TIMEOUTS);
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 504, "the script took too long", 128 + SIGTERM);
@@ -246,6 +249,7 @@ static void leave(struct request *request, const char *why)
 	enum on_disconnect how = request->on_disconnect;
 	char who[512];
 
+	request_count(request, TALLY_LOST);
 	if (why != NULL)
 		log_info("%s: %s%s", request_subject(request, who, sizeof who), why,
 		    request->child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "");
@@ -319,6 +323,7 @@ bool request_detach(struct request *request)
 		return false;
 	log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
 	    (long)request->pid, (unsigned)request->id);
+	request_count(request, TALLY_LOST);
 	request->link = &request->link->services->sink->link;
 	request->relay.out = request->link->out;
 	request_resume(request);
@@ -362,6 +367,8 @@ struct request *request_new(struct request_link *link, uint16_t id, unsigned rol
 	loop_task_init(&request->discard, on_discard);
 	request->started = request->active = loop_now(loop);
 	loop_timer_set(loop, &request->idle, PARAMS_TIME);
+	request_count(request, TALLY_REQUESTS);
+	tally_move(request_tally(request), TALLY_ACTIVE, 1);
 	return request;
 }
 

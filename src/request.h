@@ -93,6 +93,7 @@ struct request {
 	bool end_held;    /* ended: END_REQUEST waits for the end of FCGI_STDIN */
 	enum fcgi_protocol_status protocol_status; /* ended */
 	uint32_t app_status;                       /* ended */
+	int answered;    /* the status of a page of ours that has gone out; 0: none */
 
 	struct params params;
 	struct body body;

@@ -64,6 +64,7 @@ void request_end(struct request *request, uint32_t app_status)
 	errlog_deliver(&request->errlog, request->link->out, record_size(FCGI_BODY_LEN) * 4);
 	request_set_state(request, REQUEST_ENDED);
 	request->app_status = app_status;
+	request_count_end(request);
 	request_clear_timers(request);
 	admission_leave(request->link->services->admission, &request->ticket);
 	body_drop(&request->body);
@@ -98,6 +99,7 @@ static void put_page(struct request *request, int status, const char *detail)
 	unsigned char page[RESPONSE_PAGE_MAX];
 	size_t len = response_page(request->relay.response.kind, status, detail, page);
 
+	request->answered = status;
 	/* without memory for a page there is none for END either: the connection goes */
 	if (record_put(request->link->out, FCGI_STDOUT, request->id, page, len) == 0)
 		request->relay.sent += len;
@@ -160,6 +162,7 @@ void request_fail_response(struct request *request)
 	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s", relay_fault(&request->relay),
 	    how, len > 0 ? "; output starts: " : "", start);
 	errlog_finish(&request->errlog); /* its first line belongs to this message */
+	request_count(request, TALLY_FAILED);
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 500,
@@ -172,6 +175,8 @@ void request_complete(struct request *request)
 	char what[128];
 
 	errlog_finish(&request->errlog);
+	if (request->exit_status != 0)
+		request_count(request, TALLY_FAILED);
 	if (response_is_short(&request->relay.response)) {
 		request->truncated = !request->relay.response.counts;
 		request_log_failure(request, "its body is shorter than its Content-Length or not ended");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_parts: what request.c, request_start.c and request_end.c have of each
- * other.  Nobody else includes it.
+ * request_parts: what request.c and the request_*.c have of each other.  Nobody else includes it.
  */
 #ifndef CGIBRIDGE_REQUEST_PARTS_H
 #define CGIBRIDGE_REQUEST_PARTS_H
@@ -18,6 +17,18 @@ static inline struct loop *request_loop(const struct request *request)
 	return request->link->services->loop;
 }
 
+static inline struct tally *request_tally(const struct request *request)
+{
+	const struct admission *admission = request->link->services->admission;
+
+	return scoreboard_tally(admission->board, admission->worker);
+}
+
+static inline void request_count(const struct request *request, enum tally_event event)
+{
+	tally_add(request_tally(request), event, 1);
+}
+
 /* ---- request.c ---------------------------------------------------------------- */
 
 void request_set_state(struct request *request, enum request_state state);
@@ -32,6 +43,14 @@ void request_limit_silence(struct request *request);
 
 /* The length of its body is known: asks for a cell, and starts when there is one. */
 void request_admit(struct request *request);
+
+/* ---- request_count.c ---------------------------------------------------------- */
+
+/* Has the scoreboard show its script, which is about to start. */
+void request_show(struct request *request);
+
+/* Counts it, with its status, bytes and time: it ends. */
+void request_count_end(struct request *request);
 
 /* ---- request_end.c ------------------------------------------------------------ */
 

@@ -124,14 +124,19 @@ static void start(struct request *request)
 {
 	struct child_pipes pipes;
 	struct sys_fault fault;
+	int64_t before = tally_clock();
 
+	request_show(request);
 	request->child = spawn(request, &pipes, &fault);
 	if (request->child == NULL) {
+		request_count(request, TALLY_SPAWN_FAILURES);
 		scoreboard_release(request->link->services->admission->board, request->ticket.cell);
 		refuse_start(request, &fault);
 		return;
 	}
 	request->pid = child_pid(request->child);
+	request_count(request, TALLY_SPAWNED);
+	tally_time(request_tally(request), TALLY_SPAWN, tally_clock() - before);
 	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
 	    (unsigned)request->id);
 	request_set_state(request, REQUEST_RUNNING);
@@ -154,11 +159,13 @@ static void on_decided(struct admission_ticket *ticket, int granted)
 {
 	struct request *request = CONTAINER_OF(ticket, struct request, ticket);
 
-	if (granted)
+	if (granted) {
 		start(request);
-	else
+	} else {
+		request_count(request, TALLY_REFUSED);
 		request_refuse(request, 503, "too many scripts are running",
 		    "no script slot became free within --queue-timeout");
+	}
 	request->link->touched(request->link);
 }
 
@@ -175,6 +182,7 @@ static void admit(struct request *request)
 		return;
 	case ADMISSION_FULL:
 		request->protocol_status = FCGI_OVERLOADED;
+		request_count(request, TALLY_REFUSED);
 		request_refuse(request, 503, "too many scripts are running",
 		    "--max-scripts are running and --queue requests wait");
 		return;
@@ -374,6 +382,7 @@ static bool refuse_begin(struct request *request)
 {
 	if (request->crowded) {
 		request->protocol_status = FCGI_OVERLOADED;
+		request_count(request, TALLY_REFUSED);
 		request_refuse(request, 503, "too many requests on one connection",
 		    "more than --max-scripts requests on one connection");
 		return true;

@@ -124,6 +124,7 @@ static bool accept_one(struct acceptor *acceptor)
 		return false;
 	}
 	count_connections(worker);
+	tally_add(scoreboard_tally(worker->plan->board, worker->plan->number), TALLY_ACCEPTED, 1);
 	return true;
 }
 
@@ -352,6 +353,7 @@ static void connect_parts(struct worker *worker)
 	worker->owner.scratch = scratch;
 	worker->owner.closed = on_conn_closed;
 	worker->children.emptied = on_children_gone;
+	worker->children.worker = plan->number;
 	loop_watch_init(&worker->lifeline, on_lifeline);
 	loop_timer_init(&worker->accept_again, on_accept_again);
 	loop_timer_init(&worker->beat, on_beat);
@@ -410,6 +412,7 @@ int worker_run(const struct worker_plan *plan)
 		free_memory(&worker);
 		return 1;
 	}
+	scoreboard_enter(plan->board, plan->number, loop_now(worker.loop));
 	start_accepting(&worker);
 	if (plan->options->watchdog > 0)
 		loop_timer_set(worker.loop, &worker.beat, BEAT);
