@@ -101,6 +101,12 @@ static const struct option_spec specs[] = {
 	    MEMBER(max_params), {1024, 64LL << 20, NULL}},
 	{"spool-dir", 0, "DIR", "where request bodies are held that do not fit memory (TMPDIR)",
 	    &value_directory, MEMBER(spool_dir), ANY},
+	{"status-path", 0, "PATH",
+	    "answer requests for this path with the status: text, ?json, ?openmetrics or ?html "
+	    "(none)",
+	    &value_url_path, MEMBER(status_path), ANY},
+	{"ping-path", 0, "PATH", "answer requests for this path with \"pong\" (none)",
+	    &value_url_path, MEMBER(ping_path), ANY},
 	{"log-level", 'l', "LEVEL", "log error, warn, info or debug and what is graver (info)",
 	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
 	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,

@@ -47,6 +47,8 @@ struct options {
 	uint64_t max_body;
 	uint64_t max_params;
 	const char *spool_dir;
+	const char *status_path;    /* what is answered with the status; NULL: nothing */
+	const char *ping_path;      /* what is answered "pong"; NULL: nothing */
 	int log_level;               /* enum log_level */
 	int check;                   /* only say what is in effect */
 	struct words words;          /* what the values point into */

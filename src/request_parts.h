@@ -52,6 +52,11 @@ void request_show(struct request *request);
 /* Counts it, with its status, bytes and time: it ends. */
 void request_count_end(struct request *request);
 
+/* ---- request_status.c --------------------------------------------------------- */
+
+/* Answers and ends it, if it is for --status-path or --ping-path; else false. */
+bool request_answer_status(struct request *request) MUST_CHECK;
+
 /* ---- request_end.c ------------------------------------------------------------ */
 
 /* "/srv/x.cgi[4711]: request 1 from 127.0.0.1:80": what its log lines start with. */

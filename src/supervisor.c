@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "notify.h"
+#include "status.h"
 #include "supervisor_parts.h"
 #include "sys.h"
 
@@ -68,6 +69,15 @@ static void stop_now(struct supervisor *supervisor)
 	stop_workers(supervisor, SUPERVISOR_STOPPING, SIGQUIT, 0);
 }
 
+static void show_status(const struct supervisor *supervisor)
+{
+	const struct status_source source = {.board = supervisor->board,
+	    .options = supervisor->options,
+	    .now = loop_now(supervisor->loop)};
+
+	status_log(&source);
+}
+
 static void on_signal(void *context, int signo)
 {
 	struct supervisor *supervisor = context;
@@ -85,6 +95,9 @@ static void on_signal(void *context, int signo)
 		break;
 	case SIGHUP:
 		reload_begin(supervisor);
+		break;
+	case SIGUSR2:
+		show_status(supervisor);
 		break;
 	default:
 		log_warn("signal %d has no meaning here: TERM stops, HUP reloads", signo);

@@ -56,6 +56,7 @@ extern const struct value_kind value_path;       /* struct value_list of absolut
 extern const struct value_kind value_socket;     /* struct value_list of socket URLs */
 extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */
 extern const struct value_kind value_variable;   /* struct value_list of "NAME[=VALUE]" */
+extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL: none */
 extern const struct value_kind value_limit_kind; /* struct value_list for value_limit() */
 
 /*

@@ -198,6 +198,9 @@ static const struct bad {
 	{"--max-body", "9223372036854775808", "size"}, {"--max-body", "9999999999G", "size"},
 	{"--max-params", "1023", "size"}, {"--max-params", "65M", "size"},
 	{"--spool-dir", "tmp", "directory"}, {"--spool-dir", "/nonexistent", "directory"},
+	{"--status-path", "status", "path of a URL"}, {"--status-path", "/a?b", "path of a URL"},
+	{"--ping-path", "", "argument"}, {"--ping-path", "/a b", "path of a URL"},
+	{"--ping-path", "/%61", "path of a URL"},
 	{"--program", "relative", "absolute"}, {"--program", "", "argument"},
 	{"--root", "relative", "absolute"},
 	{"--handler", "", "argument"}, {"--handler", "pl=/bin/x", ".EXT"}, {"--handler", ".pl", ".EXT"},
@@ -437,7 +440,8 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--on-disconnect WHAT", "--stderr WHERE", "--max-body SIZE", "--max-params SIZE",
     "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=PROGRAM", "--query-args",
     "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail",
-    "--watchdog TIME", "--check", "--version", "--help"};
+    "--status-path PATH", "--ping-path PATH", "--watchdog TIME", "--check", "--version",
+    "--help"};
 static const char letters[] = "scmprtflnVh";
 
 static char *help_text(void)

@@ -152,6 +152,22 @@ START_TEST(lists_grow_by_what_is_good)
 }
 END_TEST
 
+START_TEST(the_path_of_a_url_is_absolute_and_plain)
+{
+	static const char *const bad[] = {"", "a", "/a?b", "/a#b", "/%61", "/a b", "/a\n"};
+	const char *member = NULL;
+
+	value_url_path.write(&wide, &member, text);
+	ck_assert_str_eq(text, "");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		ck_assert_int_eq(value_url_path.read(&wide, &member, bad[i], &why), -1);
+	ck_assert_ptr_null(member);
+	ck_assert_int_eq(value_url_path.read(&wide, &member, "/a/status.cgi", &why), 0);
+	value_url_path.write(&wide, &member, text);
+	ck_assert_str_eq(text, "/a/status.cgi");
+}
+END_TEST
+
 START_TEST(a_directory_has_to_be_there)
 {
 	const char *member = NULL;
@@ -216,6 +232,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, choices_are_their_place);
 	tcase_add_test(tcase, owners_are_names_or_numbers);
 	tcase_add_test(tcase, lists_grow_by_what_is_good);
+	tcase_add_test(tcase, the_path_of_a_url_is_absolute_and_plain);
 	tcase_add_test(tcase, a_directory_has_to_be_there);
 }
 
