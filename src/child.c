@@ -19,7 +19,7 @@
 
 #include "log.h"
 
-enum child_state { CHILD_RUNNING, CHILD_DYING, CHILD_ORPHANED };
+enum child_state { CHILD_RUNNING, CHILD_DYING, CHILD_ORPHANED, CHILD_GONE };
 
 struct child {
 	struct children *family;
@@ -93,6 +93,8 @@ static void on_exited(struct loop_child *process, int status)
 	if (loop_timer_active(&child->kill) && group_is_alive(child))
 		child->state = CHILD_ORPHANED;
 	else
+		child->state = CHILD_GONE; /* its number may soon be another's */
+	if (child->state == CHILD_GONE)
 		loop_post(child->family->loop, &child->reap);
 	if (exited != NULL)
 		exited(child->context, status);

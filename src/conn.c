@@ -674,6 +674,7 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 	}
 	loop_timer_set(owner->services->loop, &conn->timer, FIRST_RECORD_TIME);
 	join_owner(conn);
+	owner->opened(owner);
 	on_ready(&conn->socket, LOOP_IN); /* most clients have sent their request by now */
 	return 0;
 }

@@ -30,7 +30,8 @@ struct conn_owner {
 	size_t count;
 	size_t max;         /* how many it accepts, for FCGI_GET_VALUES */
 	unsigned char *scratch; /* CONN_SCRATCH bytes that every read goes through */
-	void (*closed)(struct conn_owner *owner); /* one has gone: `count` is less */
+	void (*opened)(struct conn_owner *owner); /* `count` is more; nothing has been read yet */
+	void (*closed)(struct conn_owner *owner); /* `count` is less */
 };
 
 enum { CONN_SCRATCH = 64 * 1024 };

@@ -65,8 +65,10 @@ extern char **environ;
 
 /* ---- accepting ------------------------------------------------------------------- */
 
-static void count_connections(struct worker *worker)
+static void count_connections(struct conn_owner *owner)
 {
+	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
+
 	scoreboard_connected(worker->plan->board, worker->plan->number, (int)worker->owner.count);
 }
 
@@ -198,7 +200,7 @@ static void on_conn_closed(struct conn_owner *owner)
 {
 	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
 
-	count_connections(worker);
+	count_connections(owner);
 	start_accepting(worker);
 	exit_if_done(worker);
 }
@@ -351,6 +353,7 @@ static void connect_parts(struct worker *worker)
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
 	worker->owner.scratch = scratch;
+	worker->owner.opened = count_connections;
 	worker->owner.closed = on_conn_closed;
 	worker->children.emptied = on_children_gone;
 	worker->children.worker = plan->number;

@@ -36,6 +36,11 @@ static struct request_sink sink;
 static struct conn_owner owner;
 static int closed; /* connections */
 
+static void on_opened(struct conn_owner *of)
+{
+	ck_assert_uint_gt(of->count, 0);
+}
+
 static void on_closed(struct conn_owner *of)
 {
 	ck_assert_ptr_eq(of, &owner);
@@ -82,7 +87,7 @@ static void open_services(void)
 	    .children = &children,
 	    .sink = &sink};
 	request_sink_init(&sink, &services);
-	owner = (struct conn_owner){.services = &services, .max = 100, .closed = on_closed};
+	owner = (struct conn_owner){.services = &services, .max = 100, .opened = on_opened, .closed = on_closed};
 	owner.scratch = malloc(CONN_SCRATCH);
 	ck_assert_ptr_nonnull(owner.scratch);
 }

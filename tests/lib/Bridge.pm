@@ -376,7 +376,10 @@ sub params ($self, $name, @more) {
     while (my ($key, $value) = splice @list, 0, 2) {
         push @kept, $key, $value if !exists $over{$key};
     }
-    return [ @kept, map { $_ // () } @more ];
+    while (my ($key, $value) = splice @more, 0, 2) {
+        push @kept, $key, $value if defined $value;
+    }
+    return \@kept;
 }
 
 # A POST's parameters.
