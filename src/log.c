@@ -10,6 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log_syslog.h"
+
+enum { SYSLOG_PATIENCE = 20 }; /* ms */
+
 static enum log_level log_max = LOG_LEVEL_INFO;
 static enum log_form log_style = LOG_FORM_PLAIN;
 
@@ -72,7 +76,7 @@ static size_t escape(char *out, size_t room, const char *text)
 	return used;
 }
 
-static void write_line(enum log_level level, const char *text)
+static void write_stderr(enum log_level level, const char *text)
 {
 	char line[LOG_LINE_MAX];
 	int head;
@@ -89,6 +93,16 @@ static void write_line(enum log_level level, const char *text)
 	/* A log that cannot be written has nowhere to say so. */
 	while (write(STDERR_FILENO, line, used) < 0 && errno == EINTR)
 		;
+}
+
+static void write_line(enum log_level level, const char *text)
+{
+	char line[LOG_LINE_MAX];
+
+	if (log_style != LOG_FORM_SYSLOG ||
+	    log_syslog_send(levels[level].priority, line, escape(line, sizeof line, text),
+		SYSLOG_PATIENCE) != 0)
+		write_stderr(level, text);
 }
 
 static void PRINTF_LIKE(2, 0) write_message(enum log_level level, const char *fmt, va_list args)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log: one line a message, to stderr.
+ * log: one line a message, to stderr or to syslog (log_syslog.h).
  *
  * Every line goes out in one write(2), so lines of several workers never mix.
  * Bytes that could forge a line or drive a terminal (C0 controls, DEL, and
@@ -17,6 +17,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 enum log_form {
 	LOG_FORM_PLAIN,    /* "cgibridge[PID] level: text" */
 	LOG_FORM_JOURNAL,  /* "<N>text": systemd's journal reads the priority */
+	LOG_FORM_SYSLOG,   /* by log_syslog_send(); what that cannot take, to stderr, plain */
 };
 
 /* Longest line in bytes, newline included; a longer message is cut with "...". */

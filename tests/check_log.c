@@ -7,15 +7,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "log_syslog.h"
 
 static char text[LOG_LINE_MAX * 3];
 
 static void teardown(void)
 {
 	log_open(LOG_LEVEL_INFO, LOG_FORM_PLAIN);
+	log_syslog_close();
 }
 
 /* The plain form of a line with `message`. */
@@ -190,6 +195,144 @@ START_TEST(errno_is_kept_when_stderr_is_closed)
 }
 END_TEST
 
+/* ---- syslog ------------------------------------------------------------------------- */
+
+static char datagram[LOG_LINE_MAX * 2];
+
+/* A log daemon at `path`: its socket. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
+	unlink(path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)(void *)&addr, sizeof addr), 0);
+	return fd;
+}
+
+static const char *received(int fd)
+{
+	ssize_t n = recv(fd, datagram, sizeof datagram - 1, MSG_DONTWAIT);
+
+	datagram[n > 0 ? n : 0] = '\0';
+	return datagram;
+}
+
+START_TEST(syslog_gets_a_datagram_a_line)
+{
+	int fd;
+	int month = 0;
+	char head[64];
+	char name[4] = "";
+	int at = 0;
+
+	temp_make();
+	fd = listen_at(temp_path("log"));
+	ck_assert_int_eq(log_syslog_open(temp_path("log"), log_facility_parse("daemon")), 0);
+	log_open(LOG_LEVEL_DEBUG, LOG_FORM_SYSLOG);
+	capture_begin();
+	log_error("one\ntwo %d", 2);
+	ck_assert_int_eq(sscanf(received(fd), "<27>%3s %d %*d:%*d:%*d %n", name, &month, &at), 2);
+	snprintf(head, sizeof head, "cgibridge[%ld]: one\\x0atwo 2", (long)getpid());
+	ck_assert_str_eq(datagram + at, head);
+	log_warn("w");
+	ck_assert_ptr_eq(strstr(received(fd), "<28>"), datagram);
+	log_info("i");
+	ck_assert_ptr_eq(strstr(received(fd), "<30>"), datagram);
+	log_debug("d");
+	ck_assert_ptr_eq(strstr(received(fd), "<31>"), datagram);
+	ck_assert_str_eq(received(fd), "");
+	ck_assert_str_eq(capture_end(), "");
+	close(fd);
+	temp_remove();
+}
+END_TEST
+
+START_TEST(a_log_daemon_that_was_started_anew_is_found)
+{
+	int fd;
+
+	temp_make();
+	fd = listen_at(temp_path("log"));
+	ck_assert_int_eq(log_syslog_open(temp_path("log"), 3), 0);
+	log_open(LOG_LEVEL_INFO, LOG_FORM_SYSLOG);
+	close(fd);
+	fd = listen_at(temp_path("log"));
+	errno = ENOSPC;
+	capture_begin();
+	log_info("again");
+	ck_assert_str_eq(capture_end(), "");
+	ck_assert_int_eq(errno, ENOSPC);
+	ck_assert_ptr_nonnull(strstr(received(fd), "]: again"));
+	close(fd);
+	temp_remove();
+}
+END_TEST
+
+START_TEST(without_a_log_daemon_lines_go_to_stderr)
+{
+	int fd;
+
+	temp_make();
+	ck_assert_int_eq(log_syslog_open(temp_path("log"), 3), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	log_open(LOG_LEVEL_INFO, LOG_FORM_SYSLOG);
+	capture_begin();
+	log_warn("nobody\a");
+	ck_assert_str_eq(capture_end(), plain("warn", "nobody\\x07"));
+	fd = listen_at(temp_path("log"));
+	capture_begin();
+	log_warn("now");
+	ck_assert_str_eq(capture_end(), "");
+	ck_assert_ptr_nonnull(strstr(received(fd), "]: now"));
+	close(fd);
+	temp_remove();
+}
+END_TEST
+
+START_TEST(a_log_daemon_that_hangs_is_not_waited_for)
+{
+	struct timespec begun;
+	struct timespec done;
+	const char *said;
+	int fd;
+
+	temp_make();
+	fd = listen_at(temp_path("log"));
+	ck_assert_int_eq(log_syslog_open(temp_path("log"), 3), 0);
+	log_open(LOG_LEVEL_INFO, LOG_FORM_SYSLOG);
+	capture_begin();
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	for (int i = 0; i < 2000; i++) /* more than its queue or its buffer holds */
+		log_info("%.1000d", i);
+	clock_gettime(CLOCK_MONOTONIC, &done);
+	said = capture_end();
+	ck_assert_int_lt(done.tv_sec - begun.tv_sec, patience(3000) / 1000);
+	ck_assert_ptr_nonnull(strstr(said, "info: 0000"));
+	/* once it reads on, it is sent to again */
+	while (*received(fd) != '\0')
+		;
+	capture_begin();
+	log_info("more");
+	ck_assert_str_eq(capture_end(), "");
+	ck_assert_ptr_nonnull(strstr(received(fd), "]: more"));
+	close(fd);
+	temp_remove();
+}
+END_TEST
+
+START_TEST(a_path_that_is_too_long_is_none)
+{
+	char path[300];
+
+	memset(path, 'x', sizeof path - 1);
+	path[sizeof path - 1] = '\0';
+	ck_assert_int_eq(log_syslog_open(path, 3), -1);
+	ck_assert_int_eq(errno, ENAMETOOLONG);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, NULL, teardown);
@@ -202,6 +345,11 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, short_lines_are_not_cut);
 	tcase_add_test(tcase, errno_is_kept);
 	tcase_add_test(tcase, errno_is_kept_when_stderr_is_closed);
+	tcase_add_test(tcase, syslog_gets_a_datagram_a_line);
+	tcase_add_test(tcase, a_log_daemon_that_was_started_anew_is_found);
+	tcase_add_test(tcase, without_a_log_daemon_lines_go_to_stderr);
+	tcase_add_test(tcase, a_log_daemon_that_hangs_is_not_waited_for);
+	tcase_add_test(tcase, a_path_that_is_too_long_is_none);
 }
 
 int main(void)
