@@ -2,15 +2,19 @@
 /*
  * main: wiring only.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "accesslog.h"
 #include "handover.h"
 #include "listener.h"
 #include "log.h"
+#include "log_syslog.h"
 #include "options.h"
 #include "supervisor.h"
 #include "sys.h"
@@ -29,11 +33,47 @@ static enum log_form choose_log_form(void)
 	return strcmp(stream, ours) == 0 ? LOG_FORM_JOURNAL : LOG_FORM_PLAIN;
 }
 
+static bool uses_syslog(const struct options *options)
+{
+	return options->syslog != 0 ||
+	    (options->access_log != NULL && strcmp(options->access_log, "syslog") == 0);
+}
+
+/* 0, or -1, which has been logged: a log that cannot be had is found out at the start. */
+static int open_logs(const struct options *options)
+{
+	int failed = 0;
+	const char *target = options->access_log;
+
+	log_open((enum log_level)options->log_level, choose_log_form());
+	if (uses_syslog(options)) {
+		failed = log_syslog_open(options->syslog_socket,
+		    options->syslog != 0 ? options->syslog : log_facility_parse("daemon"));
+		if (failed)
+			log_error("nobody takes log lines at %s: %s (start the syslog daemon, or see "
+				  "--syslog-socket)",
+			    options->syslog_socket, strerror(errno));
+	}
+	if (options->syslog != 0) /* it may come up later: until then it is stderr */
+		log_open((enum log_level)options->log_level, LOG_FORM_SYSLOG);
+	if (target == NULL)
+		return 0;
+	if (strcmp(target, "syslog") == 0 && failed)
+		return -1;
+	if (accesslog_open(target, (enum accesslog_form)options->access_log_format) == 0)
+		return 0;
+	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)", target,
+	    strerror(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
+	return -1;
+}
+
 static int serve(const struct options *options, struct handover *handover, char **argv)
 {
 	struct listeners listeners;
 	int status;
 
+	if (open_logs(options) != 0)
+		return 1;
 	switch (listeners_open(&listeners, options, handover)) {
 	case LISTENER_OK:
 		break;
@@ -69,8 +109,9 @@ int main(int argc, char **argv)
 	sys_cloexec_from(STDERR_FILENO + 1);
 	switch (options_parse(&options, argc, argv)) {
 	case OPTIONS_RUN:
-		log_open((enum log_level)options.log_level, choose_log_form());
 		status = serve(&options, &handover, argv);
+		accesslog_close();
+		log_syslog_close();
 		break;
 	case OPTIONS_DONE:
 		break;

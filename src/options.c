@@ -14,16 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "accesslog.h"
 #include "log.h"
 
 struct option_spec {
 	const char *name;     /* long name; NULL for a letter only */
 	char letter;          /* 0: none */
-	const char *argument; /* as --help names it; NULL: takes none */
+	const char *argument; /* as --help names it; NULL: takes none; "[=X]": it may be left out */
 	const char *help;
 	const struct value_kind *kind; /* NULL: a flag, which sets its int to rule.min */
 	size_t member;        /* offset in struct options; NO_MEMBER: answered by answer() */
-	struct value_rule rule;
+	struct value_rule rule;  /* whose choices are the argument that was left out */
 };
 
 /* ---- the table ---------------------------------------------------------- */
@@ -109,6 +110,16 @@ static const struct option_spec specs[] = {
 	    &value_url_path, MEMBER(ping_path), ANY},
 	{"log-level", 'l', "LEVEL", "log error, warn, info or debug and what is graver (info)",
 	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
+	{"syslog", 0, "[=FACILITY]", "send the log to syslog, as daemon if nothing else is said",
+	    &value_facility, MEMBER(syslog), {0, 0, "daemon"}},
+	{"syslog-socket", 0, "PATH", "where syslog listens (/dev/log)", &value_file,
+	    MEMBER(syslog_socket), ANY},
+	{"access-log", 0, "FILE",
+	    "write a line for each request to this file, to \"syslog\" or to standard output, \"-\" "
+	    "(none)",
+	    &value_access_log, MEMBER(access_log), ANY},
+	{"access-log-format", 0, "FORM", "the form of these lines: text or json (text)",
+	    &value_choice, MEMBER(access_log_format), {0, 0, ACCESSLOG_FORM_CHOICES}},
 	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,
 	    MEMBER(check), {1, 0, NULL}},
 	{"watchdog", 0, "TIME",
@@ -119,6 +130,12 @@ static const struct option_spec specs[] = {
 };
 
 enum { SPEC_COUNT = sizeof specs / sizeof *specs, LONG_ONLY = 256 };
+
+/* Whether the argument may be left out; it is joined by "=" then, never a word of its own. */
+static bool may_lack(const struct option_spec *spec)
+{
+	return spec->argument != NULL && spec->argument[0] == '[';
+}
 
 static void set_defaults(struct options *options)
 {
@@ -143,6 +160,7 @@ static void set_defaults(struct options *options)
 	    .max_params = 256 << 10,
 	    .spool_dir = is_usable ? tmp : "/tmp",
 	    .log_level = LOG_LEVEL_INFO,
+	    .syslog_socket = "/dev/log",
 	};
 }
 
@@ -182,7 +200,7 @@ void options_help(FILE *out)
 			    specs[i].name == NULL ? ' ' : ',');
 		snprintf(left, sizeof left, "  %s %s%s%s%s", letter,
 		    specs[i].name == NULL ? "" : "--", specs[i].name == NULL ? "" : specs[i].name,
-		    specs[i].argument == NULL ? "" : " ",
+		    specs[i].argument == NULL || may_lack(&specs[i]) ? "" : " ",
 		    specs[i].argument == NULL ? "" : specs[i].argument);
 		if (strlen(left) < 29)
 			fprintf(out, "%-30s", left);
@@ -204,7 +222,7 @@ static void put_option(FILE *out, const struct option_spec *spec, const char *va
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				    "0123456789-_./:@,+=%[]";
 
-	fprintf(out, "--%s ", spec->name);
+	fprintf(out, "--%s%c", spec->name, may_lack(spec) ? '=' : ' ');
 	if (*value != '\0' && value[strspn(value, plain)] == '\0') {
 		fprintf(out, "%s\n", value);
 		return;
@@ -271,7 +289,9 @@ static void fill_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPE
 		if (spec->name == NULL)
 			continue;
 		*longs++ = (struct option){.name = spec->name,
-		    .has_arg = spec->argument == NULL ? no_argument : required_argument,
+		    .has_arg = spec->argument == NULL ? no_argument
+			: may_lack(spec)	       ? optional_argument
+						       : required_argument,
 		    .val = LONG_ONLY + i};
 	}
 	*shorts = '\0';
@@ -317,6 +337,8 @@ static enum options_verdict apply(struct options *options, const struct option_s
 		*(int *)(void *)((char *)options + spec->member) = (int)spec->rule.min;
 		return OPTIONS_RUN;
 	}
+	if (value == NULL)
+		value = spec->rule.choices;
 	if (spec->kind->read(&spec->rule, (char *)options + spec->member, value, &why) == 0)
 		return OPTIONS_RUN;
 	snprintf(subject, sizeof subject, "--%s '%s'", spec->name, value);

@@ -50,6 +50,10 @@ struct options {
 	const char *status_path;    /* what is answered with the status; NULL: nothing */
 	const char *ping_path;      /* what is answered "pong"; NULL: nothing */
 	int log_level;               /* enum log_level */
+	int syslog;                  /* the log's facility there; 0: it goes to stderr */
+	const char *syslog_socket;
+	const char *access_log;      /* for accesslog_open(); NULL: none */
+	int access_log_format;       /* enum accesslog_form */
 	int check;                   /* only say what is in effect */
 	struct words words;          /* what the values point into */
 };

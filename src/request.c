@@ -147,6 +147,7 @@ void request_limit_silence(struct request *request)
 static void time_out(struct request *request, const char *what)
 {
 	request_count(request, TALLY_TIMEOUTS);
+	request->outcome = ACCESSLOG_TIMEOUT;
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 504, "the script took too long", 128 + SIGTERM);
@@ -264,14 +265,17 @@ void request_abort(struct request *request)
 		request_release_end(request);
 	if (request->state == REQUEST_ENDED)
 		return;
+	request->outcome = ACCESSLOG_ABORTED;
 	leave(request, "aborted by the client");
 	request->link->touched(request->link);
 }
 
 void request_lose(struct request *request, const char *why)
 {
-	if (request->state != REQUEST_ENDED)
-		leave(request, why);
+	if (request->state == REQUEST_ENDED)
+		return;
+	request->outcome = ACCESSLOG_LOST;
+	leave(request, why);
 }
 
 void request_stop(struct request *request)
@@ -281,6 +285,7 @@ void request_stop(struct request *request)
 		request_release_end(request);
 	if (request->state == REQUEST_ENDED)
 		return;
+	request->outcome = ACCESSLOG_STOPPED;
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 503, "the service is stopping", 128 + SIGTERM);
 	request->link->touched(request->link);
@@ -324,6 +329,7 @@ bool request_detach(struct request *request)
 	log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
 	    (long)request->pid, (unsigned)request->id);
 	request_count(request, TALLY_LOST);
+	request->outcome = ACCESSLOG_DETACHED;
 	request->link = &request->link->services->sink->link;
 	request->relay.out = request->link->out;
 	request_resume(request);
@@ -387,6 +393,7 @@ void request_free(struct request **request)
 	body_fini(&r->body);
 	params_fini(&r->params);
 	free(r->script);
+	free(r->note);
 	free(r);
 	*request = NULL;
 }

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "accesslog.h"
 #include "admission.h"
 #include "attributes.h"
 #include "body.h"
@@ -76,6 +77,8 @@ enum request_state {
 	REQUEST_ENDED,   /* all its records are in `out`, or will never be */
 };
 
+struct request_note;
+
 struct request {
 	struct request_link *link;
 	struct request *next, *prev; /* the connection's */
@@ -94,6 +97,7 @@ struct request {
 	enum fcgi_protocol_status protocol_status; /* ended */
 	uint32_t app_status;                       /* ended */
 	int answered;    /* the status of a page of ours that has gone out; 0: none */
+	bool own_page;   /* it is about ourselves: not counted among the answers */
 
 	struct params params;
 	struct body body;
@@ -104,6 +108,9 @@ struct request {
 	int exit_status;     /* waitpid(2)'s, once it has */
 	char *script;        /* its path, for logs; owned, NULL until resolved */
 	pid_t pid;
+
+	struct request_note *note; /* for the access log; owned, NULL: none */
+	enum accesslog_end outcome;
 
 	struct loop_timer total;  /* --timeout */
 	struct loop_timer idle;   /* --idle-timeout; before that, the time for PARAMS */

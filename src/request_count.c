@@ -19,16 +19,6 @@ void request_show(struct request *request)
 	scoreboard_describe(request->link->services->admission->board, request->ticket.cell, &card);
 }
 
-/* The status that the client has got; 0 if none, or that of a page about ourselves. */
-static int status_sent(const struct request *request)
-{
-	if (request->answered != 0)
-		return request->answered;
-	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
-		return request->relay.response.status;
-	return 0;
-}
-
 static enum tally_event class_of(int status)
 {
 	static const enum tally_event classes[] = {TALLY_2XX, TALLY_3XX, TALLY_4XX, TALLY_5XX};
@@ -39,13 +29,13 @@ static enum tally_event class_of(int status)
 void request_count_end(struct request *request)
 {
 	struct tally *tally = request_tally(request);
-	int status = status_sent(request);
+	int status = request_status(request);
 	int64_t ms = loop_now(request_loop(request)) - request->started;
 
 	tally_move(tally, TALLY_ACTIVE, -1);
 	tally_add(tally, TALLY_BYTES_IN, request->body.received);
 	tally_add(tally, TALLY_BYTES_OUT, request->relay.sent);
-	if (status == 0)
+	if (status == 0 || request->own_page)
 		return;
 	tally_add(tally, class_of(status), 1);
 	tally_time(tally, TALLY_REQUEST, ms * 1000);

@@ -49,6 +49,15 @@ void request_log_failure(const struct request *request, const char *what)
 	    account(request, how, sizeof how));
 }
 
+int request_status(const struct request *request)
+{
+	if (request->answered != 0)
+		return request->answered;
+	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
+		return request->relay.response.status;
+	return 0;
+}
+
 /* ---- the end ---------------------------------------------------------- */
 
 void request_clear_timers(struct request *request)
@@ -65,6 +74,7 @@ void request_end(struct request *request, uint32_t app_status)
 	request_set_state(request, REQUEST_ENDED);
 	request->app_status = app_status;
 	request_count_end(request);
+	request_log_end(request);
 	request_clear_timers(request);
 	admission_leave(request->link->services->admission, &request->ticket);
 	body_drop(&request->body);
@@ -123,6 +133,7 @@ void request_refuse(struct request *request, int status, const char *detail, con
 {
 	char who[512];
 
+	request->outcome = ACCESSLOG_REFUSED;
 	log_warn("%s: %d: %s (uid %ld)", request_subject(request, who, sizeof who), status, reason,
 	    (long)geteuid());
 	request_fail(request, status, request_options(request)->error_detail ? reason : detail, 0);
@@ -161,6 +172,7 @@ void request_fail_response(struct request *request)
 		    (const char *)buf_bytes(&request->relay.head));
 	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s", relay_fault(&request->relay),
 	    how, len > 0 ? "; output starts: " : "", start);
+	request->outcome = ACCESSLOG_INVALID;
 	errlog_finish(&request->errlog); /* its first line belongs to this message */
 	request_count(request, TALLY_FAILED);
 	request_log_failure(request, what);
@@ -178,9 +190,11 @@ void request_complete(struct request *request)
 	if (request->exit_status != 0)
 		request_count(request, TALLY_FAILED);
 	if (response_is_short(&request->relay.response)) {
+		request->outcome = ACCESSLOG_SHORT;
 		request->truncated = !request->relay.response.counts;
 		request_log_failure(request, "its body is shorter than its Content-Length or not ended");
 	} else if (request->exit_status != 0) {
+		request->outcome = ACCESSLOG_FAILED;
 		describe_exit(request->exit_status, what, sizeof what);
 		request_log_failure(request, what);
 	}

@@ -57,6 +57,14 @@ void request_count_end(struct request *request);
 /* Answers and ends it, if it is for --status-path or --ping-path; else false. */
 bool request_answer_status(struct request *request) MUST_CHECK;
 
+/* ---- request_log.c ------------------------------------------------------------ */
+
+/* Keeps what the access log wants of the parameters, which are decoded now. */
+void request_take_note(struct request *request);
+
+/* Writes its line in the access log, if there is one: it ends. */
+void request_log_end(const struct request *request);
+
 /* ---- request_end.c ------------------------------------------------------------ */
 
 /* "/srv/x.cgi[4711]: request 1 from 127.0.0.1:80": what its log lines start with. */
@@ -64,6 +72,9 @@ const char *request_subject(const struct request *request, char *text, size_t si
 
 /* A log line that says `what` went wrong, and what had happened until then. */
 void request_log_failure(const struct request *request, const char *what);
+
+/* The HTTP status of the answer that the client has got; 0: none. */
+int request_status(const struct request *request);
 
 /* Clears all timers. */
 void request_clear_timers(struct request *request);

@@ -70,6 +70,8 @@ static void answer(struct request *request, const char *type, const void *body, 
 		memcpy(record + n, body, len);
 	record_close(request->link->out, FCGI_STDOUT, request->id, whole);
 	request->relay.sent += whole;
+	request->answered = 200;
+	request->own_page = true;
 	request_end(request, 0);
 }
 

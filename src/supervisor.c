@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "accesslog.h"
 #include "log.h"
 #include "notify.h"
 #include "status.h"
@@ -78,6 +79,14 @@ static void show_status(const struct supervisor *supervisor)
 	status_log(&source);
 }
 
+/* Ours comes first: a worker that starts from here on inherits it. */
+static void reopen_logs(const struct supervisor *supervisor)
+{
+	log_info("opening the log files again");
+	accesslog_reopen();
+	workers_signal(supervisor, SIGUSR1);
+}
+
 static void on_signal(void *context, int signo)
 {
 	struct supervisor *supervisor = context;
@@ -95,6 +104,9 @@ static void on_signal(void *context, int signo)
 		break;
 	case SIGHUP:
 		reload_begin(supervisor);
+		break;
+	case SIGUSR1:
+		reopen_logs(supervisor);
 		break;
 	case SIGUSR2:
 		show_status(supervisor);

@@ -4,6 +4,7 @@
  *
  *   TERM, INT   drain: no new connections, running scripts end; again: at once
  *   QUIT        at once
+ *   USR1        open the log files again, in all workers
  *   HUP         reload: a new image of the program in this process, new workers;
  *               the old workers drain.  If the new one would not start, all stays.
  *

@@ -51,6 +51,9 @@ extern const struct value_kind value_size;       /* uint64_t, in bytes */
 extern const struct value_kind value_choice;     /* int */
 extern const struct value_kind value_mode;       /* int, as in chmod(2) */
 extern const struct value_kind value_owner_kind; /* struct value_owner */
+extern const struct value_kind value_facility;   /* int, as log_facility_parse() */
+extern const struct value_kind value_file;       /* const char *, borrowed: absolute path */
+extern const struct value_kind value_access_log; /* the same, or "syslog" or "-" */
 extern const struct value_kind value_directory;  /* const char *, borrowed; can be written to */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
 extern const struct value_kind value_socket;     /* struct value_list of socket URLs */

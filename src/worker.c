@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "accesslog.h"
 #include "admission.h"
 #include "child.h"
 #include "conn.h"
@@ -65,11 +66,17 @@ extern char **environ;
 
 /* ---- accepting ------------------------------------------------------------------- */
 
-static void count_connections(struct conn_owner *owner)
+static void count_connections(const struct worker *worker)
 {
-	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
-
 	scoreboard_connected(worker->plan->board, worker->plan->number, (int)worker->owner.count);
+}
+
+static void on_conn_opened(struct conn_owner *owner)
+{
+	const struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
+
+	count_connections(worker);
+	tally_add(scoreboard_tally(worker->plan->board, worker->plan->number), TALLY_ACCEPTED, 1);
 }
 
 static void stop_accepting(struct worker *worker)
@@ -125,8 +132,6 @@ static bool accept_one(struct acceptor *acceptor)
 		pause_accepting(worker, strerror(errno));
 		return false;
 	}
-	count_connections(worker);
-	tally_add(scoreboard_tally(worker->plan->board, worker->plan->number), TALLY_ACCEPTED, 1);
 	return true;
 }
 
@@ -200,7 +205,7 @@ static void on_conn_closed(struct conn_owner *owner)
 {
 	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
 
-	count_connections(owner);
+	count_connections(worker);
 	start_accepting(worker);
 	exit_if_done(worker);
 }
@@ -274,6 +279,8 @@ static void on_signal(void *context, int signo)
 		drain(worker);
 	else if (signo == SIGQUIT && worker->state != WORKER_STOPPING)
 		stop_now(worker, STOP_TIME);
+	else if (signo == SIGUSR1)
+		accesslog_reopen();
 }
 
 /* ---- making ------------------------------------------------------------------------- */
@@ -353,7 +360,7 @@ static void connect_parts(struct worker *worker)
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
 	worker->owner.scratch = scratch;
-	worker->owner.opened = count_connections;
+	worker->owner.opened = on_conn_opened;
 	worker->owner.closed = on_conn_closed;
 	worker->children.emptied = on_children_gone;
 	worker->children.worker = plan->number;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "log_syslog.h"
 #include "options.h"
 
 enum { ARGS = 6 };
@@ -64,6 +65,10 @@ START_TEST(the_defaults_are_those_of_the_help)
 	ck_assert_uint_eq(options.max_params, 256 << 10);
 	ck_assert_str_eq(options.spool_dir, "/tmp");
 	ck_assert_int_eq(options.log_level, LOG_LEVEL_INFO);
+	ck_assert_int_eq(options.syslog, 0);
+	ck_assert_str_eq(options.syslog_socket, "/dev/log");
+	ck_assert_ptr_null(options.access_log);
+	ck_assert_int_eq(options.access_log_format, 0);
 	options_fini(&options);
 }
 END_TEST
@@ -143,6 +148,8 @@ static const struct good {
 	{"--max-params", "1024", WIDE(max_params), 1024},
 	{"--max-params", "64M", WIDE(max_params), 64 << 20},
 	{"--log-level", "error", INT(log_level), LOG_LEVEL_ERROR},
+	{"--access-log-format", "text", INT(access_log_format), 0},
+	{"--access-log-format", "json", INT(access_log_format), 1},
 	{"--log-level", "warn", INT(log_level), LOG_LEVEL_WARN},
 	{"-l", "info", INT(log_level), LOG_LEVEL_INFO},
 	{"-l", "debug", INT(log_level), LOG_LEVEL_DEBUG},
@@ -210,7 +217,9 @@ static const struct bad {
 	{"--limit", "", "argument"}, {"--limit", "cpu", "nofile"}, {"--limit", "memory=1", "nofile"},
 	{"--limit", "cp=1", "nofile"}, {"--limit", "cpu=", "nofile"}, {"--limit", "cpu=x", "nofile"},
 	{"--limit", "as=-1", "nofile"}, {"--limit", "nofile=1K", "nofile"}, {"--limit", "=1", "nofile"},
-	{"--log-level", "loud", "error|warn|info|debug"},
+	{"--log-level", "loud", "error|warn|info|debug"}, {"--syslog-socket", "log", "absolute"},
+	{"--access-log", "log", "absolute"}, {"--access-log", "", "argument"},
+	{"--access-log-format", "xml", "text|json"},
 };
 
 START_TEST(bad_values_are_refused_with_option_value_and_what_would_be_right)
@@ -431,6 +440,32 @@ START_TEST(what_is_printed_can_be_given_again)
 }
 END_TEST
 
+START_TEST(an_argument_may_be_left_out_of_syslog)
+{
+	struct options options;
+
+	ck_assert_int_eq(PARSE(&options, "--syslog", "--log-level", "warn"), OPTIONS_RUN);
+	ck_assert_str_eq(log_facility_name(options.syslog), "daemon");
+	check_line(printed(&options), "\n--syslog=daemon\n");
+	options_fini(&options);
+	ck_assert_int_eq(PARSE(&options, "--syslog=local4"), OPTIONS_RUN);
+	ck_assert_str_eq(log_facility_name(options.syslog), "local4");
+	options_fini(&options);
+	ck_assert_int_eq(PARSE(&options, "--log-level=info"), OPTIONS_RUN);
+	ck_assert_ptr_null(strstr(printed(&options), "--syslog="));
+	ck_assert_ptr_null(strstr(printed(&options), "--access-log "));
+	options_fini(&options);
+	capture_begin();
+	ck_assert_int_eq(PARSE(&options, "--syslog="), OPTIONS_USAGE);
+	ck_assert_ptr_nonnull(strstr(capture_end(), "--syslog '': a syslog facility"));
+	options_fini(&options);
+	capture_begin(); /* a word of its own is no argument of it */
+	ck_assert_int_eq(PARSE(&options, "--syslog", "daemon"), OPTIONS_USAGE);
+	ck_assert_ptr_nonnull(strstr(capture_end(), "daemon: no argument is expected"));
+	options_fini(&options);
+}
+END_TEST
+
 /* ---- help ------------------------------------------------------------------------------------ */
 
 static const char *const names[] = {"--socket URL", "--socket-mode MODE",
@@ -440,7 +475,8 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--on-disconnect WHAT", "--stderr WHERE", "--max-body SIZE", "--max-params SIZE",
     "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=PROGRAM", "--query-args",
     "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail",
-    "--status-path PATH", "--ping-path PATH", "--watchdog TIME", "--check", "--version",
+    "--status-path PATH", "--ping-path PATH", "--syslog[=FACILITY]", "--syslog-socket PATH",
+    "--access-log FILE", "--access-log-format FORM", "--watchdog TIME", "--check", "--version",
     "--help"};
 static const char letters[] = "scmprtflnVh";
 
@@ -527,6 +563,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, what_is_in_effect_is_printed);
 	tcase_add_loop_test(tcase, what_is_printed_can_be_given_again, 0,
 	    sizeof goods / sizeof *goods);
+	tcase_add_test(tcase, an_argument_may_be_left_out_of_syslog);
 	tcase_add_test(tcase, help_shows_every_option);
 	tcase_add_test(tcase, help_fits_a_terminal_and_shows_no_more);
 	tcase_add_test(tcase, help_version_and_check_are_answered_and_that_is_all);

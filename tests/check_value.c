@@ -101,6 +101,59 @@ START_TEST(what_is_written_can_be_read_again)
 }
 END_TEST
 
+static const char *const facilities[] = {"user", "mail", "daemon", "auth", "syslog", "lpr", "news",
+    "uucp", "cron", "authpriv", "ftp", "local0", "local1", "local2", "local3", "local4", "local5",
+    "local6", "local7"};
+
+START_TEST(facilities_are_known_by_name)
+{
+	int member = -1;
+
+	ck_assert_int_eq(value_facility.read(&wide, &member, facilities[_i], &why), 0);
+	ck_assert_int_gt(member, 0);
+	ck_assert_int_lt(member, 24);
+	value_facility.write(&wide, &member, text);
+	ck_assert_str_eq(text, facilities[_i]);
+}
+END_TEST
+
+START_TEST(what_is_no_facility_is_refused)
+{
+	static const char *const words[] = {"", "kern", "local8", "DAEMON", "3"};
+	int member = 0;
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		why = NULL;
+		ck_assert_int_eq(value_facility.read(&wide, &member, words[i], &why), -1);
+		ck_assert_ptr_nonnull(strstr(why, "facility"));
+	}
+	ck_assert_int_eq(member, 0);
+	value_facility.write(&wide, &member, text);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+static const struct {
+	const struct value_kind *kind;
+	const char *text;
+	int failed;
+} places[] = {
+	{&value_file, "/dev/log", 0}, {&value_file, "log", -1}, {&value_file, "-", -1},
+	{&value_file, "syslog", -1}, {&value_file, "", -1}, {&value_access_log, "/var/log/x", 0},
+	{&value_access_log, "-", 0}, {&value_access_log, "syslog", 0}, {&value_access_log, "", -1},
+	{&value_access_log, "sylog", -1}, {&value_access_log, "./x", -1},
+};
+
+START_TEST(logs_go_to_what_is_absolute)
+{
+	const char *member = NULL;
+
+	ck_assert_int_eq(places[_i].kind->read(&wide, &member, places[_i].text, &why), places[_i].failed);
+	places[_i].kind->write(&wide, &member, text);
+	ck_assert_str_eq(text, places[_i].failed ? "" : places[_i].text);
+}
+END_TEST
+
 START_TEST(choices_are_their_place)
 {
 	static const char *const words[] = {"one", "two", "three"};
@@ -229,6 +282,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, times_are_read);
 	tcase_add_loop_test(tcase, what_is_no_time_is_refused, 0, sizeof no_times / sizeof *no_times);
 	tcase_add_test(tcase, what_is_written_can_be_read_again);
+	tcase_add_loop_test(tcase, facilities_are_known_by_name, 0,
+	    sizeof facilities / sizeof *facilities);
+	tcase_add_test(tcase, what_is_no_facility_is_refused);
+	tcase_add_loop_test(tcase, logs_go_to_what_is_absolute, 0, sizeof places / sizeof *places);
 	tcase_add_test(tcase, choices_are_their_place);
 	tcase_add_test(tcase, owners_are_names_or_numbers);
 	tcase_add_test(tcase, lists_grow_by_what_is_good);

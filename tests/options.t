@@ -33,10 +33,11 @@ sub run_it (@argv) {
     return ($? & 127 ? -1 : $? >> 8, $text);
 }
 
-# What an option is called, for lists and messages: "-s, --socket URL".
+# What an option is called, for lists and messages: "-s, --socket URL", "--syslog[=FACILITY]".
 sub title ($option) {
     my $text = join ', ', grep { defined } $option->{letter} && "-$option->{letter}",
         $option->{name} && "--$option->{name}";
+    return $text . ($option->{argument} // '') if $option->{optional};
     return defined $option->{argument} ? "$text $option->{argument}" : $text;
 }
 
@@ -46,8 +47,9 @@ sub read_help ($text) {
     my @options;
 
     for my $line (split /\n/, $text) {
-        if ($line =~ /^  (?:-(\w)[, ]|   ) (?:--([\w-]+)(?: (\S+))?)?\s*(.*)$/ && ($1 || $2)) {
-            push @options, { letter => $1, name => $2, argument => $3, text => $4 };
+        if ($line =~ /^  (?:-(\w)[, ]|   ) (?:--([\w-]+)(\[=\w+\])?(?: (\S+))?)?\s*(.*)$/ && ($1 || $2)) {
+            push @options, { letter => $1, name => $2, argument => $3 // $4, optional => defined $3,
+                text => $5 };
         } elsif (@options && $line =~ /^ {20,}(\S.*)/) {
             $options[-1]{text} .= " $1";
         }
@@ -74,9 +76,12 @@ sub section_of ($page) {
 # An item has one of these forms:
 #   .It Fl s Ar URL , Fl -socket Ar URL      .It Fl -queue Ar N
 #   .It Fl V , Fl -version                   .It Fl f
+#   .It Fl -syslog Ns Op = Ns Ar FACILITY
 sub read_item ($item) {
     my ($letter, $name, @arguments);
 
+    return { name => $1, argument => "[=$2]", optional => 1 }
+        if $item =~ /^Fl -([\w-]+) Ns Op = Ns Ar (\w+)$/;
     for my $part (split / , /, $item) {
         my ($flag, $argument) = $part =~ /^Fl (\w|-[\w-]+)(?: Ar (\S+))?$/ or return undef;
         if ($flag =~ s/^-//) {
@@ -173,6 +178,20 @@ sub test_value ($program, $option) {
     }
 }
 
+# With one that may be left out: with "=" or not at all.
+sub test_optional ($program, $option) {
+    my $name = "--$option->{name}";
+
+    for my $bad ('=', '=!') {
+        my ($status, $text) = run_it($program->{file}, "$name$bad");
+        is($status, 2, "$name$bad: exit status");
+        like($text, qr/^$program->{name}: $name(?![\w-])[^\n]*\n\z/, "$name$bad: one line names it");
+    }
+    my ($status, $text) = run_it($program->{file}, $name, '--no-such-option');
+    is($status, 2, "$name --no-such-option: exit status");
+    like($text, qr/--no-such-option/, "$name --no-such-option: names the latter");
+}
+
 # Without one: it is taken, so what is wrong is what comes after it.
 sub test_flag ($program, $option) {
     my $answers = ($option->{name} // '') =~ /^(?:help|version)$/;
@@ -217,7 +236,9 @@ for my $program (@programs) {
         cmp_ok(scalar @help, '>', 5, '--help lists options');
         test_page($program, @help);
         for my $option (@help) {
-            if (defined $option->{argument}) {
+            if ($option->{optional}) {
+                test_optional($program, $option);
+            } elsif (defined $option->{argument}) {
                 test_value($program, $option);
             } else {
                 test_flag($program, $option);
