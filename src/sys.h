@@ -2,8 +2,8 @@
 /*
  * sys: the seam for calls that differ between systems.
  *
- * sys.c holds what is plain POSIX; sys_linux.c (accept4, pipe2, vfork, signalfd)
- * and sys_posix.c (fork, a self-pipe) each give the rest, and Makefile.am picks
+ * sys.c holds what is plain POSIX; sys_linux.c (accept4, pipe2, vfork, signalfd,
+ * setresuid) and sys_posix.c (fork, a self-pipe, setuid) each give the rest, and Makefile.am picks
  * one.  Everything above this line is the same on every system.
  */
 #ifndef CGIBRIDGE_SYS_H
@@ -55,6 +55,21 @@ void sys_shared_free(void *memory, size_t size);
  */
 int sys_shared_file(size_t size) MUST_CHECK;
 void *sys_shared_map(int fd, size_t size) MUST_CHECK;
+
+/* ---- users ------------------------------------------------------------- */
+
+/*
+ * All groups of user `name`, whose first group is `gid`: an allocated list that starts
+ * with `gid` and has `*count` items.  NULL with errno.
+ */
+gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count) MUST_CHECK;
+
+/* Sets the real, effective and saved id at once.  0, or -1 with errno. */
+int sys_set_gid(gid_t gid) MUST_CHECK;
+int sys_set_uid(uid_t uid) MUST_CHECK;
+
+/* The user at the other end of the connected unix socket `fd`.  0, or -1 with errno. */
+int sys_peer_user(int fd, uid_t *uid) MUST_CHECK;
 
 /* ---- signals ----------------------------------------------------------- */
 

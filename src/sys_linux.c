@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sys_linux: accept4, pipe2, memfd_create, close_range, vfork and signalfd.
+ * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid and
+ * SO_PEERCRED.
  *
  * vfork instead of fork: the child borrows our memory until it execs, so that a
  * spawn costs the same whatever the worker's size, and a failed step is reported
@@ -10,7 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -86,6 +89,51 @@ void sys_cloexec_from(int lowest)
 	for (int fd = lowest; fd < (int)sysconf(_SC_OPEN_MAX); fd++)
 		if (sys_cloexec(fd) != 0 && errno != EBADF)
 			return;
+}
+
+gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)
+{
+	int room = 32;
+
+	for (;;) {
+		gid_t *groups = calloc((size_t)room, sizeof *groups);
+		int found = room;
+
+		if (groups == NULL)
+			return NULL;
+		if (getgrouplist(name, gid, groups, &found) >= 0) {
+			*count = (size_t)found;
+			return groups;
+		}
+		free(groups);
+		/* not every libc says in `found` how many there are */
+		room *= 2;
+		if (room > 1 << 20) {
+			errno = EOVERFLOW;
+			return NULL;
+		}
+	}
+}
+
+int sys_set_gid(gid_t gid)
+{
+	return setresgid(gid, gid, gid);
+}
+
+int sys_set_uid(uid_t uid)
+{
+	return setresuid(uid, uid, uid);
+}
+
+int sys_peer_user(int fd, uid_t *uid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return -1;
+	*uid = peer.uid;
+	return 0;
 }
 
 int sys_signals_open(const sigset_t *set)

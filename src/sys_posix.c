@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sys_posix: the same services with nothing but POSIX.1-2008: accept and fcntl,
- * fork with an error pipe, signals through a self-pipe.
+ * fork with an error pipe, signals through a self-pipe, setuid.  Only who is at the
+ * other end of a socket has no call there; configure looks for the ones that exist.
  */
 #include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -67,6 +69,76 @@ void sys_cloexec_from(int lowest)
 	for (int fd = lowest; fd < limit; fd++)
 		if (sys_cloexec(fd) != 0 && errno != EBADF)
 			return;
+}
+
+/* ---- users --------------------------------------------------------------- */
+
+static int has_member(const struct group *group, const char *name)
+{
+	for (char **member = group->gr_mem; *member != NULL; member++)
+		if (strcmp(*member, name) == 0)
+			return 1;
+	return 0;
+}
+
+static gid_t *append_gid(gid_t *groups, size_t *count, gid_t gid)
+{
+	gid_t *more = realloc(groups, (*count + 1) * sizeof *groups);
+
+	if (more == NULL) {
+		free(groups);
+		return NULL;
+	}
+	more[(*count)++] = gid;
+	return more;
+}
+
+gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)
+{
+	gid_t *groups;
+	const struct group *group;
+
+	*count = 0;
+	groups = append_gid(NULL, count, gid);
+	setgrent();
+	while (groups != NULL && (group = getgrent()) != NULL)
+		if (group->gr_gid != gid && has_member(group, name))
+			groups = append_gid(groups, count, group->gr_gid);
+	endgrent();
+	return groups;
+}
+
+/* Asked of root, setgid() and setuid() set the saved id, too; of others they need not. */
+int sys_set_gid(gid_t gid)
+{
+	return setgid(gid);
+}
+
+int sys_set_uid(uid_t uid)
+{
+	return setuid(uid);
+}
+
+int sys_peer_user(int fd, uid_t *uid)
+{
+#if defined(HAVE_GETPEEREID)
+	gid_t gid;
+
+	return getpeereid(fd, uid, &gid);
+#elif defined(HAVE_STRUCT_UCRED_UID)
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return -1;
+	*uid = peer.uid;
+	return 0;
+#else
+	(void)fd;
+	(void)uid;
+	errno = ENOTSUP;
+	return -1;
+#endif
 }
 
 /* ---- signals through a self-pipe --------------------------------------- */
