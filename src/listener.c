@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,24 +57,25 @@ static int add(struct listeners *listeners, const struct listener *listener)
 	return 0;
 }
 
-static bool is_unix_socket(int fd)
-{
-	struct sockaddr_storage addr = {0};
-	socklen_t len = sizeof addr;
-
-	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.ss_family == AF_UNIX;
-}
-
 /* Puts listening socket `listener->fd`, opened or inherited, into service. */
-static int adopt(struct listeners *listeners, const struct listener *listener)
+static int adopt(struct listeners *listeners, const struct listener *listener,
+    const struct options *options)
 {
+	struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
+	socklen_t len = sizeof addr;
 	int one = 1;
 
 	if (sys_cloexec(listener->fd) != 0 || sys_nonblock(listener->fd) != 0)
 		return fail(listener->name, "cannot set its flags");
-	/* accepted sockets inherit it: an END record must not wait for an ACK */
-	if (!is_unix_socket(listener->fd))
+	if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) != 0 ||
+	    addr.sun_family != AF_UNIX)
+		/* accepted sockets inherit it: an END record must not wait for an ACK */
 		(void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	else if (len > offsetof(struct sockaddr_un, sun_path) && addr.sun_path[0] == '\0' &&
+		 options->allow.user_count == 0)
+		log_warn("%s: a name without a file has no mode: every user of this machine can connect "
+			 "(--allow-user says who may)",
+		    listener->name);
 	return add(listeners, listener);
 }
 
@@ -132,9 +134,22 @@ static int temporary_name(const char *path, char *name, size_t size)
 	return -1;
 }
 
+/* Without --socket-owner, scripts could do to the socket what they could if started by --user. */
+static struct value_owner owner_of_socket(const struct options *options)
+{
+	struct value_owner owner = options->socket_owner;
+
+	if (owner.uid == (uid_t)-1 && options->identity.has_user)
+		owner.uid = options->identity.uid;
+	if (owner.gid == (gid_t)-1 && options->identity.has_group)
+		owner.gid = options->identity.gid;
+	return owner;
+}
+
 static int bind_temporary(int fd, const char *name, const struct options *options)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct value_owner owner = owner_of_socket(options);
 	mode_t before;
 	int failed;
 
@@ -145,8 +160,8 @@ static int bind_temporary(int fd, const char *name, const struct options *option
 	umask(before);
 	if (failed != 0)
 		return -1;
-	if (options->socket_owner.uid != (uid_t)-1 || options->socket_owner.gid != (gid_t)-1)
-		return chown(name, options->socket_owner.uid, options->socket_owner.gid);
+	if (owner.uid != (uid_t)-1 || owner.gid != (gid_t)-1)
+		return chown(name, owner.uid, owner.gid);
 	return 0;
 }
 
@@ -195,8 +210,35 @@ static int open_bound(struct listener *listener, const struct address *address,
 	return 0;
 }
 
+/* Whether inherited socket `fd` is of a kind whose peers we can judge. */
+static int check_inherited(int fd, const char *name, const struct options *options)
+{
+	struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
+	struct address_peer own = {.len = sizeof own.addr};
+	socklen_t len = sizeof addr;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+		return fail(name, "cannot find out its address");
+	if (addr.ss_family == AF_UNIX)
+		return 0;
+	if (addr.ss_family != AF_INET && addr.ss_family != AF_INET6) {
+		log_error("cannot listen on %s: it is neither a unix nor a TCP socket", name);
+		return -1;
+	}
+	if (allow_listening(&options->allow, (const struct sockaddr *)&addr))
+		return 0;
+	memcpy(&own.addr, &addr, sizeof own.addr);
+	address_text(&own, text);
+	log_error("cannot listen on %s: other machines can reach %s, and whoever can connect can run "
+		  "programs: name the web servers by --allow ADDR or ADDR/LEN",
+	    name, text);
+	return -1;
+}
+
 /* Takes over descriptor `fd`, moved out of the way of 0, 1, 2. */
-static int inherit(struct listeners *listeners, int fd, const char *name)
+static int inherit(struct listeners *listeners, int fd, const char *name,
+    const struct options *options)
 {
 	struct listener listener = {.fd = fd};
 
@@ -205,13 +247,15 @@ static int inherit(struct listeners *listeners, int fd, const char *name)
 		log_error("cannot listen on %s: it is no listening socket", name);
 		return -1;
 	}
+	if (check_inherited(fd, name, options) != 0)
+		return -1;
 	if (fd < INHERITED_FIRST) {
 		listener.fd = fcntl(fd, F_DUPFD, INHERITED_FIRST);
 		close(fd);
 		if (listener.fd < 0 || sys_open_stdio() != 0)
 			return fail(name, "cannot move it");
 	}
-	return adopt(listeners, &listener);
+	return adopt(listeners, &listener, options);
 }
 
 /* What identifies the socket file of a listener that was handed over, if it has one. */
@@ -235,7 +279,7 @@ static int take_over(struct listeners *listeners, struct listener *listener,
 		know_file(listener, address);
 		(void)listen(listener->fd, options->backlog);
 	}
-	return adopt(listeners, listener);
+	return adopt(listeners, listener, options);
 }
 
 static int open_socket(struct listeners *listeners, const char *url, const struct options *options,
@@ -255,14 +299,14 @@ static int open_socket(struct listeners *listeners, const char *url, const struc
 	if (listener.fd >= 0)
 		return take_over(listeners, &listener, &address, options);
 	if (address.kind == ADDRESS_FD)
-		return inherit(listeners, address.fd, url);
+		return inherit(listeners, address.fd, url, options);
 	listener.fd = socket(address.addr.ss_family, SOCK_STREAM, 0);
 	if (listener.fd < 0)
 		return fail(url, "cannot make a socket");
 	failed = address.path != NULL ? open_unix_file(&listener, &address, options)
 				      : open_bound(&listener, &address, options);
 	if (failed == 0)
-		return adopt(listeners, &listener);
+		return adopt(listeners, &listener, options);
 	close(listener.fd);
 	return -1;
 }
@@ -295,7 +339,8 @@ static bool is_inherited_name(const char *name)
 }
 
 /* The sockets that the supervisor before us had inherited: how many, or -1. */
-static int take_inherited(struct listeners *listeners, struct handover *handover)
+static int take_inherited(struct listeners *listeners, struct handover *handover,
+    const struct options *options)
 {
 	int count = 0;
 
@@ -307,16 +352,17 @@ static int take_inherited(struct listeners *listeners, struct handover *handover
 			continue;
 		listener.fd = handover_socket(handover, name);
 		snprintf(listener.name, sizeof listener.name, "%s", name);
-		if (listener.fd >= 0 && take_over(listeners, &listener, NULL, NULL) != 0)
+		if (listener.fd >= 0 && take_over(listeners, &listener, NULL, options) != 0)
 			return -1;
 		count++;
 	}
 	return count;
 }
 
-static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover)
+static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover,
+    const struct options *options)
 {
-	int count = take_inherited(listeners, handover);
+	int count = take_inherited(listeners, handover, options);
 
 	if (count != 0)
 		return count > 0 ? LISTENER_OK : LISTENER_FAILED;
@@ -326,14 +372,14 @@ static enum listener_failure open_inherited(struct listeners *listeners, struct 
 		char name[32];
 
 		snprintf(name, sizeof name, "inherited socket %d", INHERITED_FIRST + i);
-		if (inherit(listeners, INHERITED_FIRST + i, name) != 0)
+		if (inherit(listeners, INHERITED_FIRST + i, name, options) != 0)
 			return LISTENER_FAILED;
 	}
 	if (count > 0)
 		return LISTENER_OK;
 	if (!is_listening(0))
 		return LISTENER_NONE;
-	return inherit(listeners, 0, "descriptor 0") == 0 ? LISTENER_OK : LISTENER_FAILED;
+	return inherit(listeners, 0, "descriptor 0", options) == 0 ? LISTENER_OK : LISTENER_FAILED;
 }
 
 /* What the supervisor before us listened on and we do not. */
@@ -359,7 +405,7 @@ enum listener_failure listeners_open(struct listeners *listeners, const struct o
 
 	*listeners = (struct listeners){.items = NULL};
 	if (options->sockets.count == 0)
-		result = open_inherited(listeners, handover);
+		result = open_inherited(listeners, handover, options);
 	for (size_t i = 0; result == LISTENER_OK && i < options->sockets.count; i++)
 		if (open_socket(listeners, options->sockets.items[i], options, handover) != 0)
 			result = LISTENER_FAILED;

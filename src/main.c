@@ -115,6 +115,9 @@ int main(int argc, char **argv)
 		break;
 	case OPTIONS_DONE:
 		break;
+	case OPTIONS_FAILED:
+		status = 1;
+		break;
 	case OPTIONS_USAGE:
 		status = 2;
 		break;

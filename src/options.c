@@ -46,6 +46,19 @@ static const struct option_spec specs[] = {
 	    MEMBER(socket_owner), ANY},
 	{"backlog", 0, "N", "connections the kernel holds until they are accepted (511)",
 	    &value_number, MEMBER(backlog), {1, 65535, NULL}},
+	{"allow", 0, "ADDR[/LEN]",
+	    "TCP clients that may connect; may be repeated (loopback, or FCGI_WEB_SERVER_ADDRS)",
+	    &value_words, MEMBER(allow_networks), ANY},
+	{"allow-user", 0, "USER",
+	    "users who may connect to unix sockets, besides root and our own; may be repeated (any "
+	    "who can open them)",
+	    &value_words, MEMBER(allow_users), ANY},
+	{"user", 'u', "USER", "run workers and scripts as this user (as started)", &value_word,
+	    MEMBER(user), ANY},
+	{"group", 'g', "GROUP", "run workers and scripts in this group (that of --user)", &value_word,
+	    MEMBER(group), ANY},
+	{"chroot", 0, "DIR", "make this the root directory of workers and scripts (none)",
+	    &value_directory, MEMBER(chroot_dir), ANY},
 	{"workers", 'c', "N", "worker processes (one a CPU)", &value_number, MEMBER(workers),
 	    {1, 1024, NULL}},
 	{"max-scripts", 'm', "N", "scripts running at once, all workers together (128)",
@@ -140,8 +153,6 @@ static bool may_lack(const struct option_spec *spec)
 static void set_defaults(struct options *options)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	const char *tmp = getenv("TMPDIR");
-	bool is_usable = tmp != NULL && tmp[0] == '/' && access(tmp, W_OK | X_OK) == 0;
 
 	*options = (struct options){
 	    .socket_mode = 0660,
@@ -158,7 +169,6 @@ static void set_defaults(struct options *options)
 	    .watchdog = 30 * 1000,
 	    .max_body = 1ULL << 30,
 	    .max_params = 256 << 10,
-	    .spool_dir = is_usable ? tmp : "/tmp",
 	    .log_level = LOG_LEVEL_INFO,
 	    .syslog_socket = "/dev/log",
 	};
@@ -380,6 +390,16 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 	return verdict;
 }
 
+static enum options_verdict settle(struct options *options)
+{
+	char fault[OPTIONS_FAULT_MAX];
+	enum options_verdict verdict = options_settle(options, fault);
+
+	if (verdict != OPTIONS_RUN)
+		fprintf(stderr, "cgibridge: %s\n", fault);
+	return verdict;
+}
+
 enum options_verdict options_parse(struct options *options, int argc, char **argv)
 {
 	char why[512];
@@ -391,6 +411,8 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 		return OPTIONS_USAGE;
 	}
 	verdict = parse_words(options, options->words.argc, options->words.argv);
+	if (verdict == OPTIONS_RUN)
+		verdict = settle(options);
 	if (verdict == OPTIONS_RUN && options->check) {
 		options_print(options, stdout);
 		return OPTIONS_DONE;
@@ -400,6 +422,10 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 
 void options_fini(struct options *options)
 {
+	identity_fini(&options->identity);
+	allow_fini(&options->allow);
+	free(options->allow_networks.items);
+	free(options->allow_users.items);
 	free(options->sockets.items);
 	free(options->programs.items);
 	free(options->roots.items);

@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "allow.h"
 #include "attributes.h"
+#include "identity.h"
 #include "value.h"
 #include "words.h"
 
@@ -24,6 +26,13 @@ struct options {
 	int socket_mode;             /* of unix sockets, as in chmod(2) */
 	struct value_owner socket_owner; /* of unix sockets; -1: as started */
 	int backlog;
+	struct value_list allow_networks; /* "ADDR" or "ADDR/LEN" of TCP peers */
+	struct value_list allow_users; /* names or numbers of unix peers */
+	struct allow allow;          /* the two, and FCGI_WEB_SERVER_ADDRS */
+	const char *user;            /* workers and scripts run as; NULL: as started */
+	const char *group;
+	const char *chroot_dir;      /* NULL: none */
+	struct identity identity;    /* the three, looked up */
 	int workers;
 	int max_scripts;             /* running at once, all workers together */
 	int queue;                   /* requests waiting for a script slot, all workers */
@@ -46,9 +55,9 @@ struct options {
 	int error_detail;            /* the client is told what the log is */
 	uint64_t max_body;
 	uint64_t max_params;
-	const char *spool_dir;
-	const char *status_path;    /* what is answered with the status; NULL: nothing */
-	const char *ping_path;      /* what is answered "pong"; NULL: nothing */
+	const char *spool_dir;       /* below chroot_dir */
+	const char *status_path;     /* what is answered with the status; NULL: nothing */
+	const char *ping_path;       /* what is answered "pong"; NULL: nothing */
 	int log_level;               /* enum log_level */
 	int syslog;                  /* the log's facility there; 0: it goes to stderr */
 	const char *syslog_socket;
@@ -62,10 +71,22 @@ enum options_verdict {
 	OPTIONS_RUN,   /* go on */
 	OPTIONS_DONE,  /* --help, --version or --check has been answered: exit 0 */
 	OPTIONS_USAGE, /* an error has been written to stderr: exit 2 */
+	OPTIONS_FAILED, /* the same, but it is not the command line that is wrong: exit 1 */
 };
 
 /* Reads argv into `options`, defaults first.  Answers and errors are written here. */
 enum options_verdict options_parse(struct options *options, int argc, char **argv) MUST_CHECK;
+
+/* Room for an error of options_settle(). */
+#define OPTIONS_FAULT_MAX 512
+
+/*
+ * The last step of options_parse(): makes what comes of several options, or of the
+ * machine, and checks that it fits.  OPTIONS_RUN, or another verdict with its error in
+ * `fault`, which the caller writes.
+ */
+enum options_verdict options_settle(struct options *options,
+    char fault[OPTIONS_FAULT_MAX]) MUST_CHECK;
 
 /* Frees the lists. */
 void options_fini(struct options *options);

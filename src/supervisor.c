@@ -165,6 +165,9 @@ static void start_ticking(struct supervisor *supervisor)
 
 static void tell_ready(const struct supervisor *supervisor)
 {
+	if (geteuid() == 0 && !supervisor->options->identity.has_user)
+		log_warn("RUNNING AS ROOT: every script may do anything to this machine; give --user, or "
+			 "start it as another user");
 	for (size_t i = 0; i < supervisor->listeners->count; i++)
 		log_info("listening on %s", supervisor->listeners->items[i].name);
 	log_info("ready: cgibridge %s, %d workers, at most %d scripts at once", PACKAGE_VERSION,

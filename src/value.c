@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -157,19 +156,33 @@ static int read_path(const struct value_rule *rule, void *member, const char *va
 	return -1;
 }
 
-static int read_directory(const struct value_rule *rule, void *member, const char *value,
+static int read_word(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
-	struct stat info;
-
 	(void)rule;
-	if (value[0] != '/' || stat(value, &info) != 0 || !S_ISDIR(info.st_mode) ||
-	    access(value, W_OK | X_OK) != 0) {
-		*why = "a directory that can be written to is expected";
+	if (*value == '\0') {
+		*why = "a value that is not empty is expected";
 		return -1;
 	}
 	*(const char **)member = value;
 	return 0;
+}
+
+static int read_words(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	const char *word;
+
+	return read_word(rule, &word, value, why) != 0 ? -1 : read_item(rule, member, word, why);
+}
+
+static int read_directory(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	if (value[0] == '/')
+		return read_word(rule, member, value, why);
+	*why = "the absolute path of a directory is expected";
+	return -1;
 }
 
 static int read_socket(const struct value_rule *rule, void *member, const char *value,
@@ -393,8 +406,10 @@ static void write_mode(const struct value_rule *rule, const void *member, char *
 
 static void write_text(const struct value_rule *rule, const void *member, char *text)
 {
+	const char *value = *(const char *const *)member;
+
 	(void)rule;
-	snprintf(text, VALUE_TEXT_MAX, "%s", *(const char *const *)member);
+	snprintf(text, VALUE_TEXT_MAX, "%s", value == NULL ? "" : value);
 }
 
 static void write_owner(const struct value_rule *rule, const void *member, char *text)
@@ -415,6 +430,8 @@ const struct value_kind value_size = {read_size, write_size};
 const struct value_kind value_choice = {read_choice, write_choice};
 const struct value_kind value_mode = {read_mode, write_mode};
 const struct value_kind value_owner_kind = {read_owner, write_owner};
+const struct value_kind value_word = {read_word, write_text};
+const struct value_kind value_words = {read_words, NULL};
 const struct value_kind value_directory = {read_directory, write_text};
 const struct value_kind value_path = {read_path, NULL};
 const struct value_kind value_socket = {read_socket, NULL};

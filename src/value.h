@@ -2,7 +2,8 @@
 /*
  * value: the values that options take, each kind read from text and written back.
  *
- * Reading checks: a value that is read is good.  What is written can be read again.
+ * Reading checks: a value that is read is good, as far as it can be told without the
+ * others; for the rest there is options_settle.c.  What is written can be read again.
  */
 #ifndef CGIBRIDGE_VALUE_H
 #define CGIBRIDGE_VALUE_H
@@ -54,7 +55,9 @@ extern const struct value_kind value_owner_kind; /* struct value_owner */
 extern const struct value_kind value_facility;   /* int, as log_facility_parse() */
 extern const struct value_kind value_file;       /* const char *, borrowed: absolute path */
 extern const struct value_kind value_access_log; /* the same, or "syslog" or "-" */
-extern const struct value_kind value_directory;  /* const char *, borrowed; can be written to */
+extern const struct value_kind value_word;       /* const char *, borrowed; not empty */
+extern const struct value_kind value_directory;  /* const char *, borrowed; an absolute path */
+extern const struct value_kind value_words;      /* struct value_list, none empty */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
 extern const struct value_kind value_socket;     /* struct value_list of socket URLs */
 extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */

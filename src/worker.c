@@ -13,9 +13,11 @@
 
 #include "accesslog.h"
 #include "admission.h"
+#include "allow.h"
 #include "child.h"
 #include "conn.h"
 #include "environment.h"
+#include "identity.h"
 #include "log.h"
 #include "request.h"
 #include "sys.h"
@@ -27,6 +29,7 @@ enum {
 	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
 	FDS_A_SCRIPT = 3,
+	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection */
 };
 
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPING };
@@ -54,6 +57,8 @@ struct worker {
 	struct request_services services;
 	struct request_sink sink;
 	struct conn_owner owner;
+	int64_t refusals_quiet;  /* until then refused connections are only counted */
+	unsigned long refusals;  /* since the last one that was logged */
 	struct acceptor *acceptors;
 	size_t acceptor_count;
 	struct loop_watch lifeline;
@@ -116,16 +121,40 @@ static void pause_accepting(struct worker *worker, const char *why)
 	loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
 }
 
+/* A port scanner, or a wrong --allow, must not fill the log. */
+static void log_refusal(struct worker *worker, const char *who)
+{
+	int64_t now = loop_now(worker->loop);
+
+	if (now < worker->refusals_quiet) {
+		worker->refusals++;
+		return;
+	}
+	if (worker->refusals == 0)
+		log_warn("connection refused: from %s", who);
+	else
+		log_warn("connection refused: from %s (and %lu since the last such line)", who,
+		    worker->refusals);
+	worker->refusals = 0;
+	worker->refusals_quiet = now + REFUSAL_PAUSE;
+}
+
 /* Accepts a connection; false if there is none, or it cannot be taken. */
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
 	struct address_peer peer = {.len = sizeof peer.addr};
+	char why[ALLOW_WHY_MAX];
 	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 			pause_accepting(worker, strerror(errno));
+		return false;
+	}
+	if (!allow_peer(&worker->plan->options->allow, fd, &peer, why)) {
+		close(fd);
+		log_refusal(worker, why);
 		return false;
 	}
 	if (conn_open(&worker->owner, fd, &peer) != 0) {
@@ -370,6 +399,18 @@ static void connect_parts(struct worker *worker)
 	loop_timer_init(&worker->stop, on_stop_time);
 }
 
+/* After this there is no /dev/null, and no way back. */
+static int become_user(const struct options *options)
+{
+	char why[IDENTITY_WHY_MAX];
+
+	if (identity_become(&options->identity, why) == 0)
+		return 0;
+	log_error("%s", why);
+	errno = EPERM;
+	return -1;
+}
+
 static int worker_init(struct worker *worker)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
@@ -383,6 +424,7 @@ static int worker_init(struct worker *worker)
 	worker->loop = loop_new();
 	if (worker->loop == NULL || children_init(&worker->children, worker->loop, worker->plan->board,
 		options->kill_delay) != 0 ||
+	    become_user(options) != 0 ||
 	    environment_init(&worker->environment, environ, &wish) != 0 ||
 	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
 		return -1;

@@ -258,10 +258,13 @@ my @usage = (
     [ '-r', 'relative' ], [ '-s', 'nonsense' ], [ '-s', 'unix:' ], [ '-s', 'unix:' . 'x' x 200 ],
     [ '-s', 'tcp:127.0.0.1' ], [ '-s', 'tcp:127.0.0.1:99999' ], [ '-s', 'tcp:127.0.0.1:x' ],
     [ '-s', 'tcp6:[::1]' ], [ '-s', 'fd:x' ], [ '-s', 'fd:-1' ],
-    [ '-s', 'http://127.0.0.1:80' ],
+    [ '-s', 'http://127.0.0.1:80' ], [ '-u', 'no-such-user-here' ], [ '-g', 'no-such-group-here' ],
+    [ '--chroot', 'relative' ], [ '--chroot', '/no/such/directory' ], [ '--allow', 'example.org' ],
+    [ '--allow', '10.0.0.0/99' ], [ '--allow-user', 'no-such-user-here' ],
+    [ '--spool-dir', '/no/such/directory' ], [ '-s', 'tcp:0.0.0.0:9' ],
 );
 my %long = ('-c' => 'workers', '-m' => 'max-scripts', '-t' => 'timeout', '-l' => 'log-level',
-    '-p' => 'program', '-r' => 'root', '-s' => 'socket');
+    '-p' => 'program', '-r' => 'root', '-s' => 'socket', '-u' => 'user', '-g' => 'group');
 
 for (@usage) {
     my ($option, $value) = @$_;
@@ -315,7 +318,8 @@ start_up('a regular file in the socket\'s place', "unix:$tmp/file", qr/socket/i)
 start_up('a symbolic link to a file in the socket\'s place', "unix:$tmp/link", qr/socket/i);
 start_up('a directory in the socket\'s place', "unix:$tmp", qr/socket|directory/i);
 start_up('a descriptor that is not open', 'fd:77', qr/Bad file descriptor|not open|no listening socket/i);
-start_up('an address that is not ours', 'tcp:192.0.2.1:9', qr/assign|available/i);
+start_up('an address that is not ours', 'tcp:192.0.2.1:9', qr/assign|available/i, '--allow',
+    '192.0.2.7');
 is(slurp("$tmp/file"), "precious\n", 'the file is as it was');
 ok(-l "$tmp/link", 'and the link');
 lives('unix');

@@ -92,6 +92,71 @@ START_TEST(the_spool_directory_is_tmpdir)
 }
 END_TEST
 
+/* ---- what several options, or the machine, decide ----------------------------------- */
+
+START_TEST(who_may_connect_comes_from_three_places)
+{
+	struct options options;
+
+	setenv("FCGI_WEB_SERVER_ADDRS", "192.0.2.1,192.0.2.2", 1);
+	ck_assert_int_eq(PARSE(&options, "--allow", "10.0.0.0/8", "-s", "tcp:0.0.0.0:9"), OPTIONS_RUN);
+	ck_assert_uint_eq(options.allow.network_count, 3);
+	ck_assert_uint_eq(options.allow.user_count, 0);
+	options_fini(&options);
+	ck_assert_int_eq(PARSE(&options, "--allow-user", "1234", "--allow-user", "nobody"), OPTIONS_RUN);
+	ck_assert_uint_eq(options.allow.network_count, 2);
+	ck_assert_uint_eq(options.allow.user_count, 4); /* the two, root and our own */
+	ck_assert_uint_eq(options.allow.users[0], 1234);
+	options_fini(&options);
+	unsetenv("FCGI_WEB_SERVER_ADDRS");
+}
+END_TEST
+
+START_TEST(addresses_in_the_environment_have_to_be_right)
+{
+	struct options options;
+	const char *said;
+
+	setenv("FCGI_WEB_SERVER_ADDRS", "192.0.2.1 192.0.2.2", 1);
+	capture_begin();
+	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_FAILED);
+	said = capture_end();
+	ck_assert_ptr_nonnull(strstr(said, "FCGI_WEB_SERVER_ADDRS: addresses with commas"));
+	options_fini(&options);
+	setenv("FCGI_WEB_SERVER_ADDRS", "", 1); /* the same as none */
+	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_RUN);
+	ck_assert_uint_eq(options.allow.network_count, 0);
+	options_fini(&options);
+	unsetenv("FCGI_WEB_SERVER_ADDRS");
+}
+END_TEST
+
+START_TEST(the_spool_directory_is_below_the_new_root)
+{
+	struct options options;
+	const char *said;
+
+	temp_make();
+	temp_mkdir("spool");
+	capture_begin();
+	ck_assert_int_eq(PARSE(&options, "--check", "--chroot", temp_dir()), OPTIONS_USAGE);
+	said = capture_end();
+	ck_assert_ptr_nonnull(strstr(said, "--spool-dir '/tmp' below --chroot"));
+	options_fini(&options);
+	capture_begin();
+	ck_assert_int_eq(PARSE(&options, "--check", "--spool-dir", temp_path("spool"), "--chroot",
+	    temp_dir()), OPTIONS_USAGE);
+	capture_end();
+	options_fini(&options);
+	setenv("TMPDIR", "/spool", 1);
+	ck_assert_int_eq(PARSE(&options, "--check", "--chroot", temp_dir()), OPTIONS_DONE);
+	ck_assert_str_eq(options.spool_dir, "/spool");
+	options_fini(&options);
+	unsetenv("TMPDIR");
+	temp_remove();
+}
+END_TEST
+
 /* ---- values ---------------------------------------------------------------------------- */
 
 #define INT(name) offsetof(struct options, name), sizeof(int)
@@ -208,6 +273,16 @@ static const struct bad {
 	{"--status-path", "status", "path of a URL"}, {"--status-path", "/a?b", "path of a URL"},
 	{"--ping-path", "", "argument"}, {"--ping-path", "/a b", "path of a URL"},
 	{"--ping-path", "/%61", "path of a URL"},
+	{"--chroot", "jail", "directory"}, {"--chroot", "/nonexistent", "directory"},
+	{"--chroot", "/etc/passwd", "directory"},
+	{"--user", "", "argument"}, {"--user", "no such user", "no such user"},
+	{"--user", "3999999999", "give --group"}, {"--user", "-1", "no such user"},
+	{"--group", "", "argument"}, {"--group", "no such group", "no such group"},
+	{"--allow", "", "argument"}, {"--allow", "example.org", "address"},
+	{"--allow", "10.0.0.0/33", "0 to 32"}, {"--allow", "10.1.2.3/8", "10.0.0.0/8"},
+	{"--allow-user", "", "argument"}, {"--allow-user", "no such user", "no such user"},
+	{"--socket", "tcp:0.0.0.0:9000", "--allow"}, {"--socket", "tcp6:[::]:9000", "--allow"},
+	{"--socket", "tcp:192.0.2.1:9000", "127.0.0.1"},
 	{"--program", "relative", "absolute"}, {"--program", "", "argument"},
 	{"--root", "relative", "absolute"},
 	{"--handler", "", "argument"}, {"--handler", "pl=/bin/x", ".EXT"}, {"--handler", ".pl", ".EXT"},
@@ -476,9 +551,10 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=PROGRAM", "--query-args",
     "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail",
     "--status-path PATH", "--ping-path PATH", "--syslog[=FACILITY]", "--syslog-socket PATH",
-    "--access-log FILE", "--access-log-format FORM", "--watchdog TIME", "--check", "--version",
-    "--help"};
-static const char letters[] = "scmprtflnVh";
+    "--access-log FILE", "--access-log-format FORM", "--watchdog TIME", "--user USER",
+    "--group GROUP", "--chroot DIR", "--allow ADDR[/LEN]", "--allow-user USER", "--check",
+    "--version", "--help"};
+static const char letters[] = "scmprtflnVhug";
 
 static char *help_text(void)
 {
@@ -552,6 +628,9 @@ static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, the_defaults_are_those_of_the_help);
 	tcase_add_test(tcase, the_spool_directory_is_tmpdir);
+	tcase_add_test(tcase, who_may_connect_comes_from_three_places);
+	tcase_add_test(tcase, addresses_in_the_environment_have_to_be_right);
+	tcase_add_test(tcase, the_spool_directory_is_below_the_new_root);
 	tcase_add_loop_test(tcase, good_values_are_taken, 0, sizeof goods / sizeof *goods);
 	tcase_add_loop_test(tcase, bad_values_are_refused_with_option_value_and_what_would_be_right,
 	    0, sizeof bads / sizeof *bads);

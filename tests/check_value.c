@@ -221,19 +221,36 @@ START_TEST(the_path_of_a_url_is_absolute_and_plain)
 }
 END_TEST
 
-START_TEST(a_directory_has_to_be_there)
+START_TEST(a_directory_is_an_absolute_path)
 {
 	const char *member = NULL;
 
-	temp_make();
-	temp_write("file", 0755, "");
-	ck_assert_int_eq(value_directory.read(&wide, &member, temp_dir(), &why), 0);
-	ck_assert_str_eq(member, temp_dir());
-	ck_assert_int_eq(value_directory.read(&wide, &member, temp_path("none"), &why), -1);
-	ck_assert_int_eq(value_directory.read(&wide, &member, temp_path("file"), &why), -1);
+	ck_assert_int_eq(value_directory.read(&wide, &member, "/a", &why), 0);
+	ck_assert_str_eq(member, "/a");
 	ck_assert_int_eq(value_directory.read(&wide, &member, ".", &why), -1);
-	ck_assert_str_eq(member, temp_dir());
-	temp_remove();
+	ck_assert_int_eq(value_directory.read(&wide, &member, "", &why), -1);
+	ck_assert_str_eq(member, "/a");
+}
+END_TEST
+
+START_TEST(words_are_not_empty)
+{
+	const char *member = NULL;
+	struct value_list list = {NULL, 0};
+
+	value_word.write(&wide, &member, text);
+	ck_assert_str_eq(text, "");
+	ck_assert_int_eq(value_word.read(&wide, &member, "", &why), -1);
+	ck_assert_ptr_null(member);
+	ck_assert_int_eq(value_word.read(&wide, &member, "a word", &why), 0);
+	value_word.write(&wide, &member, text);
+	ck_assert_str_eq(text, "a word");
+	ck_assert_int_eq(value_words.read(&wide, &list, "", &why), -1);
+	ck_assert_int_eq(value_words.read(&wide, &list, "one", &why), 0);
+	ck_assert_int_eq(value_words.read(&wide, &list, "two", &why), 0);
+	ck_assert_uint_eq(list.count, 2);
+	ck_assert_str_eq(list.items[1], "two");
+	free(list.items);
 }
 END_TEST
 
@@ -290,7 +307,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, owners_are_names_or_numbers);
 	tcase_add_test(tcase, lists_grow_by_what_is_good);
 	tcase_add_test(tcase, the_path_of_a_url_is_absolute_and_plain);
-	tcase_add_test(tcase, a_directory_has_to_be_there);
+	tcase_add_test(tcase, a_directory_is_an_absolute_path);
+	tcase_add_test(tcase, words_are_not_empty);
 }
 
 int main(void)
