@@ -37,8 +37,10 @@ static struct {
 	enum accesslog_form form;
 	const char *target;
 	int fd;
+	uid_t uid; /* whose the file is; (uid_t)-1: its maker's */
+	gid_t gid;
 	struct common *common;
-} access_log = {.fd = -1};
+} access_log = {.fd = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
 /* ---- opening -------------------------------------------------------------------- */
 
@@ -104,6 +106,24 @@ int accesslog_open(const char *target, enum accesslog_form form)
 	return 0;
 }
 
+/* Only of a file of our own: standard output and devices are others'. */
+static int give_file(void)
+{
+	struct stat info;
+
+	if (access_log.uid == (uid_t)-1 || strcmp(access_log.target, "-") == 0 ||
+	    fstat(access_log.fd, &info) != 0 || !S_ISREG(info.st_mode))
+		return 0;
+	return fchown(access_log.fd, access_log.uid, access_log.gid);
+}
+
+int accesslog_give(uid_t uid, gid_t gid)
+{
+	access_log.uid = uid;
+	access_log.gid = gid;
+	return access_log.fd < 0 ? 0 : give_file();
+}
+
 bool accesslog_is_open(void)
 {
 	return access_log.way != WAY_NONE;
@@ -137,6 +157,9 @@ void accesslog_reopen(void)
 	}
 	close(access_log.fd);
 	access_log.fd = fd;
+	if (geteuid() == 0 && give_file() != 0)
+		log_warn("access log %s cannot be given to uid %ld: %s", access_log.target,
+		    (long)access_log.uid, strerror(errno));
 	atomic_store(&access_log.common->torn, 0);
 }
 

@@ -74,6 +74,12 @@ size_t accesslog_format(enum accesslog_form form, const struct accesslog_entry *
  */
 int accesslog_open(const char *target, enum accesslog_form form) MUST_CHECK;
 
+/*
+ * Gives the file, and what takes its place when it is opened again, to the user whom
+ * workers become: they have to open it, too.  0, or -1 with errno.
+ */
+int accesslog_give(uid_t uid, gid_t gid) MUST_CHECK;
+
 /* Whether there is one: guards costly entries. */
 bool accesslog_is_open(void);
 

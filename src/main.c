@@ -60,7 +60,9 @@ static int open_logs(const struct options *options)
 		return 0;
 	if (strcmp(target, "syslog") == 0 && failed)
 		return -1;
-	if (accesslog_open(target, (enum accesslog_form)options->access_log_format) == 0)
+	if (accesslog_open(target, (enum accesslog_form)options->access_log_format) == 0 &&
+	    (!options->identity.has_user ||
+		accesslog_give(options->identity.uid, options->identity.gid) == 0))
 		return 0;
 	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)", target,
 	    strerror(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());

@@ -366,6 +366,21 @@ scenario 'it cannot be opened: no start' => sub {
 };
 
 if (is_root()) {
+    scenario 'workers of another user follow a rotation' => sub {
+        my $dir = file();
+        mkdir $dir, 0755; # root's: only the supervisor can make a file there
+        my $bridge = Bridge->start(copy => 1,
+            args => [ '-u', 'nobody', '--access-log', "$dir/log", '--spool-dir', '/tmp' ]);
+        rename "$dir/log", "$dir/old";
+        $bridge->signal('USR1');
+        wait_until(5, sub { -e "$dir/log" && (stat _)[4] == (getpwnam 'nobody')[2] });
+        sleep 0.3;
+        $bridge->get('tcp', 'hello');
+        is(scalar(records("$dir/log")), 1, 'into the new file');
+        is(-s "$dir/old", 0, 'nothing into the old one');
+        is((stat "$dir/log")[2] & 0777, 0640, 'its mode is as ever');
+        $bridge->stop;
+    };
     scenario 'no permission at USR1' => sub {
         my $dir = file();
         mkdir $dir;
