@@ -76,6 +76,8 @@ static int serve(const struct options *options, struct handover *handover, char 
 
 	if (open_logs(options) != 0)
 		return 1;
+	/* who is to stop from here on has sockets to remove: the supervisor sees to it */
+	sys_signals_block(NULL);
 	switch (listeners_open(&listeners, options, handover)) {
 	case LISTENER_OK:
 		break;

@@ -79,14 +79,17 @@ int sys_peer_user(int fd, uid_t *uid) MUST_CHECK;
  */
 void sys_signals_reset(bool keep_blocked);
 
-/* Blocks every signal, until sys_signals_open() or an exec'd program's own choice. */
+/*
+ * Blocks every signal, until sys_signals_open() or an exec'd program's own choice.
+ * `before`, which may be NULL, gets the mask as it was.
+ */
 void sys_signals_block(sigset_t *before);
 
 /*
  * Takes over the signals of `set` in this process: from now on they are delivered
  * through the returned descriptor, which is close-on-exec, non-blocking and
  * readable while one waits.  SIGPIPE and SIGXFSZ are blocked besides, so that writing
- * to a closed pipe is EPIPE, and past a limit of file size EFBIG.  -1 with errno.  One at a time in a process.
+ * to a closed pipe is EPIPE, and past a limit of file size EFBIG; nothing else is.  -1 with errno.  One at a time in a process.
  */
 int sys_signals_open(const sigset_t *set) MUST_CHECK;
 

@@ -142,7 +142,7 @@ int sys_signals_open(const sigset_t *set)
 
 	sigaddset(&blocked, SIGPIPE);
 	sigaddset(&blocked, SIGXFSZ);
-	if (sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
+	if (sigprocmask(SIG_SETMASK, &blocked, NULL) != 0)
 		return -1;
 	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -182,8 +182,7 @@ int sys_signals_open(const sigset_t *set)
 	sigaddset(&broken, SIGXFSZ);
 	signal_set = *set;
 	if (sys_nonblock(signal_pipe[1]) != 0 || set_actions(set, on_signal) != 0 ||
-	    sigprocmask(SIG_BLOCK, &broken, NULL) != 0 ||
-	    sigprocmask(SIG_UNBLOCK, set, NULL) != 0) {
+	    sigprocmask(SIG_SETMASK, &broken, NULL) != 0) {
 		sys_signals_close(signal_pipe[0]);
 		return -1;
 	}
