@@ -89,7 +89,8 @@ void sys_signals_block(sigset_t *before);
  * Takes over the signals of `set` in this process: from now on they are delivered
  * through the returned descriptor, which is close-on-exec, non-blocking and
  * readable while one waits.  SIGPIPE and SIGXFSZ are blocked besides, so that writing
- * to a closed pipe is EPIPE, and past a limit of file size EFBIG; nothing else is.  -1 with errno.  One at a time in a process.
+ * to a closed pipe is EPIPE, and past a limit of file size EFBIG; nothing else is.
+ * -1 with errno.  One at a time in a process.
  */
 int sys_signals_open(const sigset_t *set) MUST_CHECK;
 
