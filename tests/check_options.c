@@ -80,14 +80,18 @@ START_TEST(the_spool_directory_is_tmpdir)
 	setenv("TMPDIR", "/var/tmp", 1);
 	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_RUN);
 	ck_assert_str_eq(options.spool_dir, "/var/tmp");
+	options_fini(&options);
 	setenv("TMPDIR", "relative", 1);
 	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_RUN);
 	ck_assert_str_eq(options.spool_dir, "/tmp");
+	options_fini(&options);
 	setenv("TMPDIR", "/nonexistent", 1);
 	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_RUN);
 	ck_assert_str_eq(options.spool_dir, "/tmp");
+	options_fini(&options);
 	ck_assert_int_eq(PARSE(&options, "--spool-dir", "/var/tmp"), OPTIONS_RUN);
 	ck_assert_str_eq(options.spool_dir, "/var/tmp");
+	options_fini(&options);
 	unsetenv("TMPDIR");
 }
 END_TEST
@@ -388,15 +392,19 @@ START_TEST(of_a_repeated_option_the_last_one_counts)
 
 	ck_assert_int_eq(PARSE(&options, "-c", "3", "-c", "5"), OPTIONS_RUN);
 	ck_assert_int_eq(options.workers, 5);
+	options_fini(&options);
 	ck_assert_int_eq(PARSE(&options, "-f", "--stderr", "discard"), OPTIONS_RUN);
 	ck_assert_int_eq(options.stderr_to, STDERR_DISCARD);
+	options_fini(&options);
 	ck_assert_int_eq(PARSE(&options, "--stderr", "discard", "-f"), OPTIONS_RUN);
 	ck_assert_int_eq(options.stderr_to, STDERR_CLIENT);
+	options_fini(&options);
 	/* an owner without a group leaves the group of an earlier one */
 	ck_assert_int_eq(PARSE(&options, "--socket-owner", "7:8", "--socket-owner", "9"),
 	    OPTIONS_RUN);
 	ck_assert_uint_eq(options.socket_owner.uid, 9);
 	ck_assert_uint_eq(options.socket_owner.gid, 8);
+	options_fini(&options);
 }
 END_TEST
 
@@ -429,6 +437,7 @@ START_TEST(no_words_are_no_options)
 
 	ck_assert_int_eq(PARSE(&options, "", ""), OPTIONS_RUN);
 	ck_assert_uint_eq(options.sockets.count, 0);
+	options_fini(&options);
 }
 END_TEST
 
@@ -601,7 +610,7 @@ END_TEST
 
 START_TEST(help_version_and_check_are_answered_and_that_is_all)
 {
-	struct options options;
+	struct options options[6];
 	int kept = dup(STDOUT_FILENO);
 	int null = open("/dev/null", O_WRONLY);
 	enum options_verdict verdicts[6];
@@ -609,18 +618,20 @@ START_TEST(help_version_and_check_are_answered_and_that_is_all)
 	ck_assert(kept >= 0 && null >= 0);
 	fflush(stdout);
 	dup2(null, STDOUT_FILENO);
-	verdicts[0] = PARSE(&options, "--help");
-	verdicts[1] = PARSE(&options, "-h", "--nonsense");
-	verdicts[2] = PARSE(&options, "-c", "1", "-V");
-	verdicts[3] = PARSE(&options, "--version");
-	verdicts[4] = PARSE(&options, "-n", "-c", "2");
-	verdicts[5] = PARSE(&options, "--check");
+	verdicts[0] = PARSE(&options[0], "--help");
+	verdicts[1] = PARSE(&options[1], "-h", "--nonsense");
+	verdicts[2] = PARSE(&options[2], "-c", "1", "-V");
+	verdicts[3] = PARSE(&options[3], "--version");
+	verdicts[4] = PARSE(&options[4], "-n", "-c", "2");
+	verdicts[5] = PARSE(&options[5], "--check");
 	fflush(stdout);
 	dup2(kept, STDOUT_FILENO);
 	close(kept);
 	close(null);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 6; i++) {
 		ck_assert_int_eq(verdicts[i], OPTIONS_DONE);
+		options_fini(&options[i]);
+	}
 }
 END_TEST
 
