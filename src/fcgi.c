@@ -211,6 +211,27 @@ ssize_t fcgi_reader_next(struct fcgi_reader *r, const unsigned char *bytes, size
 	return take_padding(r, len);
 }
 
+void fcgi_reader_record(const struct fcgi_reader *r, struct fcgi_piece *record)
+{
+	*record = (struct fcgi_piece){.type = 0};
+	if (r->have > 0 && r->have < FCGI_HEADER_LEN)
+		return;
+	describe(r, record);
+	record->len = r->content;
+}
+
+void fcgi_reader_skip(struct fcgi_reader *r, size_t n)
+{
+	r->content -= n;
+	end_record(r);
+}
+
+size_t fcgi_reader_gap(const struct fcgi_reader *r)
+{
+	return r->have < FCGI_HEADER_LEN ? FCGI_HEADER_LEN - r->have
+					 : r->padding + FCGI_HEADER_LEN;
+}
+
 int fcgi_reader_between(const struct fcgi_reader *r)
 {
 	return r->have == 0;

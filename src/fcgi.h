@@ -129,6 +129,18 @@ void fcgi_reader_init(struct fcgi_reader *r);
 ssize_t fcgi_reader_next(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
     struct fcgi_piece *piece) MUST_CHECK;
 
+/*
+ * For who takes content past the reader.  fcgi_reader_record() describes the record
+ * that it is in or, between two records, the one before; type 0 if that is not known.
+ * `piece->len` is how much of its content is still to come; fcgi_reader_skip() says
+ * that `n` bytes of that have been taken.
+ */
+void fcgi_reader_record(const struct fcgi_reader *r, struct fcgi_piece *record);
+void fcgi_reader_skip(struct fcgi_reader *r, size_t n);
+
+/* Behind the content of a record: how many bytes there are up to that of the next one. */
+size_t fcgi_reader_gap(const struct fcgi_reader *r);
+
 /* Non-zero when the input so far ends between two records. */
 int fcgi_reader_between(const struct fcgi_reader *r);
 

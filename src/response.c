@@ -440,6 +440,19 @@ static size_t unchunk(struct response *response, unsigned char *bytes, size_t le
 	return kept;
 }
 
+size_t response_passes(const struct response *response, size_t len)
+{
+	if (response->chunked || response->drops_body)
+		return 0;
+	return response->counts && len > response->left ? (size_t)response->left : len;
+}
+
+void response_skip(struct response *response, size_t n)
+{
+	if (response->counts)
+		response->left -= n;
+}
+
 size_t response_body(struct response *response, unsigned char *bytes, size_t len)
 {
 	if (response->chunked)

@@ -83,6 +83,13 @@ size_t response_render(const struct response *response, const unsigned char *raw
  */
 size_t response_body(struct response *response, unsigned char *bytes, size_t len);
 
+/*
+ * How many of the next `len` body bytes go on to the client as they are, without
+ * response_body() having to see them.  response_skip() says that `n` of them have.
+ */
+size_t response_passes(const struct response *response, size_t len);
+void response_skip(struct response *response, size_t n);
+
 /* Whether the script owes the client more body than it has given: at its end, an error. */
 bool response_is_short(const struct response *response);
 

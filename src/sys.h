@@ -45,6 +45,19 @@ enum sys_pipe_end { SYS_PIPE_READ = 0, SYS_PIPE_WRITE = 1 };
  */
 int sys_pipe(int fds[2], enum sys_pipe_end ours) MUST_CHECK;
 
+/*
+ * Moves up to `len` bytes from `from` to `to`, a pipe and a socket, without copying
+ * them and without waiting.  As read(2); EAGAIN when there is nothing, or no room.
+ * Where the system cannot do that: -1 with ENOSYS.
+ */
+ssize_t sys_move(int from, int to, size_t len) MUST_CHECK;
+
+/* How many bytes wait in pipe `fd`; 0 where the system cannot move them anyway. */
+size_t sys_readable(int fd);
+
+/* Has a pipe hold `size` bytes, if the system lets it. */
+void sys_pipe_widen(int fd, int size);
+
 /* Zeroed memory shared with the processes forked from here on; NULL with errno. */
 void *sys_shared_alloc(size_t size) MUST_CHECK;
 void sys_shared_free(void *memory, size_t size);

@@ -14,6 +14,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -63,6 +64,23 @@ int sys_pipe(int fds[2], enum sys_pipe_end ours)
 	close(fds[1]);
 	errno = saved;
 	return -1;
+}
+
+ssize_t sys_move(int from, int to, size_t len)
+{
+	return splice(from, NULL, to, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+size_t sys_readable(int fd)
+{
+	int waiting;
+
+	return ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0 ? (size_t)waiting : 0;
+}
+
+void sys_pipe_widen(int fd, int size)
+{
+	(void)fcntl(fd, F_SETPIPE_SZ, size); /* no more than fs.pipe-user-pages-soft allows */
 }
 
 int sys_shared_file(size_t size)

@@ -44,6 +44,27 @@ int sys_pipe(int fds[2], enum sys_pipe_end ours)
 	return -1;
 }
 
+ssize_t sys_move(int from, int to, size_t len)
+{
+	(void)from;
+	(void)to;
+	(void)len;
+	errno = ENOSYS;
+	return -1;
+}
+
+size_t sys_readable(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+void sys_pipe_widen(int fd, int size)
+{
+	(void)fd;
+	(void)size;
+}
+
 int sys_shared_file(size_t size)
 {
 	char name[] = "/tmp/cgibridge-XXXXXX";

@@ -447,6 +447,55 @@ START_TEST(huge_lengths_are_incomplete_and_do_not_wrap)
 }
 END_TEST
 
+/* Gives the reader `len` bytes in one piece after the other. */
+static void give(struct fcgi_reader *r, const unsigned char *bytes, size_t len)
+{
+	while (len > 0) {
+		struct fcgi_piece piece;
+		ssize_t n = fcgi_reader_next(r, bytes, len, &piece);
+
+		ck_assert_int_gt(n, 0);
+		bytes += n;
+		len -= (size_t)n;
+	}
+}
+
+START_TEST(content_may_be_taken_past_the_reader)
+{
+	struct fcgi_reader r;
+	struct fcgi_piece record;
+	unsigned char header[FCGI_HEADER_LEN];
+
+	fcgi_reader_init(&r);
+	fcgi_reader_record(&r, &record);
+	ck_assert_uint_eq(record.type, 0);
+	ck_assert_uint_eq(fcgi_reader_gap(&r), FCGI_HEADER_LEN);
+	for (size_t padding = 0; padding <= FCGI_MAX_PADDING; padding += 5) {
+		fcgi_put_header(header, FCGI_STDIN, 7, 1000, padding);
+		give(&r, header, 5);
+		fcgi_reader_record(&r, &record);
+		ck_assert_uint_eq(record.type, 0); /* in the middle of a header */
+		ck_assert_uint_eq(fcgi_reader_gap(&r), 3);
+		give(&r, header + 5, 3);
+		for (size_t left = 1000; left > 0; left -= 250) {
+			fcgi_reader_record(&r, &record);
+			ck_assert_uint_eq(record.type, FCGI_STDIN);
+			ck_assert_uint_eq(record.id, 7);
+			ck_assert_uint_eq(record.content, 1000);
+			ck_assert_uint_eq(record.len, left);
+			fcgi_reader_skip(&r, 250);
+		}
+		fcgi_reader_record(&r, &record); /* still known behind its end */
+		ck_assert_uint_eq(record.type, FCGI_STDIN);
+		ck_assert_uint_eq(record.len, 0);
+		ck_assert_uint_eq(fcgi_reader_gap(&r), padding + FCGI_HEADER_LEN);
+		ck_assert_int_eq(fcgi_reader_between(&r), padding == 0);
+		give(&r, (const unsigned char[FCGI_MAX_PADDING]){0}, padding);
+		ck_assert_int_ne(fcgi_reader_between(&r), 0);
+	}
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, a_request_is_the_same_however_it_is_split);
@@ -463,6 +512,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, types_have_names);
 	tcase_add_test(tcase, pairs_come_back_and_are_incomplete_when_cut_anywhere);
 	tcase_add_test(tcase, lengths_take_one_byte_or_four);
+	tcase_add_test(tcase, content_may_be_taken_past_the_reader);
 	tcase_add_test(tcase, huge_lengths_are_incomplete_and_do_not_wrap);
 }
 

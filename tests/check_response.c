@@ -367,6 +367,55 @@ START_TEST(a_length_may_be_huge)
 }
 END_TEST
 
+START_TEST(what_passes_is_what_the_filter_would_leave_alone)
+{
+	static const struct {
+		enum response_kind kind;
+		const char *head;
+		size_t passes; /* of 1000 */
+	} cases[] = {
+		{RESPONSE_NORMAL, "Content-Type: a\n\n", 1000},
+		{RESPONSE_NORMAL, "Content-Type: a\nContent-Length: 2000\n\n", 1000},
+		{RESPONSE_NORMAL, "Content-Type: a\nContent-Length: 999\n\n", 999},
+		{RESPONSE_NORMAL, "Content-Type: a\nContent-Length: 0\n\n", 0},
+		{RESPONSE_NO_BODY, "Content-Type: a\n\n", 0},
+		{RESPONSE_NORMAL, "Status: 304 No\n\n", 0},
+		{RESPONSE_AUTHORIZER, "Status: 200 OK\n\n", 0},
+		{RESPONSE_NORMAL, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n", 0},
+	};
+	unsigned char bytes[1000] = {0};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct response response;
+
+		response_init(&response, cases[i].kind);
+		ck_assert_int_gt(parse_cut(&response, cases[i].head, strlen(cases[i].head)), 0);
+		ck_assert_uint_eq(response_passes(&response, 1000), cases[i].passes);
+		ck_assert_uint_eq(response_passes(&response, 0), 0);
+		response_skip(&response, cases[i].passes);
+		if (!response.chunked)
+			ck_assert_uint_eq(response_body(&response, bytes, 1000),
+			    cases[i].passes == 1000 ? 1000 : 0);
+	}
+}
+END_TEST
+
+START_TEST(what_was_skipped_counts)
+{
+	static const char head[] = "Content-Type: a\nContent-Length: 100\n\n";
+	struct response response;
+
+	response_init(&response, RESPONSE_NORMAL);
+	ck_assert_int_gt(parse_cut(&response, head, strlen(head)), 0);
+	response_skip(&response, 99);
+	ck_assert(response_is_short(&response));
+	ck_assert_uint_eq(response_passes(&response, 50), 1);
+	response_skip(&response, 1);
+	ck_assert(!response_is_short(&response));
+	ck_assert_uint_eq(response_passes(&response, 50), 0);
+}
+END_TEST
+
 /* ---- our own pages ------------------------------------------------------------------------ */
 
 START_TEST(a_page_is_a_whole_response)
@@ -435,6 +484,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_worst_growth_has_room);
 	tcase_add_loop_test(tcase, every_body_is_the_same_however_it_is_split, 0, BODIES);
 	tcase_add_test(tcase, a_length_may_be_huge);
+	tcase_add_test(tcase, what_passes_is_what_the_filter_would_leave_alone);
+	tcase_add_test(tcase, what_was_skipped_counts);
 	tcase_add_test(tcase, a_page_is_a_whole_response);
 	tcase_add_test(tcase, a_page_has_no_body_for_head_and_a_hint_when_to_come_back);
 	tcase_add_test(tcase, a_page_is_never_larger_than_its_bound);
