@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * body: FCGI_STDIN -> spool -> pipe.
+ * body: FCGI_STDIN -> spool -> pipe, or straight from a socket to the pipe.
  */
 #include "body.h"
 
@@ -9,13 +9,17 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sys.h"
 
 static void on_writable(struct loop_watch *watch, unsigned events);
 
 void body_init(struct body *body, struct loop *loop, uint64_t max, const char *dir,
     body_moved_fn *moved)
 {
-	*body = (struct body){.loop = loop, .left = BODY_LENGTH_UNKNOWN, .moved = moved};
+	*body = (struct body){.loop = loop,
+	    .left = BODY_LENGTH_UNKNOWN,
+	    .move_from = BODY_BULK,
+	    .moved = moved};
 	spool_init(&body->spool, max, dir);
 	loop_watch_init(&body->pipe, on_writable);
 }
@@ -136,6 +140,46 @@ int body_feed(struct body *body, const void *bytes, size_t len)
 	if (body->left == 0 && !body->dropped)
 		finish(body);
 	return 0;
+}
+
+bool body_is_bulky(const struct body *body)
+{
+	return body->received >= body->move_from && body->pipe.fd >= 0 && !body->ended &&
+	    body_waiting(body) == 0;
+}
+
+ssize_t body_move(struct body *body, int from, size_t len)
+{
+	ssize_t n;
+
+	if (body->move_from == BODY_BULK)
+		sys_pipe_widen(body->pipe.fd, BODY_PIPE);
+	body->move_from = 0;
+	if (len > body->left)
+		len = (size_t)body->left;
+	do {
+		n = sys_move(from, body->pipe.fd, len);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		body->received += (uint64_t)n;
+		if (body->left != BODY_LENGTH_UNKNOWN)
+			body->left -= (uint64_t)n;
+		if (body->left == 0)
+			finish(body);
+	} else if (n < 0 && errno != EAGAIN) {
+		body->move_from = UINT64_MAX; /* reading and writing will tell what is wrong */
+	}
+	return n;
+}
+
+void body_await_room(struct body *body)
+{
+	loop_want(body->loop, &body->pipe, LOOP_OUT);
+}
+
+bool body_awaits_room(const struct body *body)
+{
+	return body->pipe.fd >= 0 && body->pipe.wanted == LOOP_OUT && body_waiting(body) == 0;
 }
 
 void body_end(struct body *body)

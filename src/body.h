@@ -4,7 +4,8 @@
  *
  *   body_feed -> [ spool ] -> the script's stdin (a pipe, non-blocking)
  *
- * What the pipe takes goes there at once; the rest waits in the spool.  The end
+ * What the pipe takes goes there at once; the rest waits in the spool.  Of a body that
+ * grows large what comes can be moved from the client's socket to the pipe, unseen.  The end
  * of the body is the empty record or the announced length, whichever comes first
  * (some clients never send the record).  A script that does not read its body, or
  * closes it, is in its right (RFC 3875 4.2): the rest is then dropped.
@@ -21,6 +22,11 @@
 
 #define BODY_LENGTH_UNKNOWN UINT64_MAX
 
+enum {
+	BODY_BULK = 256 * 1024, /* bytes received from which on a body is moved, not copied */
+	BODY_PIPE = 256 * 1024, /* bytes that its pipe then holds */
+};
+
 struct body;
 typedef void body_moved_fn(struct body *body);
 
@@ -30,6 +36,7 @@ struct body {
 	struct loop_watch pipe; /* the script's stdin while it is open and attached */
 	uint64_t left;          /* still to come from the client, or BODY_LENGTH_UNKNOWN */
 	uint64_t received;      /* bytes that have come and count */
+	uint64_t move_from;     /* of them, from where on it may be moved; 0: it has been */
 	bool ended;             /* nothing more will come */
 	bool dropped;           /* nobody wants it: the script is gone or has closed it */
 	body_moved_fn *moved;   /* the script has taken bytes, or has closed its stdin */
@@ -51,6 +58,20 @@ void body_expect(struct body *body, uint64_t length);
  * cannot be kept (EMSGSIZE: it is larger than allowed).
  */
 int body_feed(struct body *body, const void *bytes, size_t len) MUST_CHECK;
+
+/* Whether it is large, and its next byte can go straight to the script: body_move(). */
+bool body_is_bulky(const struct body *body);
+
+/*
+ * Moves up to `len` bytes of FCGI_STDIN from socket `from` to the script of a bulky
+ * body.  How many, 0 at the end of `from`, or -1 with errno.  EAGAIN: nothing has come,
+ * or the script has not read what has.  Otherwise it is bulky no more.
+ */
+ssize_t body_move(struct body *body, int from, size_t len) MUST_CHECK;
+
+/* Nothing waits, but the script has not read what it has: body_moved_fn says when it has. */
+void body_await_room(struct body *body);
+bool body_awaits_room(const struct body *body);
 
 /* The empty FCGI_STDIN record: nothing more comes. */
 void body_end(struct body *body);

@@ -5,7 +5,7 @@
  * Callbacks only note what happened and post the connection's turn; conn_turn() then
  * writes, lets requests go on, and decides what comes next, once for all of it.
  */
-#include "conn.h"
+#include "conn_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +26,8 @@ enum {
 	DRAIN_QUIET_TIME = 200,         /* ms of silence before our side is shut */
 	DRAIN_MAX_TIME = 30 * 1000,     /* ms in all that a client may go on sending */
 	VALUES_MAX = 64 * 1024,
+	MOVE_WORTH = 16 * 1024, /* content of a record of a body from which on it is moved */
+	MOVE_STEPS = 16,        /* headers read, or contents moved, in one turn */
 	KNOWN_SPARE = 1024, /* request ids that one connection may have in use past --max-scripts */
 };
 
@@ -50,7 +52,7 @@ struct conn {
 	unsigned char begin[FCGI_BODY_LEN];
 	size_t begin_len;
 	struct buf values; /* content of a GET_VALUES record that is coming in */
-	struct buf out;
+	struct outlet out;
 	struct request *requests; /* active ones, and ended ones whose id is still needed */
 	struct request *last;     /* of them */
 	size_t active;            /* how many are not ENDED */
@@ -149,7 +151,7 @@ static void on_reap(struct loop_task *task)
 {
 	struct conn *conn = CONTAINER_OF(task, struct conn, reap);
 
-	buf_fini(&conn->out);
+	outlet_fini(&conn->out);
 	buf_fini(&conn->values);
 	free(conn);
 }
@@ -236,7 +238,7 @@ static void on_ended(struct request_link *link, struct request *request)
 		return;
 	if (request->truncated && conn->active == 0)
 		conn->keep = false;
-	else if (record_put_end(&conn->out, request->id, request->app_status,
+	else if (record_put_end(&conn->out.records, request->id, request->app_status,
 		     request->protocol_status) != 0) {
 		log_error("no memory for the end of a response: connection closed");
 		loop_post(loop_of(conn), &conn->turn);
@@ -303,7 +305,7 @@ static void take_abort(struct conn *conn, struct request *request)
 	}
 	unlink_request(conn, request);
 	count_active(conn, -1);
-	if (record_put_end(&conn->out, request->id, 0, FCGI_REQUEST_COMPLETE) != 0)
+	if (record_put_end(&conn->out.records, request->id, 0, FCGI_REQUEST_COMPLETE) != 0)
 		reject(conn, "no memory for the end of a response");
 	touch(conn);
 }
@@ -339,56 +341,17 @@ static void take_for_request(struct conn *conn, const struct fcgi_piece *piece)
 
 /* ---- management records -------------------------------------------------------------- */
 
-/* The value of a variable that FCGI_GET_VALUES may ask for, or -1. */
-static long value_of(const struct conn *conn, const struct fcgi_pair *pair)
-{
-	static const char names[3][16] = {"FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"};
-	const long values[3] = {(long)conn->owner->max * conn->owner->services->options->workers,
-	    conn->owner->services->options->max_scripts, 1};
-
-	for (size_t i = 0; i < 3; i++)
-		if (strlen(names[i]) == pair->name_len &&
-		    memcmp(names[i], pair->name, pair->name_len) == 0)
-			return values[i];
-	return -1;
-}
-
-static size_t put_value(unsigned char *out, size_t room, const struct fcgi_pair *asked, long value)
-{
-	char text[24];
-	struct fcgi_pair pair = *asked;
-	int n = snprintf(text, sizeof text, "%ld", value);
-
-	pair.value = (const unsigned char *)text;
-	pair.value_len = (size_t)n;
-	if (fcgi_pair_size(pair.name_len, pair.value_len) > room)
-		return 0;
-	return fcgi_put_pair(out, &pair);
-}
-
-/* Answers with what is known of the names asked for (spec 4.1). */
 static int answer_values(struct conn *conn)
 {
+	const struct options *options = conn->owner->services->options;
+	struct conn_values values = {.max_conns = (long)conn->owner->max * options->workers,
+	    .max_requests = options->max_scripts};
 	unsigned char answer[256];
-	const unsigned char *at = buf_bytes(&conn->values);
-	size_t left = buf_len(&conn->values);
-	size_t len = 0;
+	size_t len = conn_put_values(
+	    answer, sizeof answer, &values, buf_bytes(&conn->values), buf_len(&conn->values));
 
-	while (left > 0) {
-		struct fcgi_pair pair;
-		size_t n = fcgi_get_pair(at, left, &pair);
-		long value;
-
-		if (n == 0)
-			break;
-		value = value_of(conn, &pair);
-		if (value >= 0)
-			len += put_value(answer + len, sizeof answer - len, &pair, value);
-		at += n;
-		left -= n;
-	}
 	buf_fini(&conn->values);
-	return record_put(&conn->out, FCGI_GET_VALUES_RESULT, FCGI_NULL_REQUEST_ID, answer, len);
+	return record_put(&conn->out.records, FCGI_GET_VALUES_RESULT, FCGI_NULL_REQUEST_ID, answer, len);
 }
 
 static void take_management(struct conn *conn, const struct fcgi_piece *piece)
@@ -400,7 +363,7 @@ static void take_management(struct conn *conn, const struct fcgi_piece *piece)
 	if (failed == 0 && piece->last) {
 		failed = piece->type == FCGI_GET_VALUES
 		    ? answer_values(conn)
-		    : record_put_unknown(&conn->out, piece->type);
+		    : record_put_unknown(&conn->out.records, piece->type);
 		touch(conn);
 	}
 	if (failed != 0)
@@ -478,12 +441,13 @@ static void take_reset(struct conn *conn)
 		close_conn(conn);
 }
 
-static void read_socket(struct conn *conn, unsigned events)
+/* Reads up to `len` bytes; false if none have come. */
+static bool read_some(struct conn *conn, unsigned events, size_t len)
 {
 	ssize_t n;
 
 	do {
-		n = read(conn->socket.fd, conn->owner->scratch, CONN_SCRATCH);
+		n = read(conn->socket.fd, conn->owner->scratch, len);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0)
 		take_bytes(conn, conn->owner->scratch, (size_t)n);
@@ -491,6 +455,74 @@ static void read_socket(struct conn *conn, unsigned events)
 		take_eof(conn, events);
 	else if (errno != EAGAIN && errno != EWOULDBLOCK)
 		take_reset(conn);
+	return n > 0;
+}
+
+/* ---- bodies that are moved ---------------------------------------------------------------- */
+
+/*
+ * The request whose body is moved, and `*left`, what is left of the record that is coming
+ * in; NULL if bytes are to be read as they come.  Between two records that depends on the
+ * last one, so that no more than the next one's header is read.
+ */
+static struct request *find_moving(const struct conn *conn, size_t *left)
+{
+	struct fcgi_piece record;
+	struct request *request;
+
+	fcgi_reader_record(&conn->reader, &record);
+	*left = record.len;
+	if (record.type != FCGI_STDIN || record.content < MOVE_WORTH || conn->state != CONN_OPEN)
+		return NULL;
+	request = find_request(conn, record.id);
+	return request != NULL && request_moves_stdin(request) ? request : NULL;
+}
+
+/* Moves some of the `left` bytes of a record's content; false if there was nothing to move. */
+static bool move_stdin(struct conn *conn, struct request *request, unsigned events, size_t left)
+{
+	ssize_t n = request_move_stdin(request, conn->socket.fd, left);
+
+	if (n > 0)
+		fcgi_reader_skip(&conn->reader, (size_t)n);
+	else if (n == 0)
+		take_eof(conn, events);
+	return n > 0;
+}
+
+/* Something has come, and it is the script that has no room: waits for that, or reads. */
+static void wait_or_read(struct conn *conn, struct request *request, unsigned events)
+{
+	if (request_moves_stdin(request)) {
+		request_await_room(request);
+		if (!request_wants_input(request, conn->active <= 1))
+			return;
+	}
+	read_some(conn, events, CONN_SCRATCH);
+}
+
+/* Moves records to a script, several but not for ever; reads where they are to be seen. */
+static void read_socket(struct conn *conn, unsigned events)
+{
+	for (int steps = 0; steps < MOVE_STEPS; steps++) {
+		size_t left;
+		struct request *request = find_moving(conn, &left);
+		bool came;
+
+		if (request == NULL) {
+			if (steps == 0)
+				read_some(conn, events, CONN_SCRATCH);
+			return;
+		}
+		if (left == 0)
+			came = read_some(conn, events, fcgi_reader_gap(&conn->reader));
+		else
+			came = move_stdin(conn, request, events, left);
+		if (!came && left > 0 && steps == 0 && conn->state != CONN_CLOSED)
+			wait_or_read(conn, request, events);
+		if (!came)
+			return;
+	}
 }
 
 static void on_ready(struct loop_watch *watch, unsigned events)
@@ -510,30 +542,13 @@ static void on_ready(struct loop_watch *watch, unsigned events)
 
 /* ---- the turn: writing, and what comes next ------------------------------------------------ */
 
-/* Writes what there is; false when the client is gone. */
-static bool write_out(struct conn *conn)
-{
-	while (buf_len(&conn->out) > 0) {
-		ssize_t n = send(conn->socket.fd, buf_bytes(&conn->out), buf_len(&conn->out),
-		    MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK;
-		buf_consume(&conn->out, (size_t)n);
-	}
-	buf_release(&conn->out);
-	return true;
-}
-
 /*
  * Has paused requests go on while there is room.  Who has been asked goes to the end
  * of the list, so the next to be asked is the one that room did not suffice for.
  */
 static void resume_requests(struct conn *conn)
 {
-	for (size_t n = conn->known; n > 0 && buf_len(&conn->out) < RELAY_HIGH; n--) {
+	for (size_t n = conn->known; n > 0 && outlet_waiting(&conn->out) < RELAY_HIGH; n--) {
 		struct request *first = conn->requests;
 
 		if (first == NULL)
@@ -549,7 +564,7 @@ static bool wants_input(const struct conn *conn)
 {
 	bool alone = conn->active <= 1;
 
-	if (conn->eof || buf_len(&conn->out) > RELAY_HIGH + FCGI_MAX_CONTENT)
+	if (conn->eof || outlet_waiting(&conn->out) > RELAY_HIGH + FCGI_MAX_CONTENT)
 		return false;
 	for (const struct request *request = conn->requests; request != NULL;
 	     request = request->next)
@@ -566,7 +581,7 @@ static void watch_socket(struct conn *conn)
 		events |= LOOP_IN;
 	else if (!conn->eof && conn->peer.addr.any.sa_family != AF_UNIX)
 		events |= LOOP_SHUT; /* on TCP that is all there is to see of a client that left */
-	if (buf_len(&conn->out) > 0)
+	if (outlet_waiting(&conn->out) > 0)
 		events |= LOOP_OUT;
 	loop_want(loop_of(conn), &conn->socket, events == 0 ? LOOP_HUP : events);
 }
@@ -586,7 +601,7 @@ static void start_drain(struct conn *conn)
 /* No request is active: what the connection waits for now. */
 static void rest(struct conn *conn)
 {
-	if (buf_len(&conn->out) > 0)
+	if (outlet_waiting(&conn->out) > 0)
 		loop_timer_set(loop_of(conn), &conn->timer, WRITE_TIME);
 	else if (conn->state == CONN_DRAIN && conn->requests == NULL)
 		close_conn(conn);
@@ -596,12 +611,21 @@ static void rest(struct conn *conn)
 		loop_timer_set(loop_of(conn), &conn->timer, KEEP_IDLE_TIME);
 }
 
+/* Nothing more can be written. */
+static void end_writing(struct conn *conn)
+{
+	if (conn->out.broken)
+		reject(conn, "a script has taken back output that its client was told of");
+	else
+		close_conn(conn);
+}
+
 static void conn_turn(struct loop_task *task)
 {
 	struct conn *conn = CONTAINER_OF(task, struct conn, turn);
 
-	if (!write_out(conn)) {
-		close_conn(conn);
+	if (outlet_flush(&conn->out) != 0) {
+		end_writing(conn);
 		return;
 	}
 	resume_requests(conn);
@@ -658,7 +682,8 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 	    .ended = on_ended,
 	    .describe = on_describe};
 	fcgi_reader_init(&conn->reader);
-	buf_init(&conn->out, REQUEST_OUT_MAX);
+	outlet_init(&conn->out, REQUEST_OUT_MAX);
+	conn->out.socket = fd;
 	buf_init(&conn->values, VALUES_MAX);
 	loop_watch_init(&conn->socket, on_ready);
 	loop_task_init(&conn->turn, conn_turn);

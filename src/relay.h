@@ -4,6 +4,7 @@
  *
  *   the script's stdout (a pipe) -> response header, held until it is whole
  *                                -> body, read straight into a record of `out`
+ *                                -> much body: moved to the socket, unseen
  *
  * Each read goes on at once.  It reads only while `out` has room, so a slow reader
  * stops the script, not the bridge.
@@ -17,11 +18,17 @@
 #include "attributes.h"
 #include "buf.h"
 #include "loop.h"
+#include "outlet.h"
 #include "response.h"
 
 enum {
 	RELAY_CHUNK = 32 * 1024,  /* read at most, at once */
 	RELAY_HIGH = 64 * 1024,   /* bytes waiting in `out` past which it does not read */
+	RELAY_BULK = 64 * 1024,   /* bytes sent from which on output is moved, not copied ... */
+	RELAY_WORTH = 16 * 1024,  /* ... if at least so much comes together ... */
+	RELAY_MOVE = 65528,       /* ... in records of this content, 0 modulo 8 ... */
+	RELAY_BURST = 256 * 1024, /* ... and so much at once, before others have their turn */
+	RELAY_PIPE = 256 * 1024,  /* bytes that a pipe of much output holds */
 	RELAY_AUTHORIZER_BODY = 8 * 1024, /* a refusing authorizer's body goes with its headers */
 };
 
@@ -41,8 +48,10 @@ struct relay {
 	enum relay_state state;
 	struct response response;
 	struct buf head;   /* raw bytes while in RELAY_HEAD */
-	struct buf *out;   /* the connection's, borrowed */
+	struct outlet *out; /* the connection's, borrowed */
 	uint16_t id;
+	size_t last;       /* bytes that the last read brought, or move */
+	uint64_t move_from; /* bytes sent from which on it may move; 0: it has */
 	bool paused;       /* had something to read, and no room for it */
 	bool hold;         /* the header block is not to go out yet */
 	bool eof;          /* the script's side has ended, or was closed by relay_stop() */
@@ -51,15 +60,21 @@ struct relay {
 };
 
 /* For request `id`, whose records go to `out`. */
-void relay_init(struct relay *relay, struct loop *loop, struct buf *out, uint16_t id,
+void relay_init(struct relay *relay, struct loop *loop, struct outlet *out, uint16_t id,
     enum response_kind kind, relay_moved_fn *moved);
 void relay_fini(struct relay *relay);
 
 /* Reads from `fd`, which it owns and closes.  0, or -1 with errno. */
 int relay_attach(struct relay *relay, int fd) MUST_CHECK;
 
+/* From here on its records go to `out`. */
+void relay_redirect(struct relay *relay, struct outlet *out);
+
 /* Whether there is room for another read. */
 bool relay_has_room(const struct relay *relay);
+
+/* Whether it is known to have something to read that there is no room for. */
+bool relay_is_held_up(const struct relay *relay);
 
 /* `out` has room again: reads on, at once if there was something. */
 void relay_resume(struct relay *relay);

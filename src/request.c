@@ -112,7 +112,7 @@ static void on_relayed(struct relay *relay)
 	request->active = loop_now(request_loop(request));
 	review_hold(request);
 	if (relay->state == RELAY_BODY) {
-		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
+		errlog_deliver(&request->errlog, &request->link->out->records, RELAY_HIGH);
 		child_answers(request->child);
 	}
 	check(request);
@@ -222,6 +222,29 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len)
 	request->link->touched(request->link);
 }
 
+bool request_moves_stdin(const struct request *request)
+{
+	return request->state == REQUEST_RUNNING && body_is_bulky(&request->body);
+}
+
+ssize_t request_move_stdin(struct request *request, int from, size_t len)
+{
+	ssize_t n = body_move(&request->body, from, len);
+
+	if (n > 0) {
+		request->active = loop_now(request_loop(request));
+		review_hold(request);
+		request->link->touched(request->link);
+	}
+	return n;
+}
+
+void request_await_room(struct request *request)
+{
+	body_await_room(&request->body);
+	request->link->touched(request->link);
+}
+
 bool request_wants_input(const struct request *request, bool alone)
 {
 	bool stuck = request->state == REQUEST_RUNNING && !relay_has_room(&request->relay);
@@ -233,8 +256,11 @@ bool request_wants_input(const struct request *request, bool alone)
 	 * is behind the body: as much as may wait at all, less what a read brings. */
 	if (request->keep_conn && request_options(request)->max_body > 2 * SPOOL_MEMORY)
 		enough = request_options(request)->max_body - SPOOL_MEMORY;
-	return body_waiting(&request->body) < enough || request->state == REQUEST_BODY ||
-	    stuck || request->relay.hold || !alone;
+	if (request->state == REQUEST_BODY || stuck || request->relay.hold || !alone)
+		return true;
+	if (enough == SPOOL_MEMORY && body_awaits_room(&request->body))
+		return false;
+	return body_waiting(&request->body) < enough;
 }
 
 bool request_is_whole(const struct request *request)
@@ -295,8 +321,10 @@ void request_stop(struct request *request)
 
 static void sink_touched(struct request_link *link)
 {
-	buf_consume(link->out, buf_len(link->out));
-	buf_release(link->out);
+	struct buf *records = &link->out->records;
+
+	buf_consume(records, buf_len(records));
+	buf_release(records);
 }
 
 static void sink_ended(struct request_link *link, struct request *request)
@@ -318,7 +346,7 @@ void request_sink_init(struct request_sink *sink, const struct request_services 
 					  .touched = sink_touched,
 					  .ended = sink_ended,
 					  .describe = sink_describe}};
-	buf_init(&sink->out, REQUEST_OUT_MAX);
+	outlet_init(&sink->out, REQUEST_OUT_MAX);
 }
 
 bool request_detach(struct request *request)
@@ -331,7 +359,7 @@ bool request_detach(struct request *request)
 	request_count(request, TALLY_LOST);
 	request->outcome = ACCESSLOG_DETACHED;
 	request->link = &request->link->services->sink->link;
-	request->relay.out = request->link->out;
+	relay_redirect(&request->relay, request->link->out);
 	request_resume(request);
 	return true;
 }

@@ -26,6 +26,7 @@
 #include "fcgi.h"
 #include "loop.h"
 #include "options.h"
+#include "outlet.h"
 #include "params.h"
 #include "relay.h"
 
@@ -52,7 +53,7 @@ struct request;
 /* A connection, as its requests see it; embedded there. */
 struct request_link {
 	const struct request_services *services;
-	struct buf *out; /* records to the client */
+	struct outlet *out; /* the way to the client */
 	/* Something has changed: records in `out`, what the request can take. */
 	void (*touched)(struct request_link *link);
 	/* The request is over; the connection writes END_REQUEST and frees it, later. */
@@ -64,7 +65,7 @@ struct request_link {
 /* Stands in for the connection of requests that go on without one (--on-disconnect ignore). */
 struct request_sink {
 	struct request_link link;
-	struct buf out;
+	struct outlet out;
 };
 
 void request_sink_init(struct request_sink *sink, const struct request_services *services);
@@ -135,6 +136,16 @@ void request_discard(struct request *request);
 /* A piece of FCGI_PARAMS or FCGI_STDIN; an empty record (`len` 0) ends the stream. */
 void request_take_params(struct request *request, const void *bytes, size_t len);
 void request_take_stdin(struct request *request, const void *bytes, size_t len);
+
+/*
+ * Whether the FCGI_STDIN that is to come can be moved to its script, unseen; and that, for
+ * up to `len` bytes of it that wait in socket `from`: as body_move().
+ */
+bool request_moves_stdin(const struct request *request);
+ssize_t request_move_stdin(struct request *request, int from, size_t len) MUST_CHECK;
+
+/* The script has not read what it has: request_wants_input() until then says no, if it may. */
+void request_await_room(struct request *request);
 
 /* FCGI_ABORT_REQUEST: ends now, its script as --on-disconnect says. */
 void request_abort(struct request *request);

@@ -70,7 +70,8 @@ void request_clear_timers(struct request *request)
 void request_end(struct request *request, uint32_t app_status)
 {
 	errlog_finish(&request->errlog);
-	errlog_deliver(&request->errlog, request->link->out, record_size(FCGI_BODY_LEN) * 4);
+	errlog_deliver(&request->errlog, &request->link->out->records,
+	    record_size(FCGI_BODY_LEN) * 4);
 	request_set_state(request, REQUEST_ENDED);
 	request->app_status = app_status;
 	request_count_end(request);
@@ -111,7 +112,7 @@ static void put_page(struct request *request, int status, const char *detail)
 
 	request->answered = status;
 	/* without memory for a page there is none for END either: the connection goes */
-	if (record_put(request->link->out, FCGI_STDOUT, request->id, page, len) == 0)
+	if (record_put(&request->link->out->records, FCGI_STDOUT, request->id, page, len) == 0)
 		request->relay.sent += len;
 	else
 		request->truncated = true;

@@ -58,7 +58,7 @@ static void answer(struct request *request, const char *type, const void *body, 
 	    "Content-Security-Policy: %s\r\n\r\n",
 	    type, len, policy);
 	size_t whole = (size_t)n + (bare ? 0 : len);
-	unsigned char *record = open_record(request->link->out, whole);
+	unsigned char *record = open_record(&request->link->out->records, whole);
 
 	if (record == NULL) {
 		request_refuse(request, 503, "no room for this page on its connection",
@@ -68,7 +68,7 @@ static void answer(struct request *request, const char *type, const void *body, 
 	memcpy(record, head, (size_t)n);
 	if (!bare)
 		memcpy(record + n, body, len);
-	record_close(request->link->out, FCGI_STDOUT, request->id, whole);
+	record_close(&request->link->out->records, FCGI_STDOUT, request->id, whole);
 	request->relay.sent += whole;
 	request->answered = 200;
 	request->own_page = true;

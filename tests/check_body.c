@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "body.h"
@@ -327,6 +328,149 @@ START_TEST(a_spool_that_cannot_be_made_is_an_error)
 }
 END_TEST
 
+/* ---- bodies that are moved ------------------------------------------------------------- */
+
+static int sender = -1;  /* the client's end of a socket */
+static int receiver = -1;
+
+static void open_socket(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert(sys_nonblock(fds[0]) == 0 && sys_nonblock(fds[1]) == 0);
+	sender = fds[0];
+	receiver = fds[1];
+}
+
+static void close_socket(void)
+{
+	if (sender >= 0)
+		close(sender);
+	close(receiver);
+	sender = -1;
+}
+
+/* A script has read the first BODY_BULK bytes. */
+static void begin_bulk(uint64_t length)
+{
+	open_socket();
+	body_expect(&body, length);
+	ck_assert_int_eq(attach(), 0);
+	ck_assert(!body_is_bulky(&body));
+	for (size_t at = 0; at < BODY_BULK; at += 16384) {
+		ck_assert_int_eq(body_feed(&body, bytes + at, 16384), 0);
+		ck_assert(!read_script());
+	}
+	ck_assert(body_is_bulky(&body));
+}
+
+/* Whether this system moves anything; if not, that has to be known at once. */
+static bool is_moving_here(void)
+{
+	ssize_t n = body_move(&body, receiver, 1);
+
+	ck_assert_int_lt(n, 0);
+	if (errno == EAGAIN)
+		return true;
+	ck_assert_int_eq(errno, ENOSYS);
+	ck_assert(!body_is_bulky(&body));
+	close_socket();
+	return false;
+}
+
+static void send_bytes(size_t at, size_t len)
+{
+	ck_assert_int_eq(send(sender, bytes + at, len, 0), (ssize_t)len);
+}
+
+START_TEST(a_large_body_is_moved_up_to_its_length)
+{
+	begin_bulk(BODY_BULK + 5000);
+	if (!is_moving_here())
+		return;
+	send_bytes(BODY_BULK, 6000);
+	ck_assert_int_eq(body_move(&body, receiver, 4000), 4000);
+	ck_assert(body_is_bulky(&body));
+	ck_assert_int_eq(body_move(&body, receiver, 4000), 1000); /* the length ends it */
+	ck_assert(body.ended && !body_is_bulky(&body));
+	ck_assert_uint_eq(body.received, BODY_BULK + 5000);
+	expect_all(BODY_BULK + 5000);
+	ck_assert_int_eq(read(receiver, got, sizeof got), 1000); /* untouched */
+	close_socket();
+}
+END_TEST
+
+START_TEST(what_waits_goes_before_what_is_moved)
+{
+	begin_bulk(1 << 30);
+	if (!is_moving_here())
+		return;
+	while (body_waiting(&body) == 0) /* until the pipe is full */
+		ck_assert_int_eq(body_feed(&body, bytes, 10000), 0);
+	ck_assert(!body_is_bulky(&body));
+	close_socket();
+}
+END_TEST
+
+START_TEST(a_script_without_room_is_waited_for)
+{
+	begin_bulk(1 << 30);
+	if (!is_moving_here())
+		return;
+	for (ssize_t n = 1; n > 0;) {
+		while (send(sender, bytes, 65536, 0) > 0)
+			;
+		n = body_move(&body, receiver, 65536);
+		ck_assert_uint_lt(body.received, 10 << 20);
+	}
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert(body_is_bulky(&body));
+	ck_assert(!body_awaits_room(&body));
+	body_await_room(&body);
+	ck_assert(body_awaits_room(&body));
+	moves = 0;
+	turn_for(loop, 2);
+	ck_assert_int_eq(moves, 0);
+	while (read(script, got, sizeof got) > 0)
+		;
+	turn_for(loop, 2);
+	ck_assert_int_eq(moves, 1);
+	ck_assert(!body_awaits_room(&body));
+	ck_assert_int_gt(body_move(&body, receiver, 65536), 0);
+	close_socket();
+}
+END_TEST
+
+START_TEST(the_end_of_the_socket_is_told)
+{
+	begin_bulk(1000000);
+	if (!is_moving_here())
+		return;
+	close(sender);
+	sender = -1;
+	ck_assert_int_eq(body_move(&body, receiver, 10), 0);
+	ck_assert(!body.ended);
+	close_socket();
+}
+END_TEST
+
+START_TEST(a_script_that_closes_is_found_out_by_writing)
+{
+	begin_bulk(1000000);
+	if (!is_moving_here())
+		return;
+	close_script();
+	send_bytes(0, 1000);
+	ck_assert_int_lt(body_move(&body, receiver, 1000), 0);
+	ck_assert_int_ne(errno, EAGAIN);
+	ck_assert(!body_is_bulky(&body));
+	ck_assert_int_eq(body_feed(&body, bytes, 10), 0);
+	ck_assert(body.dropped);
+	close_socket();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -347,6 +491,11 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, more_than_may_wait_is_an_error);
 	tcase_add_test(tcase, what_passes_through_is_not_bounded);
 	tcase_add_test(tcase, a_spool_that_cannot_be_made_is_an_error);
+	tcase_add_test(tcase, a_large_body_is_moved_up_to_its_length);
+	tcase_add_test(tcase, what_waits_goes_before_what_is_moved);
+	tcase_add_test(tcase, a_script_without_room_is_waited_for);
+	tcase_add_test(tcase, the_end_of_the_socket_is_told);
+	tcase_add_test(tcase, a_script_that_closes_is_found_out_by_writing);
 }
 
 int main(void)

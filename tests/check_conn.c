@@ -100,7 +100,7 @@ static void close_services(void)
 	ck_assert_int_eq(scoreboard_running(board), 0);
 	admission_fini(&admission);
 	environment_fini(&environment);
-	buf_fini(&sink.out);
+	outlet_fini(&sink.out);
 	free(owner.scratch);
 	scoreboard_free(&board);
 	loop_free(&loop);

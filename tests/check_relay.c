@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "record.h"
@@ -17,7 +18,7 @@
 
 static struct loop *loop;
 static struct relay relay;
-static struct buf out;
+static struct outlet out;
 static int script = -1; /* the script's end of its stdout */
 static int moves;
 
@@ -59,7 +60,7 @@ static void stop(void)
 {
 	relay_fini(&relay);
 	close_script();
-	buf_consume(&out, buf_len(&out));
+	buf_consume(&out.records, buf_len(&out.records));
 }
 
 static void setup(void)
@@ -67,14 +68,14 @@ static void setup(void)
 	loop = loop_new();
 	content = malloc(CONTENT_MAX);
 	ck_assert(loop != NULL && content != NULL);
-	buf_init(&out, REQUEST_OUT_MAX);
+	outlet_init(&out, REQUEST_OUT_MAX);
 	start(RESPONSE_NORMAL);
 }
 
 static void teardown(void)
 {
 	stop();
-	buf_fini(&out);
+	outlet_fini(&out);
 	free(content);
 	loop_free(&loop);
 }
@@ -103,18 +104,18 @@ static void turn(void)
 /* Takes the records out, as the connection's socket does. */
 static void take_records(void)
 {
-	while (buf_len(&out) > 0) {
-		const unsigned char *at = buf_bytes(&out);
+	while (buf_len(&out.records) > 0) {
+		const unsigned char *at = buf_bytes(&out.records);
 		size_t len = (size_t)(at[4] << 8 | at[5]);
 
-		ck_assert_uint_ge(buf_len(&out), record_size(len));
+		ck_assert_uint_ge(buf_len(&out.records), record_size(len));
 		ck_assert_mem_eq(at, "\1\6\0\7", 4);
 		ck_assert_uint_gt(len, 0); /* an empty one would end the stream */
 		ck_assert_uint_le(content_len + len, CONTENT_MAX);
 		memcpy(content + content_len, at + 8, len);
 		content_len += len;
 		first_len = records++ == 0 ? len : first_len;
-		buf_consume(&out, record_size(len));
+		buf_consume(&out.records, record_size(len));
 	}
 }
 
@@ -185,7 +186,7 @@ START_TEST(headers_go_out_whole_however_they_come)
 		say_bytes(raw, cut);
 		turn();
 		ck_assert_int_eq(relay.state, cut < whole ? RELAY_HEAD : RELAY_BODY);
-		ck_assert_int_eq(buf_len(&out) == 0, cut < whole);
+		ck_assert_int_eq(buf_len(&out.records) == 0, cut < whole);
 		say(raw + cut);
 		turn();
 		finish();
@@ -267,14 +268,14 @@ START_TEST(endless_headers_are_a_fault)
 	ck_assert_int_eq(relay.state, RELAY_FAULT);
 	ck_assert(!relay.eof);
 	ck_assert_ptr_nonnull(strstr(relay_fault(&relay), "32 KiB"));
-	ck_assert_uint_eq(buf_len(&out), 0);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
 }
 END_TEST
 
 START_TEST(a_buffer_without_room_is_a_fault)
 {
-	buf_fini(&out);
-	buf_init(&out, 50);
+	outlet_fini(&out);
+	outlet_init(&out, 50);
 	say("Content-Type: text/plain\n\n");
 	turn();
 	ck_assert_int_eq(relay.state, RELAY_FAULT);
@@ -334,10 +335,10 @@ START_TEST(a_refusing_authorizers_body_goes_with_its_headers)
 	start(RESPONSE_AUTHORIZER);
 	say("Status: 403 No\n\n");
 	turn();
-	ck_assert_uint_eq(buf_len(&out), 0);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
 	say("because");
 	turn();
-	ck_assert_uint_eq(buf_len(&out), 0);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
 	finish();
 	ck_assert_int_eq(records, 1);
 	expect("Status: 403 No\r\n\r\nbecause");
@@ -404,7 +405,7 @@ START_TEST(a_slow_client_stops_the_script_and_not_the_bridge)
 		more = say_much('a');
 		said += more;
 		turn_for(loop, 2);
-		ck_assert_uint_le(buf_len(&out), REQUEST_OUT_MAX);
+		ck_assert_uint_le(buf_len(&out.records), REQUEST_OUT_MAX);
 		ck_assert_int_lt(++turns, 100);
 	} while (more > 0);
 	ck_assert(!relay_has_room(&relay));
@@ -441,6 +442,201 @@ START_TEST(much_comes_through_whole)
 }
 END_TEST
 
+/* ---- moving ------------------------------------------------------------------------------------------- */
+
+static int client = -1; /* the other end of the socket that `out` has */
+
+static void open_client(void)
+{
+	static const int signals[] = {0};
+	int fds[2];
+
+	signals_keep();
+	ck_assert_int_eq(loop_signals(loop, signals, NULL, NULL), 0); /* blocks SIGPIPE */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert(sys_nonblock(fds[0]) == 0 && sys_nonblock(fds[1]) == 0);
+	client = fds[0];
+	out.socket = fds[1];
+}
+
+static void close_client(void)
+{
+	close(client);
+	close(out.socket);
+	out.socket = -1;
+	signals_restore();
+}
+
+/* The client reads; whole records are taken from its bytes. */
+static void client_reads(void)
+{
+	static struct buf in = {.max = 1 << 20};
+	struct outlet socket = out;
+	ssize_t n;
+
+	do {
+		unsigned char *to = buf_reserve(&in, 65536);
+
+		ck_assert_ptr_nonnull(to);
+		n = read(client, to, 65536);
+		if (n > 0)
+			buf_commit(&in, (size_t)n);
+	} while (n > 0);
+	while (buf_len(&in) >= 8 &&
+	    buf_len(&in) >= record_size((size_t)(buf_bytes(&in)[4] << 8 | buf_bytes(&in)[5]))) {
+		size_t size = record_size((size_t)(buf_bytes(&in)[4] << 8 | buf_bytes(&in)[5]));
+		unsigned char *to;
+
+		buf_init(&out.records, 1 << 20);
+		to = buf_reserve(&out.records, size);
+		memcpy(to, buf_bytes(&in), size);
+		buf_commit(&out.records, size);
+		buf_consume(&in, size);
+		take_records();
+		buf_fini(&out.records);
+	}
+	out.records = socket.records;
+	buf_release(&in);
+}
+
+/* Lets the socket take what waits, as the connection does. */
+static void flush(void)
+{
+	ck_assert_int_eq(outlet_flush(&out), 0);
+	client_reads();
+	relay_resume(&relay);
+}
+
+static bool has_all(void *context)
+{
+	flush();
+	return content_len >= *(size_t *)context;
+}
+
+/* The script writes `head` and then much, so that moving begins; how much in all. */
+static size_t write_much(const char *head)
+{
+	size_t said = 0;
+
+	say(head);
+	while (relay.move_from > 0 && said < 2000000) {
+		said += say_much((char)('a' + said / 8192 % 26));
+		turn();
+		if (!relay.paused)
+			flush();
+	}
+	return said;
+}
+
+START_TEST(much_output_is_moved_and_comes_whole)
+{
+	size_t said;
+
+	open_client();
+	said = write_much("Content-Type: text/plain\n\n");
+	for (int i = 0; i < 5; i++) {
+		said += say_much('z');
+		turn();
+		flush();
+	}
+	said += strlen(ANSWER);
+	ck_assert(turn_until(loop, has_all, &said));
+	close_script();
+	turn_for(loop, 5);
+	flush();
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	ck_assert_uint_eq(content_len, said);
+	ck_assert_uint_eq(relay.sent, said);
+	close_client();
+}
+END_TEST
+
+START_TEST(moved_output_is_cut_at_its_length)
+{
+	size_t said;
+	size_t length = 200003 + strlen(ANSWER "Content-Length: 200003\r\n");
+
+	open_client();
+	said = write_much("Content-Type: text/plain\nContent-Length: 200003\n\n");
+	while (said < 400000) {
+		said += say_much('z');
+		turn();
+		flush();
+	}
+	close_script();
+	ck_assert(turn_until(loop, has_all, &length));
+	turn_for(loop, 5);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	ck_assert_uint_eq(content_len, length);
+	ck_assert(!response_is_short(&relay.response));
+	close_client();
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_read_stops_moving)
+{
+	size_t said;
+	size_t more;
+	int turns = 0;
+
+	open_client();
+	said = write_much("Content-Type: text/plain\n\n");
+	do {
+		more = say_much('z');
+		said += more;
+		turn();
+		ck_assert_int_eq(outlet_flush(&out), 0);
+		relay_resume(&relay);
+		ck_assert_int_lt(++turns, 1000);
+	} while (more > 0 || turns < 50);
+	ck_assert(!relay_has_room(&relay));
+	ck_assert(relay_is_held_up(&relay));
+	ck_assert_uint_lt(said, 2 << 20);
+	turns = moves;
+	turn_for(loop, 5);
+	ck_assert_int_eq(moves, turns); /* it does not spin */
+	ck_assert_uint_le(outlet_waiting(&out), REQUEST_OUT_MAX);
+	/* stopped now, what is on its way goes out whole */
+	relay_stop(&relay);
+	ck_assert_uint_eq(out.left, 0);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	while (outlet_waiting(&out) > 0)
+		flush();
+	client_reads();
+	ck_assert_uint_eq(content_len, relay.sent);
+	close_client();
+}
+END_TEST
+
+START_TEST(what_is_on_its_way_stays_behind_when_the_relay_goes_elsewhere)
+{
+	struct outlet other;
+
+	open_client();
+	write_much("Content-Type: text/plain\n\n");
+	for (int i = 0; i < 50; i++) {
+		say_much('z');
+		turn();
+		ck_assert_int_eq(outlet_flush(&out), 0);
+		relay_resume(&relay);
+	}
+	outlet_init(&other, REQUEST_OUT_MAX);
+	relay_redirect(&relay, &other);
+	ck_assert_uint_eq(out.left, 0);
+	while (outlet_waiting(&out) > 0) {
+		ck_assert_int_eq(outlet_flush(&out), 0);
+		client_reads();
+	}
+	client_reads();
+	ck_assert_uint_eq(content_len, relay.sent);
+	relay_resume(&relay);
+	ck_assert_uint_gt(buf_len(&other.records), 0);
+	relay_redirect(&relay, &out);
+	outlet_fini(&other);
+	close_client();
+}
+END_TEST
+
 START_TEST(resuming_what_is_not_paused_is_nothing)
 {
 	relay_resume(&relay);
@@ -462,7 +658,7 @@ START_TEST(a_held_response_is_kept_until_it_is_let_go)
 	say(" world");
 	turn();
 	ck_assert_int_eq(relay.state, RELAY_HEAD);
-	ck_assert_uint_eq(buf_len(&out), 0);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
 	moves = 0;
 	relay_let_go(&relay);
 	ck_assert_int_eq(relay.state, RELAY_BODY);
@@ -505,7 +701,7 @@ START_TEST(a_held_response_stops_the_script_when_it_is_large)
 		said += more;
 		turn_for(loop, 2);
 	} while (more > 0);
-	ck_assert_uint_eq(buf_len(&out), 0);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
 	ck_assert(!relay_has_room(&relay));
 	moves = 0;
 	turn_for(loop, 5);
@@ -601,6 +797,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_granting_authorizer_does_not_wait);
 	tcase_add_test(tcase, a_slow_client_stops_the_script_and_not_the_bridge);
 	tcase_add_test(tcase, much_comes_through_whole);
+	tcase_add_test(tcase, much_output_is_moved_and_comes_whole);
+	tcase_add_test(tcase, moved_output_is_cut_at_its_length);
+	tcase_add_test(tcase, a_client_that_does_not_read_stops_moving);
+	tcase_add_test(tcase, what_is_on_its_way_stays_behind_when_the_relay_goes_elsewhere);
 	tcase_add_test(tcase, resuming_what_is_not_paused_is_nothing);
 	tcase_add_test(tcase, a_held_response_is_kept_until_it_is_let_go);
 	tcase_add_test(tcase, a_held_response_that_has_ended_goes_out_whole);
