@@ -98,6 +98,10 @@ static void on_linger(struct loop_timer *timer)
 		request_release_end(request);
 		return;
 	}
+	if (relay_is_held_up(&request->relay)) { /* by its client: nobody was silent */
+		check(request);
+		return;
+	}
 	log_debug("request %u: a descendant still holds the script's output: closed",
 	    (unsigned)request->id);
 	relay_stop(&request->relay);
