@@ -5,6 +5,7 @@
 #include "relay.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -254,11 +255,6 @@ static void on_readable(struct loop_watch *watch, unsigned events)
 	loop_want(relay->loop, &relay->pipe, 0);
 }
 
-bool relay_is_held_up(const struct relay *relay)
-{
-	return relay->paused && relay->pipe.fd >= 0;
-}
-
 void relay_resume(struct relay *relay)
 {
 	if (!relay->paused || !relay_has_room(relay))
@@ -279,6 +275,13 @@ void relay_let_go(struct relay *relay)
 	settle(relay);
 	relay_resume(relay);
 	relay->moved(relay);
+}
+
+bool relay_is_silent(const struct relay *relay)
+{
+	struct pollfd pipe = {.fd = relay->pipe.fd, .events = POLLIN};
+
+	return poll(&pipe, 1, 0) <= 0 || (pipe.revents & POLLIN) == 0;
 }
 
 void relay_stop(struct relay *relay)

@@ -73,9 +73,6 @@ void relay_redirect(struct relay *relay, struct outlet *out);
 /* Whether there is room for another read. */
 bool relay_has_room(const struct relay *relay);
 
-/* Whether it is known to have something to read that there is no room for. */
-bool relay_is_held_up(const struct relay *relay);
-
 /* `out` has room again: reads on, at once if there was something. */
 void relay_resume(struct relay *relay);
 
@@ -85,6 +82,9 @@ void relay_resume(struct relay *relay);
  */
 void relay_hold(struct relay *relay);
 void relay_let_go(struct relay *relay);
+
+/* Whether nothing of the script's waits to be read, be it for want of room. */
+bool relay_is_silent(const struct relay *relay);
 
 /* Closes the script's stdout as it is: the response ends here. */
 void relay_stop(struct relay *relay);

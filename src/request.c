@@ -98,10 +98,9 @@ static void on_linger(struct loop_timer *timer)
 		request_release_end(request);
 		return;
 	}
-	if (relay_is_held_up(&request->relay)) { /* by its client: nobody was silent */
-		check(request);
+	/* the client, or we, are slow to take what there is: reading on sets the timer again */
+	if (!relay_is_silent(&request->relay))
 		return;
-	}
 	log_debug("request %u: a descendant still holds the script's output: closed",
 	    (unsigned)request->id);
 	relay_stop(&request->relay);

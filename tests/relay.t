@@ -181,6 +181,42 @@ on_both 'a descendant that holds stdout' => sub ($kind) {
     cmp_ok($took, '<', slow(6), 'but soon after');
 };
 
+on_both 'a client that reads later than the linger time' => sub ($kind) {
+    my $mark = $bridge->mark;
+    script('writes-much', <<~'PERL');
+        #!/usr/bin/perl
+        print "Content-Type: text/plain\n\n", 'm' x (1000 * $ENV{QUERY_STRING});
+        PERL
+    # some of these exit with the end of their output still in the pipe: where the socket,
+    # the buffer and a part of the pipe are full, which depends on the system
+    my %asked;
+    for my $kb (map { 15 * $_ } 6 .. 40) {
+        my $c = $bridge->connect($kind, rcvbuf => 65536);
+        $asked{$kb} = [ $c, $c->start(1,
+            $bridge->params('writes-much', QUERY_STRING => $kb), keep => 1, no_read => 1) ];
+    }
+    sleep 2.5;
+    my @short;
+    for my $kb (sort { $a <=> $b } keys %asked) {
+        my ($c, $r) = @{ $asked{$kb} };
+        $c->wait_end(1);
+        push @short, "$kb: " . length FastCGI::body($r) if length FastCGI::body($r) != 1000 * $kb;
+    }
+    is_deeply(\@short, [], 'gets all of it: silence is the script\'s');
+    $bridge->no_warning($mark);
+};
+
+scenario '--linger 0' => sub {
+    my $strict = Bridge->start(args => [ '--linger', '0' ]);
+    script('writes-60K', <<~'PERL');
+        #!/usr/bin/perl
+        print "Content-Type: text/plain\n\n", 'm' x 60000;
+        PERL
+    my @lengths = map { length FastCGI::body($strict->get('unix', 'writes-60K')) } 1 .. 20;
+    is_deeply(\@lengths, [ (60000) x 20 ], 'what has been written goes out');
+    $strict->stop('--linger 0');
+};
+
 on_both 'a descendant that writes within the linger time' => sub ($kind) {
     script('writes-later', <<~'SH');
         #!/bin/sh
