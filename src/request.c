@@ -287,12 +287,18 @@ static void leave(struct request *request, const char *why)
 	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
 }
 
-void request_abort(struct request *request)
+/* No more of FCGI_STDIN is waited for; false if the request has ended before. */
+static bool give_up_stdin(struct request *request)
 {
-	request->needs_stdin = false; /* none will come */
+	request->needs_stdin = false;
 	if (request->end_held)
 		request_release_end(request);
-	if (request->state == REQUEST_ENDED)
+	return request->state != REQUEST_ENDED;
+}
+
+void request_abort(struct request *request)
+{
+	if (!give_up_stdin(request))
 		return;
 	request->outcome = ACCESSLOG_ABORTED;
 	leave(request, "aborted by the client");
@@ -301,7 +307,7 @@ void request_abort(struct request *request)
 
 void request_lose(struct request *request, const char *why)
 {
-	if (request->state == REQUEST_ENDED)
+	if (!give_up_stdin(request))
 		return;
 	request->outcome = ACCESSLOG_LOST;
 	leave(request, why);
@@ -309,10 +315,7 @@ void request_lose(struct request *request, const char *why)
 
 void request_stop(struct request *request)
 {
-	request->needs_stdin = false; /* no time is left for it */
-	if (request->end_held)
-		request_release_end(request);
-	if (request->state == REQUEST_ENDED)
+	if (!give_up_stdin(request))
 		return;
 	request->outcome = ACCESSLOG_STOPPED;
 	request_stop_script(request, ON_DISCONNECT_KILL);

@@ -272,6 +272,26 @@ on_both 'scripts that run' => sub ($kind) {
     $bridge->stop;
 };
 
+scenario 'a client that goes without sending the rest of its body' => sub {
+    my $bridge = Bridge->start(args => \@paths);
+    for my $name ('sleeper', 'hello') { # while its script runs; while END waits for the body
+        my $c = $bridge->connect('unix');
+        my $r = $c->expect(1);
+        $c->send(FastCGI::begin(1, keep => 1)
+            . FastCGI::params(1, $bridge->post($name, 'x' x 100, QUERY_STRING => 30,
+                TEST_PIDS => file(), SERVER_SOFTWARE => 'HAProxy 2.6.12'))
+            . FastCGI::stdin(1, 'x'));
+        $name eq 'hello' ? $c->wait_out(1) : running($bridge, 1);
+        $c->hang_up;
+        running($bridge, 0);
+    }
+    my @idle = map { $bridge->connect('unix') } 1 .. 4;
+    my $s = wait_status($bridge, sub ($s) { $s->{connections} == 5 });
+    is($s->{connections}, 5, 'four connections, and the one that asks');
+    is($s->{idle_connections}, 4, 'the four are idle, whatever was before');
+    $bridge->stop;
+};
+
 scenario 'a script whose client has gone, with --on-disconnect close' => sub {
     my $bridge = Bridge->start(args => [ @paths, '--on-disconnect', 'close' ]);
     my $file = file();
