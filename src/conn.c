@@ -180,8 +180,9 @@ static void close_because(struct conn *conn, const char *why)
 		struct request *request = conn->requests;
 
 		unlink_request(conn, request);
-		if (request->state != REQUEST_ENDED && request_detach(request)) {
+		if (request_may_detach(request)) {
 			count_active(conn, -1);
+			request_detach(request);
 			continue;
 		}
 		request_lose(request, why);
@@ -299,12 +300,13 @@ static void take_abort(struct conn *conn, struct request *request)
 {
 	if (request->state == REQUEST_ENDED && !request->end_held)
 		return;
-	if (!request_detach(request)) {
+	if (!request_may_detach(request)) {
 		request_abort(request);
 		return;
 	}
 	unlink_request(conn, request);
 	count_active(conn, -1);
+	request_detach(request);
 	if (record_put_end(&conn->out.records, request->id, 0, FCGI_REQUEST_COMPLETE) != 0)
 		reject(conn, "no memory for the end of a response");
 	touch(conn);

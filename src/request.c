@@ -335,7 +335,15 @@ static void sink_touched(struct request_link *link)
 
 static void sink_ended(struct request_link *link, struct request *request)
 {
+	struct request_sink *sink = CONTAINER_OF(link, struct request_sink, link);
+
 	sink_touched(link);
+	if (request->next != NULL)
+		request->next->prev = request->prev;
+	if (request->prev != NULL)
+		request->prev->next = request->next;
+	else
+		sink->first = request->next;
 	request_discard(request);
 }
 
@@ -355,19 +363,35 @@ void request_sink_init(struct request_sink *sink, const struct request_services 
 	outlet_init(&sink->out, REQUEST_OUT_MAX);
 }
 
-bool request_detach(struct request *request)
+void request_sink_stop(struct request_sink *sink)
 {
-	if (request->on_disconnect != ON_DISCONNECT_IGNORE ||
-	    request->state != REQUEST_RUNNING || !request_is_whole(request))
-		return false;
+	while (sink->first != NULL)
+		request_stop(sink->first);
+	outlet_fini(&sink->out);
+}
+
+bool request_may_detach(const struct request *request)
+{
+	return request->on_disconnect == ON_DISCONNECT_IGNORE &&
+	    request->state == REQUEST_RUNNING && request_is_whole(request);
+}
+
+void request_detach(struct request *request)
+{
+	struct request_sink *sink = request->link->services->sink;
+
 	log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
 	    (long)request->pid, (unsigned)request->id);
 	request_count(request, TALLY_LOST);
 	request->outcome = ACCESSLOG_DETACHED;
-	request->link = &request->link->services->sink->link;
+	request->link = &sink->link;
 	relay_redirect(&request->relay, request->link->out);
+	request->prev = NULL;
+	request->next = sink->first;
+	if (sink->first != NULL)
+		sink->first->prev = request;
+	sink->first = request;
 	request_resume(request);
-	return true;
 }
 
 /* ---- life ------------------------------------------------------------- */

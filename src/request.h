@@ -66,9 +66,13 @@ struct request_link {
 struct request_sink {
 	struct request_link link;
 	struct outlet out;
+	struct request *first; /* of those requests */
 };
 
 void request_sink_init(struct request_sink *sink, const struct request_services *services);
+
+/* The worker ends: stops these requests, as request_stop(), and forgets their scripts. */
+void request_sink_stop(struct request_sink *sink);
 
 enum request_state {
 	REQUEST_PARAMS,  /* PARAMS are coming in */
@@ -82,7 +86,7 @@ struct request_note;
 
 struct request {
 	struct request_link *link;
-	struct request *next, *prev; /* the connection's */
+	struct request *next, *prev; /* the connection's, or the sink's */
 	enum request_state state;
 	uint16_t id;
 	unsigned role;   /* as sent */
@@ -153,11 +157,11 @@ void request_abort(struct request *request);
 /* The client is gone: as request_abort(), but it is not told.  `why` is logged unless NULL. */
 void request_lose(struct request *request, const char *why);
 
-/*
- * Where --on-disconnect says so, lets a running script go on without its client:
- * true, and the request is no longer the connection's; it frees itself.
- */
-bool request_detach(struct request *request) MUST_CHECK;
+/* Whether its script is to go on when its client is gone: --on-disconnect says so. */
+bool request_may_detach(const struct request *request);
+
+/* Lets it go on: the request, in no list of the connection any more, frees itself. */
+void request_detach(struct request *request);
 
 /* The worker is asked to stop at once. */
 void request_stop(struct request *request);

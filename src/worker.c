@@ -446,6 +446,7 @@ static void free_memory(struct worker *worker)
 static void worker_fini(struct worker *worker)
 {
 	conn_close_all(&worker->owner);
+	request_sink_stop(&worker->sink);
 	children_fini(&worker->children);
 	/* what was closed frees itself in a last turn */
 	if (loop_turn(worker->loop, 0) != 0)

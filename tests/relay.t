@@ -349,6 +349,28 @@ scenario 'kill escalation' => sub {
 
 # ---- --on-disconnect ------------------------------------------------------------------
 
+scenario '--on-disconnect ignore: a worker that stops before its scripts do' => sub {
+    my $other = Bridge->start(args => [ '--on-disconnect', 'ignore', '--kill-delay', '1s' ]);
+    script('never-ends', <<~'PERL');
+        #!/usr/bin/perl
+        $SIG{TERM} = 'IGNORE';
+        $| = 1;
+        print "Content-Type: text/plain\n\n";
+        print 'n' x 100 while 1;
+        PERL
+    my @clients = map { $other->connect('unix') } 1 .. 4;
+    $_->start(1, $other->params('never-ends')) for @clients;
+    $_->wait_out(1) for @clients;
+    $_->hang_up for @clients;
+    wait_until(5, sub { (() = $other->log =~ /script goes on/g) == 4 });
+    my @family = Bridge::descendants($other->pid);
+    is(scalar @family, 5, 'a worker, and four scripts without clients');
+    $other->signal('QUIT');
+    is($other->wait_exit(10), 0, 'it stops');
+    is_deeply([ gone(5, @family) ], [], 'and nothing is left');
+    $other->ok_log;
+};
+
 scenario '--on-disconnect' => sub {
     my %steps = (
         kill => "start\n", close => "start\nawake\n", ignore => "start\nawake\nwritten\n",
