@@ -71,9 +71,25 @@ static int open_stdout(void)
 	return fd < 0 ? duplicate_stdout() : fd;
 }
 
+/*
+ * Root follows no link but its own: where scripts may write, one could lead to any file,
+ * which would then be written to, and given away.
+ */
+static int link_flags(const char *target)
+{
+	struct stat info;
+
+	if (geteuid() != 0 ||
+	    (lstat(target, &info) == 0 && S_ISLNK(info.st_mode) && info.st_uid == 0))
+		return 0;
+	return O_NOFOLLOW;
+}
+
 static int open_target(const char *target)
 {
-	return strcmp(target, "-") == 0 ? open_stdout() : open(target, OPEN_FLAGS | O_CREAT, 0640);
+	return strcmp(target, "-") == 0
+	    ? open_stdout()
+	    : open(target, OPEN_FLAGS | O_CREAT | link_flags(target), 0640);
 }
 
 static bool is_socket(int fd)
@@ -106,13 +122,21 @@ int accesslog_open(const char *target, enum accesslog_form form)
 	return 0;
 }
 
-/* Only of a file of our own: standard output and devices are others'. */
+/* Whether the open file has the target's name and no other. */
+static bool is_our_own(void)
+{
+	struct stat file;
+	struct stat name;
+
+	return fstat(access_log.fd, &file) == 0 && lstat(access_log.target, &name) == 0 &&
+	    S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_dev == name.st_dev &&
+	    file.st_ino == name.st_ino;
+}
+
+/* Standard output, devices and what a link leads to are others'. */
 static int give_file(void)
 {
-	struct stat info;
-
-	if (access_log.uid == (uid_t)-1 || strcmp(access_log.target, "-") == 0 ||
-	    fstat(access_log.fd, &info) != 0 || !S_ISREG(info.st_mode))
+	if (access_log.uid == (uid_t)-1 || strcmp(access_log.target, "-") == 0 || !is_our_own())
 		return 0;
 	return fchown(access_log.fd, access_log.uid, access_log.gid);
 }

@@ -381,6 +381,29 @@ if (is_root()) {
         is((stat "$dir/log")[2] & 0777, 0640, 'its mode is as ever');
         $bridge->stop;
     };
+    scenario 'a link of whom scripts run as is not followed by root' => sub {
+        my $dir = file();
+        my $victim = spew(file(), "secret\n", 0600);
+        mkdir $dir;
+        my ($uid, $gid) = (getpwnam 'nobody')[ 2, 3 ];
+        chown $uid, $gid, $dir;
+        my $bridge = Bridge->start(copy => 1,
+            args => [ '-u', 'nobody', '--access-log', "$dir/log", '--spool-dir', '/tmp' ]);
+        rename "$dir/log", "$dir/old";
+        symlink $victim, "$dir/log";
+        system 'chown', '-h', "$uid:$gid", "$dir/log";
+        $bridge->signal('USR1');
+        ok($bridge->wait_for_log(qr/cannot be opened again: Too many levels/), 'which is said');
+        unlink "$dir/log";
+        link $victim, "$dir/log";
+        my $mark = $bridge->mark;
+        $bridge->signal('USR1');
+        $bridge->wait_for_log(qr/opening the log files again/, 5, from => $mark);
+        sleep 0.3;
+        is((stat $victim)[4], 0, 'what it leads to stays root\'s, also by a hard link');
+        is(slurp($victim), "secret\n", 'and as it was');
+        $bridge->stop;
+    };
     scenario 'no permission at USR1' => sub {
         my $dir = file();
         mkdir $dir;
