@@ -342,6 +342,8 @@ int loop_signals(struct loop *loop, const int *signals, loop_signal_fn *arrived,
 		sigaddset(&set, *signals);
 	loop->arrived = arrived;
 	loop->arrived_context = context;
+	/* a child that exited before may have left no SIGCHLD: setting a default action drops it */
+	loop->child_exited = 1;
 	fd = sys_signals_open(&set);
 	if (fd < 0)
 		return -1;
@@ -386,7 +388,7 @@ static int wait_time(const struct loop *loop, int max_ms)
 {
 	int64_t ms;
 
-	if (loop->tasks.next != &loop->tasks)
+	if (loop->tasks.next != &loop->tasks || loop->child_exited)
 		return 0;
 	if (loop->timers == NULL)
 		return max_ms;

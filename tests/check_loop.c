@@ -803,6 +803,23 @@ START_TEST(each_childs_exit_is_reported_once)
 }
 END_TEST
 
+/* As of a worker that dies while its supervisor executes a new image. */
+START_TEST(a_child_that_exited_before_signals_were_taken_is_reported)
+{
+	struct offspring o = {.status = -1};
+	pid_t pid = start_process(7);
+	siginfo_t info;
+
+	exits = 0;
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	take_signals();
+	loop_child_add(loop, &o.child, pid, on_exit_of);
+	ck_assert_int_eq(loop_turn(loop, 2000), 0);
+	ck_assert_int_eq(o.exits, 1);
+	ck_assert_int_eq(WEXITSTATUS(o.status), 7);
+}
+END_TEST
+
 START_TEST(a_child_that_was_killed_says_so)
 {
 	struct offspring o = {.status = -1};
@@ -956,6 +973,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_task_may_unpost_another);
 	tcase_add_test(tcase, tasks_of_a_turn_run_when_its_events_have_been_seen);
 	tcase_add_test(tcase, each_childs_exit_is_reported_once);
+	tcase_add_test(tcase, a_child_that_exited_before_signals_were_taken_is_reported);
 	tcase_add_test(tcase, a_child_that_was_killed_says_so);
 	tcase_add_test(tcase, a_removed_or_unknown_child_is_not_reported);
 	tcase_add_test(tcase, signals_arrive_in_a_turn);
