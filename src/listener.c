@@ -161,7 +161,7 @@ static int bind_temporary(int fd, const char *name, const struct options *option
 	if (failed != 0)
 		return -1;
 	if (owner.uid != (uid_t)-1 || owner.gid != (gid_t)-1)
-		return chown(name, owner.uid, owner.gid);
+		return lchown(name, owner.uid, owner.gid); /* it may be a link by now */
 	return 0;
 }
 
