@@ -60,6 +60,7 @@ struct supervisor {
 	struct loop_timer tick;
 	int64_t watchdog; /* the service manager's, ms; 0: none */
 	int64_t fed;      /* when it was last told */
+	int64_t looked;   /* when the workers were last looked at; 0: never */
 	char status[128]; /* what it was last told */
 };
 

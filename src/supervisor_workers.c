@@ -19,6 +19,7 @@ enum {
 	HEALTHY_TIME = 10 * 1000, /* ms a worker has to live for its death to be a first one */
 	BACKOFF_FIRST = 100,      /* ms before the respawn after an early death; doubled each time */
 	BACKOFF_MAX = 10 * 1000,
+	LOOK_LATE = 1000,         /* ms that there are between two looks at the workers, at most */
 	VETERAN_SLACK = 5 * 1000, /* ms a veteran may take longer to stop than it is allowed */
 };
 
@@ -183,12 +184,26 @@ void workers_stop(struct supervisor *supervisor, int signo)
 
 /* ---- workers that are stuck --------------------------------------------------------- */
 
+/*
+ * Whether we have been stopped ourselves, as when a container is paused: the workers have
+ * been so, too, and have had no time yet to say that they are alive.
+ */
+static bool were_we_away(struct supervisor *supervisor, int64_t now, int64_t limit)
+{
+	int64_t before = supervisor->looked;
+
+	supervisor->looked = now;
+	return limit > 0 && before != 0 && now - before > LOOK_LATE + limit / 2;
+}
+
 bool workers_are_well(struct supervisor *supervisor)
 {
 	int64_t limit = supervisor->options->watchdog;
 	int64_t now = loop_now(supervisor->loop);
 	bool well = true;
 
+	if (were_we_away(supervisor, now, limit))
+		return false;
 	for (int i = 0; i < supervisor->options->workers; i++) {
 		struct slot *slot = &supervisor->slots[i];
 		int64_t silent = now - scoreboard_last_beat(supervisor->board, i);

@@ -24,7 +24,7 @@
 
 enum {
 	ACCEPT_LEAD = 2,        /* connections more than another worker's, past which it goes first */
-	BEAT = 1000,            /* ms between signs of life */
+	BEAT = 1000,            /* ms between signs of life, at most */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
 	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
@@ -206,6 +206,13 @@ static void on_connection(struct loop_watch *watch, unsigned events)
 	stop_accepting(worker);
 }
 
+static int64_t beat_time(const struct worker *worker)
+{
+	int64_t quarter = worker->plan->options->watchdog / 4;
+
+	return quarter < BEAT ? quarter + 1 : BEAT;
+}
+
 /*
  * Says that we are alive; and takes a connection that waits, if there is one: the
  * worker that was woken for it may be dead.
@@ -218,7 +225,7 @@ static void on_beat(struct loop_timer *timer)
 	for (size_t i = 0; i < worker->acceptor_count; i++)
 		if (worker->acceptors[i].watch.fd >= 0)
 			on_connection(&worker->acceptors[i].watch, LOOP_IN);
-	loop_timer_set(worker->loop, timer, BEAT);
+	loop_timer_set(worker->loop, timer, beat_time(worker));
 }
 
 /* ---- stopping ---------------------------------------------------------------------- */
@@ -468,7 +475,7 @@ int worker_run(const struct worker_plan *plan)
 	scoreboard_enter(plan->board, plan->number, loop_now(worker.loop));
 	start_accepting(&worker);
 	if (plan->options->watchdog > 0)
-		loop_timer_set(worker.loop, &worker.beat, BEAT);
+		loop_timer_set(worker.loop, &worker.beat, beat_time(&worker));
 	failed = loop_run(worker.loop);
 	if (failed)
 		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));

@@ -289,6 +289,32 @@ scenario 'TERM while old workers drain' => sub {
 
 # ---- stuck workers -------------------------------------------------------------------------
 
+scenario '--watchdog: workers that were stopped together with the supervisor' => sub {
+    my $bridge = Bridge->start(workers => 4, args => [ '--watchdog', '2s' ]);
+    my @workers = $bridge->workers;
+    sleep 1.2; # it has looked at them
+    my $mark = $bridge->mark;
+    kill 'STOP', $bridge->pid, @workers;
+    sleep 4;
+    kill 'CONT', $bridge->pid;
+    sleep 0.3; # it looks at them before they can say that they are alive
+    kill 'CONT', @workers;
+    sleep 2;
+    $bridge->no_warning($mark);
+    is_deeply([ $bridge->workers ], \@workers, 'go on');
+    $bridge->stop;
+};
+
+scenario '--watchdog: a time shorter than a second' => sub {
+    my $bridge = Bridge->start(args => [ '--watchdog', '500ms' ]);
+    my $mark = $bridge->mark;
+    my @workers = $bridge->workers;
+    sleep 3;
+    $bridge->no_warning($mark);
+    is_deeply([ $bridge->workers ], \@workers, 'an idle worker is well');
+    $bridge->stop;
+};
+
 on_both '--watchdog: a stuck worker is replaced' => sub ($kind) {
     my $bridge = Bridge->start(workers => 2, args => [ '--watchdog', '2s' ]);
     my ($stuck, $other) = $bridge->workers;
