@@ -16,7 +16,7 @@ static const char *const withheld[] = {
 	"REQUEST_*", "SCRIPT_*", "SERVER_*",
 	/* between the daemon and whoever started it */
 	"CGIBRIDGE_*", "FCGI_*", "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_*", "MAINPID",
-	"MANAGERPID", "MEMORY_PRESSURE_*", "NOTIFY_SOCKET", "WATCHDOG_*",
+	"MANAGERPID", "MEMORY_PRESSURE_*", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "WATCHDOG_*",
 };
 
 static bool is_withheld(const char *item, size_t name_len)

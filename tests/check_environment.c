@@ -33,7 +33,7 @@ static const char *const withheld[] = {"AUTH_TYPE=x", "CONTENT_LENGTH=1", "CONTE
     "SCRIPT_FILENAME=/x", "SCRIPT_NAME=/", "SERVER_NAME=x", "SERVER_PROTOCOL=x", "CGIBRIDGE_X=1",
     "FCGI_ROLE=x", "FCGI_WEB_SERVER_ADDRS=x", "INVOCATION_ID=x", "JOURNAL_STREAM=1:2",
     "LISTEN_FDS=1", "LISTEN_PID=1", "LISTEN_FDNAMES=x", "MAINPID=1", "NOTIFY_SOCKET=/x",
-    "WATCHDOG_USEC=1", "WATCHDOG_PID=1"};
+    "SYSTEMD_EXEC_PID=1", "WATCHDOG_USEC=1", "WATCHDOG_PID=1"};
 
 START_TEST(the_requests_and_the_daemons_own_stay_back)
 {
