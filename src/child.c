@@ -12,12 +12,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "log.h"
+
+enum { ORPHAN_LOOK = 50 }; /* ms between looks at a group that has lost its script */
 
 enum child_state { CHILD_RUNNING, CHILD_DYING, CHILD_ORPHANED, CHILD_GONE };
 
@@ -28,6 +31,7 @@ struct child {
 	int cell; /* -1 once given back */
 	struct loop_child process;
 	struct loop_timer kill;
+	int64_t kill_at; /* loop time */
 	struct loop_task reap;
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
@@ -82,6 +86,14 @@ static int group_is_alive(const struct child *child)
 	return kill(-child->process.pid, 0) == 0;
 }
 
+/* Nobody reports the end of a group: without its script it is looked at, until the delay is over. */
+static void look_again(struct child *child)
+{
+	int64_t left = child->kill_at - loop_now(child->family->loop);
+
+	loop_timer_set(child->family->loop, &child->kill, left < ORPHAN_LOOK ? left : ORPHAN_LOOK);
+}
+
 static void on_exited(struct loop_child *process, int status)
 {
 	struct child *child = CONTAINER_OF(process, struct child, process);
@@ -96,6 +108,8 @@ static void on_exited(struct loop_child *process, int status)
 		child->state = CHILD_GONE; /* its number may soon be another's */
 	if (child->state == CHILD_GONE)
 		loop_post(child->family->loop, &child->reap);
+	else
+		look_again(child);
 	if (exited != NULL)
 		exited(child->context, status);
 }
@@ -103,8 +117,13 @@ static void on_exited(struct loop_child *process, int status)
 static void on_kill(struct loop_timer *timer)
 {
 	struct child *child = CONTAINER_OF(timer, struct child, kill);
+	bool alive = group_is_alive(child);
 
-	if (group_is_alive(child)) {
+	if (alive && loop_now(child->family->loop) < child->kill_at) {
+		look_again(child);
+		return;
+	}
+	if (alive) {
 		log_debug("script[%ld]: still there after TERM: KILL", (long)child->process.pid);
 		signal_group(child, SIGKILL);
 		tally_add(scoreboard_tally(child->family->board, child->family->worker),
@@ -121,6 +140,7 @@ void child_terminate(struct child *child)
 	child->state = CHILD_DYING;
 	show(child, SCOREBOARD_STOPPING);
 	signal_group(child, SIGTERM);
+	child->kill_at = loop_now(child->family->loop) + child->family->kill_delay;
 	loop_timer_set(child->family->loop, &child->kill, child->family->kill_delay);
 }
 

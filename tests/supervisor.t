@@ -501,6 +501,26 @@ scenario '--log-level' => sub {
 
 # ---- how many at once ----------------------------------------------------------------
 
+on_both 'nothing is waited for that is no longer there' => sub ($kind) {
+    # the shell dies of TERM first, its child a moment later, by itself
+    script('leaves-first', <<~'SH');
+        #!/bin/sh
+        (trap '' TERM; sleep 0.4) &
+        printf '%s\n%s\n' $$ $! >>"$TEST_PIDS"
+        sleep 60
+        SH
+    my $bridge = Bridge->start(args => [ '--kill-delay', '30s' ]);
+    my $file = file();
+    my $c = $bridge->connect($kind);
+    $c->start(1, $bridge->params('leaves-first', TEST_PIDS => $file));
+    wait_pids($file, 2);
+    my $since = time;
+    $c->hang_up;
+    $bridge->signal('TERM');
+    ok(defined $bridge->wait_exit(slow(10)), 'it stops');
+    cmp_ok(time - $since, '<', slow(8), 'long before --kill-delay');
+};
+
 scenario 'many scripts in one worker' => sub {
     my $bridge = Bridge->start;
     my $since = time;
