@@ -50,6 +50,8 @@ void request_set_state(struct request *request, enum request_state state)
 /* Lets a held response go once the script cannot want more of the request's body. */
 static void review_hold(struct request *request)
 {
+	if (request->state != REQUEST_RUNNING)
+		return;
 	if (request->body.ended || request->body.dropped || request->child == NULL ||
 	    request->relay.eof)
 		relay_let_go(&request->relay);

@@ -120,7 +120,7 @@ static void put_page(struct request *request, int status, const char *detail)
 
 void request_fail(struct request *request, int status, const char *detail, uint32_t app_status)
 {
-	bool answered = request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED;
+	bool answered = request->relay.sent > 0;
 
 	/* what has gone out is not all: a Content-Length says so, else the want of END_REQUEST */
 	if (answered)

@@ -20,6 +20,7 @@
 enum {
 	STOP_SLACK = 5 * 1000, /* ms a worker may take longer to stop than it is allowed */
 	TICK = 1000,           /* ms between looks at the workers */
+	TICK_MIN = 50,
 	STATUS_EVERY = 5,      /* ticks between two texts to the service manager */
 };
 
@@ -142,6 +143,16 @@ static void feed_watchdog(struct supervisor *supervisor, bool well)
 	notify_send("WATCHDOG=1");
 }
 
+/* Often enough to feed the watchdog, and no oftener than that is of use to anybody. */
+static int64_t tick_time(const struct supervisor *supervisor)
+{
+	int64_t time = supervisor->watchdog / 4;
+
+	if (supervisor->watchdog == 0 || time > TICK)
+		return TICK;
+	return time < TICK_MIN ? TICK_MIN : time;
+}
+
 static void on_tick(struct loop_timer *timer)
 {
 	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, tick);
@@ -151,9 +162,7 @@ static void on_tick(struct loop_timer *timer)
 	feed_watchdog(supervisor, workers_are_well(supervisor));
 	if (loop_now(supervisor->loop) / TICK % STATUS_EVERY == 0)
 		tell_status(supervisor);
-	loop_timer_set(supervisor->loop, &supervisor->tick,
-	    supervisor->watchdog > 0 && supervisor->watchdog / 4 < TICK ? supervisor->watchdog / 4
-									: TICK);
+	loop_timer_set(supervisor->loop, &supervisor->tick, tick_time(supervisor));
 }
 
 static void start_ticking(struct supervisor *supervisor)

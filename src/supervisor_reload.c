@@ -34,7 +34,9 @@ static char *search_path(const char *name)
 		int len = (int)strcspn(at, ":");
 		char path[4096];
 
-		if (snprintf(path, sizeof path, "%.*s/%s", len, at, name) < (int)sizeof path &&
+		/* an empty element is where we are */
+		if (snprintf(path, sizeof path, "%.*s/%s", len == 0 ? 1 : len, len == 0 ? "." : at,
+			name) < (int)sizeof path &&
 		    access(path, X_OK) == 0)
 			return strdup(path);
 		at += len + (at[len] == ':');

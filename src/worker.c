@@ -148,7 +148,9 @@ static bool accept_one(struct acceptor *acceptor)
 	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
 
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+		/* these concern one connection, or none; all else will be there the next time, too */
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR &&
+		    errno != ECONNABORTED && errno != EPROTO && errno != EPERM)
 			pause_accepting(worker, strerror(errno));
 		return false;
 	}

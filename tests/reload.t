@@ -242,8 +242,9 @@ on_both 'an old script has --drain-timeout' => sub ($kind) {
     $c->start(1, $bridge->params('stubborn', TEST_PIDS => $file, TEST_MARK => file()));
     my @pids = wait_pids($file, 3);
     my $since = time;
+    my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    sleep 0.1;
+    $bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark);
     $bridge->signal('HUP'); # it waits for the end of the first one
     is_deeply([ gone(8, @pids) ], [], 'then it is stopped');
     cmp_ok(time - $since, '>', 0.9, 'not before');
