@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,35 +16,71 @@ static const char variable[] = "CGIBRIDGE_HANDOVER";
 
 /* ---- reading -------------------------------------------------------------------- */
 
+/*
+ * Reads the `count` numbers behind `word`, at the start of `line`; returns what is behind
+ * them, less a blank, or NULL if they are not all there.
+ */
+static const char *read_numbers(const char *line, const char *word, long *numbers, int count)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(line, word, len) != 0)
+		return NULL;
+	line += len;
+	for (int i = 0; i < count; i++) {
+		char *end;
+
+		errno = 0;
+		numbers[i] = strtol(line, &end, 10);
+		if (end == line || line[0] != ' ' || errno != 0 || numbers[i] < INT_MIN ||
+		    numbers[i] > INT_MAX)
+			return NULL;
+		line = end;
+	}
+	return line + (*line == ' ');
+}
+
 static void add_worker(struct handover *handover, const char *line)
 {
-	long pid;
-	int number;
+	long numbers[2];
 
-	if (sscanf(line, "worker %ld %d", &pid, &number) == 2 && pid > 1 &&
+	if (read_numbers(line, "worker", numbers, 2) != NULL && numbers[0] > 1 &&
 	    handover->worker_count < HANDOVER_WORKERS)
 		handover->workers[handover->worker_count++] =
-		    (struct handover_worker){(pid_t)pid, number};
+		    (struct handover_worker){(pid_t)numbers[0], (int)numbers[1]};
 }
 
 static void add_socket(struct handover *handover, const char *line)
 {
-	int fd;
-	int at = 0;
+	long fd;
+	const char *name = read_numbers(line, "socket", &fd, 1);
 
-	if (sscanf(line, "socket %d %n", &fd, &at) == 1 && line[at] != '\0' && fd > STDERR_FILENO &&
+	if (name != NULL && *name != '\0' && fd > STDERR_FILENO &&
 	    handover->socket_count < HANDOVER_SOCKETS)
 		handover->sockets[handover->socket_count++] =
-		    (struct handover_socket){fd, line + at};
+		    (struct handover_socket){(int)fd, name};
 }
 
 static void read_board(struct scoreboard_share *board, const char *line)
 {
-	struct scoreboard_share read;
+	long numbers[6];
 
-	if (sscanf(line, "board %d %d %d %d %d %u", &read.fd, &read.wake[0], &read.wake[1],
-		&read.workers, &read.scripts, &read.layout) == 6)
-		*board = read;
+	if (read_numbers(line, "board", numbers, 6) != NULL)
+		*board = (struct scoreboard_share){.fd = (int)numbers[0],
+		    .wake = {(int)numbers[1], (int)numbers[2]},
+		    .workers = (int)numbers[3],
+		    .scripts = (int)numbers[4],
+		    .layout = (unsigned)numbers[5]};
+}
+
+static void read_lifeline(struct handover *handover, const char *line)
+{
+	long numbers[2];
+
+	if (read_numbers(line, "lifeline", numbers, 2) == NULL)
+		return;
+	handover->lifeline[0] = (int)numbers[0];
+	handover->lifeline[1] = (int)numbers[1];
 }
 
 static enum handover_role role_of(long pid)
@@ -60,8 +97,8 @@ static void read_lines(struct handover *handover)
 	long pid = -1;
 
 	while ((line = strtok_r(next, "\n", &next)) != NULL) {
-		(void)sscanf(line, "pid %ld", &pid);
-		(void)sscanf(line, "lifeline %d %d", &handover->lifeline[0], &handover->lifeline[1]);
+		(void)read_numbers(line, "pid", &pid, 1);
+		read_lifeline(handover, line);
 		read_board(&handover->board, line);
 		add_worker(handover, line);
 		add_socket(handover, line);
