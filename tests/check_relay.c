@@ -519,7 +519,7 @@ static size_t write_much(const char *head)
 	size_t said = 0;
 
 	say(head);
-	while (relay.move_from > 0 && said < 2000000) {
+	while (relay.move_from > 0 && said < 500000) {
 		said += say_much((char)('a' + said / 8192 % 26));
 		turn();
 		if (!relay.paused)
