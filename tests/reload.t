@@ -46,7 +46,7 @@ on_both 'a reload' => sub ($kind) {
     my $inode = (stat $path)[1];
     ok(reload($bridge), 'new workers are there, the old ones gone');
     ok(alive($bridge->pid), 'the process is the same');
-    is(scalar(() = $bridge->workers), 2, 'as many as before');
+    ok(wait_until(5, sub { $bridge->workers == 2 }), 'as many as before');
     is_hello($bridge->get($kind, 'hello'), 'after');
     is((stat $path)[1], $inode, 'the socket is the same');
     my $fds = () = glob '/proc/' . $bridge->pid . '/fd/*';
