@@ -191,8 +191,8 @@ on_both 'the supervisor is killed' => sub ($kind) {
     my $c = $bridge->connect($kind);
     $c->start(1, $bridge->params('family', TEST_PIDS => $file));
     my @pids = wait_pids($file, 4);
+    ok(wait_until(5, sub { $bridge->workers == 2 }), 'two workers and a script run');
     my @workers = $bridge->workers;
-    is(scalar @workers, 2, 'two workers and a script run');
     $bridge->signal('KILL');
     $bridge->wait_exit;
     my @left = gone(3, @workers, @pids);
