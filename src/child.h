@@ -2,7 +2,7 @@
 /*
  * child: one running script, from its start to the end of its process group.
  *
- * Each script runs in a session of its own (setsid): so it has no terminal, and a
+ * Each script runs in a process group of its own, in the worker's session: so a
  * signal to the negative pid reaches it and what it has started.  A child holds a
  * cell of the scoreboard until its process has been reaped.  It may outlive its
  * request: dropped by its owner, it still gets its KILL, is reaped, and frees itself.

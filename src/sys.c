@@ -107,8 +107,8 @@ void sys_become(const struct sys_program *program, struct sys_fault *fault)
 
 	if (program->pid_cell != NULL)
 		atomic_store(program->pid_cell, (int)getpid());
-	fault->step = SYS_STEP_SESSION;
-	if (setsid() < 0)
+	fault->step = SYS_STEP_GROUP;
+	if (setpgid(0, 0) != 0)
 		goto failed;
 	fault->step = SYS_STEP_DIR;
 	if (program->dir != NULL && chdir(program->dir) != 0)

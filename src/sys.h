@@ -142,7 +142,7 @@ struct sys_program {
 /* The step of sys_spawn() that failed, in order. */
 enum sys_step {
 	SYS_STEP_FORK,
-	SYS_STEP_SESSION,
+	SYS_STEP_GROUP,
 	SYS_STEP_DIR,
 	SYS_STEP_LIMIT,
 	SYS_STEP_STDIO,
@@ -155,8 +155,8 @@ struct sys_fault {
 };
 
 /*
- * Runs `program` in a new session (so: its own process group, no terminal), with
- * default signal actions and an empty signal mask.  Returns only when the exec
+ * Runs `program` in a process group of its own, with default signal actions and an
+ * empty signal mask.  Returns only when the exec
  * has succeeded: the pid; or has failed: -1 with `fault` filled, nothing running
  * and nothing to reap.  The process must have no signal handler of its own: the
  * child may share its memory until the exec.

@@ -130,7 +130,32 @@ on_both 'process group and session' => sub ($kind) {
     my (undef, $ppid, $pgrp, $session) = split ' ', $p->{stat} =~ s/^.*\) //r;
     is($pgrp, $p->{pid}, 'a process group of its own');
     is((grep { $_ == $ppid } $bridge->workers), 1, 'a child of a worker');
-    isnt($session, getpgrp, 'not our group as session');
+    is($session, $ppid, 'its worker\'s session');
+
+};
+
+# In a process to be: a session of its own, with a terminal that is there as long as it.
+sub take_terminal () {
+    POSIX::setsid();
+    my $master = POSIX::open('/dev/ptmx', O_RDWR | O_NOCTTY) // die "ptmx: $!\n";
+    my $unlocked = pack 'i', 0;
+    my $number = pack 'I', 0;
+
+    open my $fh, '+<&=', $master or die "ptmx: $!\n";
+    ioctl $fh, 0x40045431, $unlocked or die "TIOCSPTLCK: $!\n";
+    ioctl $fh, 0x80045430, $number or die "TIOCGPTN: $!\n";
+    POSIX::open('/dev/pts/' . unpack('I', $number), O_RDWR) // die "pts: $!\n";
+    POSIX::dup($master); # what perl opened goes with the exec
+}
+
+sub terminal_of ($stat) { return (split ' ', $stat =~ s/^.*\) //r)[4] }
+
+scenario 'a daemon in a terminal' => sub {
+    my $there = Bridge->start(child => \&take_terminal);
+    my ($stat) = FastCGI::body($there->get('unix', 'process')) =~ /^stat (.*)/m;
+    isnt(terminal_of(Bridge::slurp('/proc/' . $there->pid . '/stat')), 0, 'it has one');
+    is(terminal_of($stat), 0, 'its scripts have none');
+    $there->stop;
 };
 
 on_both 'working directory' => sub ($kind) {

@@ -238,13 +238,13 @@ START_TEST(it_has_no_descriptor_but_its_three)
 }
 END_TEST
 
-START_TEST(it_leads_a_session_of_its_own)
+START_TEST(it_leads_a_group_of_its_own)
 {
 	struct child *child = run("echo ready; cat\n");
 	pid_t pid = child_pid(child);
 
 	wait_for_line();
-	ck_assert_int_eq(getsid(pid), pid);
+	ck_assert_int_eq(getsid(pid), getsid(0));
 	ck_assert_int_eq(getpgid(pid), pid);
 	close_pipe(&pipes.in);
 	ck_assert(turn_until(loop, is_over, NULL));
@@ -549,7 +549,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, without_pipes_it_has_dev_null);
 	tcase_add_test(tcase, it_has_its_environment_directory_and_name);
 	tcase_add_test(tcase, it_has_no_descriptor_but_its_three);
-	tcase_add_test(tcase, it_leads_a_session_of_its_own);
+	tcase_add_test(tcase, it_leads_a_group_of_its_own);
 	tcase_add_test(tcase, it_has_default_signals);
 	tcase_add_test(tcase, it_dies_of_a_broken_pipe_like_anywhere);
 	tcase_add_test(tcase, limits_are_set_in_it_and_not_here);
