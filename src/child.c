@@ -86,7 +86,7 @@ static int group_is_alive(const struct child *child)
 	return kill(-child->process.pid, 0) == 0;
 }
 
-/* Nobody reports the end of a group: without its script it is looked at, until the delay is over. */
+/* Nobody reports the end of a group: without its script it is looked at until the delay is over. */
 static void look_again(struct child *child)
 {
 	int64_t left = child->kill_at - loop_now(child->family->loop);

@@ -192,7 +192,7 @@ static void on_readable(struct loop_watch *watch, unsigned events)
 	read_some(errlog);
 }
 
-/* Without memory for the watch it is read at the end, and a script that floods it waits till then. */
+/* Without memory for the watch it is read at the end; a script that floods it waits till then. */
 static void on_delay(struct loop_timer *timer)
 {
 	struct errlog *errlog = CONTAINER_OF(timer, struct errlog, delay);

@@ -78,7 +78,8 @@ static void send_head(struct relay *relay, size_t head_len)
 {
 	unsigned char *raw = buf_bytes(&relay->head);
 	size_t body_len = buf_len(&relay->head) - head_len;
-	unsigned char *record = record_open(&relay->out->records, response_rendered_max(head_len) + body_len);
+	size_t most = response_rendered_max(head_len) + body_len;
+	unsigned char *record = record_open(&relay->out->records, most);
 	size_t len;
 
 	if (record == NULL) {
@@ -269,7 +270,7 @@ void relay_hold(struct relay *relay)
 
 void relay_let_go(struct relay *relay)
 {
-	if (!relay->hold)
+	if (!relay->hold || outlet_waiting(relay->out) >= RELAY_HIGH)
 		return;
 	relay->hold = false;
 	settle(relay);

@@ -78,7 +78,8 @@ void relay_resume(struct relay *relay);
 
 /*
  * Holds the response back, whole in its buffer, until it is let go: a script that
- * goes on writing then waits.  Letting go what is not held changes nothing.
+ * goes on writing then waits.  Letting go what is not held changes nothing, and while
+ * `out` has no room it stays held: to be tried again when it has.
  */
 void relay_hold(struct relay *relay);
 void relay_let_go(struct relay *relay);

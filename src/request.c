@@ -135,6 +135,7 @@ static void on_body_moved(struct body *body)
 
 void request_resume(struct request *request)
 {
+	review_hold(request);
 	if (request->state == REQUEST_RUNNING)
 		relay_resume(&request->relay);
 }

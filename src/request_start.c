@@ -33,7 +33,7 @@ static void refuse_exec(struct request *request, const char *program, int error)
 
 static void refuse_start(struct request *request, const struct sys_fault *fault)
 {
-	static const char *const steps[] = {"cannot start a process", "cannot make a session",
+	static const char *const steps[] = {"cannot start a process", "cannot make a process group",
 	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
 	    "cannot execute"};
 	const char *handler = arguments_handler(request_options(request), request->script);
@@ -43,8 +43,8 @@ static void refuse_start(struct request *request, const struct sys_fault *fault)
 		refuse_exec(request, handler == NULL ? request->script : handler, fault->error);
 		return;
 	}
-	snprintf(reason, sizeof reason, "%s: %s: %s", request->script, steps[fault->step],
-	    strerror(fault->error));
+	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script, steps[fault->step],
+	    strerror(fault->error), fault->step == SYS_STEP_FORK ? sys_remedy(fault->error) : "");
 	request_refuse(request, fault->step == SYS_STEP_FORK ? 503 : 500,
 	    "the script cannot be run", reason);
 }

@@ -319,7 +319,8 @@ static bool is_kept(const struct response *response, const struct line *line)
 }
 
 /* The text of the status as the script gave it: behind Status: or in a status line. */
-static struct line find_status(const struct response *response, const unsigned char *raw, size_t len)
+static struct line find_status(
+    const struct response *response, const unsigned char *raw, size_t len)
 {
 	struct line line;
 	struct line found = {.text = NULL};

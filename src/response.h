@@ -65,7 +65,8 @@ void response_init(struct response *response, enum response_kind kind);
  * the script's first byte.  Returns the block's length with the empty line; 0 when
  * more is needed; -1 when it is broken, `response->fault` set.
  */
-ptrdiff_t response_parse(struct response *response, const unsigned char *raw, size_t len) MUST_CHECK;
+ptrdiff_t response_parse(
+    struct response *response, const unsigned char *raw, size_t len) MUST_CHECK;
 
 /* The most bytes that response_render() makes of a block of `len` bytes. */
 size_t response_rendered_max(size_t len);

@@ -89,7 +89,8 @@ struct status_script {
 	int64_t started; /* ms since 1970 */
 };
 
-void status_worker(const struct status_snapshot *snapshot, int number, struct status_worker *worker);
+void status_worker(
+    const struct status_snapshot *snapshot, int number, struct status_worker *worker);
 
 /* Script `i` of those listed; false if it has gone meanwhile. */
 bool status_script(const struct status_snapshot *snapshot, int i, struct status_script *script);

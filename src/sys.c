@@ -80,6 +80,23 @@ void sys_signals_block(sigset_t *before)
 	sigprocmask(SIG_SETMASK, &all, before);
 }
 
+const char *sys_remedy(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return " (raise the limit of open files, LimitNOFILE=, or lower --max-scripts)";
+	case ENFILE:
+		return " (raise the system's limit of open files, fs.file-max)";
+	case EAGAIN:
+		return " (raise the limit of processes, TasksMax= or LimitNPROC=, or lower --max-scripts)";
+	case ENOMEM:
+	case ENOBUFS:
+		return " (there is no memory left: lower --max-scripts, or limit scripts with --limit)";
+	default:
+		return "";
+	}
+}
+
 static int set_limits(const struct sys_program *program)
 {
 	for (size_t i = 0; i < program->limit_count; i++)

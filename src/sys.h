@@ -139,6 +139,12 @@ struct sys_program {
 	atomic_int *pid_cell; /* the child writes its pid here before exec; may be NULL */
 };
 
+/*
+ * For a log line about a call that failed with errno `error`: where the system ran out of
+ * something, what to do about it, as " (...)"; "" for all else.
+ */
+const char *sys_remedy(int error);
+
 /* The step of sys_spawn() that failed, in order. */
 enum sys_step {
 	SYS_STEP_FORK,

@@ -29,7 +29,8 @@ enum {
 	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
 	FDS_A_SCRIPT = 3,
-	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection */
+	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection ... */
+	FAILURE_PAUSE = 10000,  /* ... or about one that cannot be accepted */
 };
 
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPING };
@@ -57,6 +58,7 @@ struct worker {
 	struct request_services services;
 	struct request_sink sink;
 	struct conn_owner owner;
+	int64_t failures_quiet;  /* until then failures to accept are not logged */
 	int64_t refusals_quiet;  /* until then refused connections are only counted */
 	unsigned long refusals;  /* since the last one that was logged */
 	struct acceptor *acceptors;
@@ -112,13 +114,17 @@ static void on_accept_again(struct loop_timer *timer)
 }
 
 /* Out of something: connections wait in the kernel's queue meanwhile. */
-static void pause_accepting(struct worker *worker, const char *why)
+static void pause_accepting(struct worker *worker, int error)
 {
-	log_error("cannot accept connections: %s: trying again in %d ms (raise the limit of open "
-		  "files, LimitNOFILE=, or lower --max-scripts)",
-	    why, ACCEPT_PAUSE);
+	int64_t now = loop_now(worker->loop);
+
 	stop_accepting(worker);
 	loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
+	if (now < worker->failures_quiet)
+		return;
+	worker->failures_quiet = now + FAILURE_PAUSE;
+	log_error("cannot accept connections: %s: trying again every %d ms%s", strerror(error),
+	    ACCEPT_PAUSE, sys_remedy(error));
 }
 
 /* A port scanner, or a wrong --allow, must not fill the log. */
@@ -151,7 +157,7 @@ static bool accept_one(struct acceptor *acceptor)
 		/* these concern one connection, or none; all else will be there the next time, too */
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR &&
 		    errno != ECONNABORTED && errno != EPROTO && errno != EPERM)
-			pause_accepting(worker, strerror(errno));
+			pause_accepting(worker, errno);
 		return false;
 	}
 	if (!allow_peer(&worker->plan->options->allow, fd, &peer, why)) {
@@ -160,7 +166,7 @@ static bool accept_one(struct acceptor *acceptor)
 		return false;
 	}
 	if (conn_open(&worker->owner, fd, &peer) != 0) {
-		pause_accepting(worker, strerror(errno));
+		pause_accepting(worker, errno);
 		return false;
 	}
 	return true;

@@ -324,6 +324,44 @@ is(slurp("$tmp/file"), "precious\n", 'the file is as it was');
 ok(-l "$tmp/link", 'and the link');
 lives('unix');
 
+# Leaves a process no free descriptor, or as many as it had.
+sub starve ($pid, $starved) {
+    state %before;
+    my ($soft, $hard) = slurp("/proc/$pid/limits") =~ /^Max open files\s+(\d+)\s+(\d+)/m;
+    my $free = 0;
+    $free++ while -l "/proc/$pid/fd/$free";
+    $before{$pid} //= $soft;
+    my $limit = ($starved ? $free : $before{$pid}) . ":$hard";
+    is(run_program([ 'prlimit', "--pid=$pid", "--nofile=$limit" ])->{exit}, 0, "limit $limit");
+}
+
+on_both 'no descriptors left' => sub ($kind) {
+    is_program('prlimit', 'util-linux');
+    my $other = Bridge->start(sockets => [$kind]);
+    my ($worker) = $other->workers;
+    my $mark = $other->mark;
+    my $known = $other->connect($kind);
+    $known->start(1, $other->params('hello'), keep => 1);
+    is(FastCGI::body($known->wait_end(1)), "hello\n", 'a connection');
+    starve($worker, 1);
+    $known->start(2, $other->params('hello'), keep => 1);
+    is(FastCGI::status($known->wait_end(2)), 503, 'no pipe for its next script: 503');
+    like($other->log_since($mark), qr/cannot start a process: Too many open files \(raise /,
+        'the log says what to raise');
+    my $new = $other->connect($kind);
+    $new->start(1, $other->params('hello'));
+    ok($other->wait_for_log(qr/cannot accept connections: Too many open files: [^\n]*\(raise /,
+        5, from => $mark), 'so it does when it cannot accept') or diag($other->log_since($mark));
+    $new->read_until(slow(1.3), sub { 0 });
+    is(() = $other->log_since($mark) =~ /cannot accept/g, 1, 'once, though it tries again');
+    starve($worker, 0);
+    is(FastCGI::body($new->wait_end(1)), "hello\n", 'who came meanwhile is served');
+    $known->start(3, $other->params('hello'));
+    is(FastCGI::body($known->wait_end(3)), "hello\n", 'and who was there');
+    $other->ok_serves($kind, $worker);
+    $other->stop;
+};
+
 scenario 'start-up: a second socket that fails leaves nothing of the first' => sub {
     my $r = run_program([ @program, '-c', '1', '-s', "unix:$tmp/first",
         '-s', "unix:$tmp/none/second" ]);

@@ -673,6 +673,31 @@ START_TEST(a_held_response_is_kept_until_it_is_let_go)
 }
 END_TEST
 
+START_TEST(a_held_response_waits_for_room)
+{
+	unsigned char *others;
+
+	relay_hold(&relay);
+	say("Content-Type: text/plain\n\nhello");
+	turn();
+	close_script();
+	turn();
+	others = record_open(&out.records, FCGI_MAX_CONTENT);
+	ck_assert_ptr_nonnull(others);
+	memset(others, 'o', FCGI_MAX_CONTENT);
+	record_close(&out.records, FCGI_STDOUT, 99, RELAY_HIGH - FCGI_HEADER_LEN);
+	relay_let_go(&relay);
+	ck_assert(relay.hold);
+	ck_assert_int_eq(relay.state, RELAY_HEAD);
+	buf_consume(&out.records, RELAY_HIGH);
+	relay_let_go(&relay);
+	ck_assert(!relay.hold);
+	ck_assert_int_eq(relay.state, RELAY_ENDED);
+	take_records();
+	expect(ANSWER "hello");
+}
+END_TEST
+
 START_TEST(a_held_response_that_has_ended_goes_out_whole)
 {
 	relay_hold(&relay);
@@ -803,6 +828,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, what_is_on_its_way_stays_behind_when_the_relay_goes_elsewhere);
 	tcase_add_test(tcase, resuming_what_is_not_paused_is_nothing);
 	tcase_add_test(tcase, a_held_response_is_kept_until_it_is_let_go);
+	tcase_add_test(tcase, a_held_response_waits_for_room);
 	tcase_add_test(tcase, a_held_response_that_has_ended_goes_out_whole);
 	tcase_add_test(tcase, a_held_response_stops_the_script_when_it_is_large);
 	tcase_add_test(tcase, a_fault_is_known_though_it_is_held);

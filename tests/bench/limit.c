@@ -8,10 +8,13 @@
  *                                          the parameters unread; until TERM
  *   limit out BYTES SCRIPT                 SCRIPT writes into a unix socket, we read it
  *   limit in BYTES SCRIPT                  we write a unix socket, SCRIPT reads it
+ *   limit piped-out BYTES SCRIPT           the same, but SCRIPT has a pipe, and a process
+ *   limit piped-in BYTES SCRIPT            between that and the socket only splices
  *
  * All but serve print one line of JSON.  `serve` is the spawn limit with the load
  * client's own cost in it: no bridge on these cores can answer that client faster,
- * as long as it runs one script a request.  The scripts get the environment that
+ * as long as it runs one script a request; nor copy faster than `piped-out` and
+ * `piped-in`, as long as its scripts have pipes.  The scripts get the environment that
  * bench_params() makes.
  */
 #include <errno.h>
@@ -29,7 +32,7 @@
 #include "bench.h"
 #include "fcgi.h"
 
-enum { CHUNK = 256 * 1024, ANSWER_MAX = 4096, PROCESSES_MAX = 1024 };
+enum { CHUNK = 256 * 1024, PIPE = 1024 * 1024, ANSWER_MAX = 4096, PROCESSES_MAX = 1024 };
 
 static int null_fd;
 static char chunk[CHUNK];
@@ -263,24 +266,75 @@ static void write_all(int fd, uint64_t left)
 	}
 }
 
-static void copy(bool out, const char *bytes, const char *script)
+/* The ends of what lies between a script and us. */
+struct way {
+	int in, out; /* the script's */
+	int client;  /* ours, a unix socket */
+	pid_t mover; /* the process in between; 0: none */
+};
+
+static void open_direct(struct way *way, bool out)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+		bench_die("socketpair");
+	*way = (struct way){.in = out ? null_fd : fds[1], .out = fds[1], .client = fds[0]};
+}
+
+static _Noreturn void move_all(int from, int to)
+{
+	ssize_t n;
+
+	while ((n = splice(from, NULL, to, NULL, PIPE, SPLICE_F_MOVE)) > 0)
+		;
+	_exit(n < 0);
+}
+
+/* The script has a pipe; all goes from one to the other in a process of its own. */
+static void open_piped(struct way *way, bool out)
+{
+	int fds[2];
+	int far;
+
+	open_direct(way, out);
+	far = way->out;
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		bench_die("pipe2");
+	(void)fcntl(fds[0], F_SETPIPE_SZ, PIPE);
+	way->mover = fork();
+	if (way->mover < 0)
+		bench_die("fork");
+	if (way->mover == 0) {
+		close(way->client);
+		close(fds[out]);
+		move_all(out ? fds[0] : far, out ? far : fds[1]);
+	}
+	close(far);
+	close(fds[!out]);
+	way->in = out ? null_fd : fds[0];
+	way->out = out ? fds[1] : null_fd;
+}
+
+static void copy(bool out, bool piped, const char *bytes, const char *script)
 {
 	uint64_t size = bench_number(bytes, UINT64_MAX);
 	char **env = bench_params(script, out ? bytes : "0", out ? 0 : size);
 	int64_t before = bench_now();
 	uint64_t total;
-	int fds[2];
+	struct way way;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-		bench_die("socketpair");
-	pid = start(script, env, out ? null_fd : fds[1], fds[1]);
-	close(fds[1]);
+	(piped ? open_piped : open_direct)(&way, out);
+	pid = start(script, env, way.in, way.out);
+	close(out ? way.out : way.in);
 	if (!out)
-		write_all(fds[0], size);
-	shutdown(fds[0], SHUT_WR);
-	total = read_all(fds[0]) + (out ? 0 : size);
+		write_all(way.client, size);
+	shutdown(way.client, SHUT_WR);
+	total = read_all(way.client) + (out ? 0 : size);
 	finish(pid);
+	if (piped)
+		finish(way.mover);
 	printf("{\"bytes\":%llu,\"mb_s\":%.1f}\n", (unsigned long long)total,
 	    (double)total * 1e3 / (double)(bench_now() - before));
 }
@@ -290,7 +344,7 @@ static void copy(bool out, const char *bytes, const char *script)
 static _Noreturn void usage(void)
 {
 	fputs("usage: limit spawn PROCESSES SECONDS SCRIPT | serve PROCESSES SOCKET SCRIPT |\n"
-	      "       out BYTES SCRIPT | in BYTES SCRIPT\n",
+	      "       out|in|piped-out|piped-in BYTES SCRIPT\n",
 	    stderr);
 	exit(2);
 }
@@ -298,6 +352,8 @@ static _Noreturn void usage(void)
 int main(int argc, char **argv)
 {
 	const char *what = argc < 4 ? "" : argv[1];
+	bool piped = strncmp(what, "piped-", 6) == 0;
+	const char *way = piped ? what + 6 : what;
 
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0)
@@ -307,8 +363,8 @@ int main(int argc, char **argv)
 		spawn((size_t)bench_number(argv[2], PROCESSES_MAX), strtod(argv[3], NULL), argv[4]);
 	else if (strcmp(what, "serve") == 0 && argc == 5)
 		serve((size_t)bench_number(argv[2], PROCESSES_MAX), argv[3], argv[4]);
-	else if ((strcmp(what, "out") == 0 || strcmp(what, "in") == 0) && argc == 4)
-		copy(strcmp(what, "out") == 0, argv[2], argv[3]);
+	else if ((strcmp(way, "out") == 0 || strcmp(way, "in") == 0) && argc == 4)
+		copy(strcmp(way, "out") == 0, piped, argv[2], argv[3]);
 	else
 		usage();
 	return 0;
