@@ -72,6 +72,8 @@ static int parse_tcp(const char *rest, int family, struct address *address, cons
 	if (len > 2 && rest[0] == '[' && rest[len - 1] == ']') {
 		rest++;
 		len -= 2;
+	} else if (len > 0 && memchr(rest, ':', len) != NULL) {
+		return -1; /* whose the last colon is would be a guess */
 	}
 	if (len == 0 || len >= sizeof host)
 		return -1;
