@@ -27,7 +27,7 @@ struct seat {
 	atomic_llong beat;      /* ms of the monotonic clock */
 	atomic_int pid;         /* 0: nobody sits here */
 	atomic_int starts;
-	tally_word started;     /* ms */
+	atomic_llong started;   /* ms of the monotonic clock */
 	struct tally tally;
 };
 
@@ -51,6 +51,9 @@ struct shown {
 
 struct shared {
 	atomic_int running;
+	atomic_int respawns;       /* inherited */
+	atomic_llong since, made;  /* ms, since 1970 and monotonic */
+	struct tally inherited;
 	struct cell cells[];
 };
 
@@ -58,7 +61,6 @@ struct scoreboard {
 	struct shared *shared;
 	struct seat *seats;  /* one a worker, behind the cells */
 	struct shown *shown; /* one a cell, behind the seats */
-	int64_t since, made; /* ms, since 1970 and monotonic */
 	int fd; /* of the shared memory; -1: it has none */
 	size_t size;
 	int workers, scripts;
@@ -92,7 +94,7 @@ static size_t place_of_shown(int workers, int scripts)
 /* The sizes of what is shared, and the order that this version has it in. */
 static unsigned layout(void)
 {
-	const unsigned order = 2;
+	const unsigned order = 3;
 
 	return order << 28 | (unsigned)sizeof(struct seat) << 14 |
 	    (unsigned)(sizeof(struct shown) + sizeof(struct cell) + sizeof(struct shared));
@@ -115,8 +117,6 @@ static struct scoreboard *make(int workers, int scripts)
 	*board = (struct scoreboard){
 	    .fd = -1, .workers = workers, .scripts = scripts, .wake = {-1, -1}};
 	board->size = place_of_shown(workers, scripts) + (size_t)scripts * sizeof(struct shown);
-	board->since = clock_ms(CLOCK_REALTIME);
-	board->made = clock_ms(CLOCK_MONOTONIC);
 	return board;
 }
 
@@ -149,6 +149,8 @@ struct scoreboard *scoreboard_new(int workers, int scripts)
 		return NULL;
 	}
 	find_parts(board);
+	atomic_store(&board->shared->since, clock_ms(CLOCK_REALTIME));
+	atomic_store(&board->shared->made, clock_ms(CLOCK_MONOTONIC));
 	return board;
 }
 
@@ -179,6 +181,32 @@ struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
 	}
 	find_parts(board);
 	return board;
+}
+
+/* How often a seat's worker had to be replaced; from then on 0. */
+static int take_respawns(struct seat *seat)
+{
+	int starts = atomic_load(&seat->starts);
+
+	if (starts > 1)
+		atomic_store(&seat->starts, 1);
+	return starts > 1 ? starts - 1 : 0;
+}
+
+void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old)
+{
+	struct shared *from = old->shared;
+	struct shared *to = board->shared;
+	int respawns = atomic_exchange(&from->respawns, 0);
+
+	atomic_store(&to->since, atomic_load(&from->since));
+	atomic_store(&to->made, atomic_load(&from->made));
+	tally_take_over(&to->inherited, &from->inherited);
+	for (int i = 0; i < old->workers; i++) {
+		tally_take_over(&to->inherited, &old->seats[i].tally);
+		respawns += take_respawns(&old->seats[i]);
+	}
+	atomic_fetch_add(&to->respawns, respawns);
 }
 
 void scoreboard_free(struct scoreboard **board)
@@ -397,7 +425,7 @@ void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
 {
 	struct seat *seat = &board->seats[worker];
 
-	atomic_store(&seat->started, (uint64_t)now);
+	atomic_store(&seat->started, now);
 	atomic_fetch_add(&seat->starts, 1);
 	atomic_store(&seat->pid, (int)getpid());
 }
@@ -408,7 +436,7 @@ void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreb
 
 	*said = (struct scoreboard_worker){
 	    .pid = (pid_t)atomic_load(&seat->pid),
-	    .started = (int64_t)atomic_load(&seat->started),
+	    .started = atomic_load(&seat->started),
 	    .starts = atomic_load(&seat->starts),
 	    .waiting = atomic_load(&seat->waiting),
 	    .connections = atomic_load(&seat->connections),
@@ -418,6 +446,23 @@ void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreb
 struct tally *scoreboard_tally(const struct scoreboard *board, int worker)
 {
 	return &board->seats[worker].tally;
+}
+
+const struct tally *scoreboard_inherited(const struct scoreboard *board)
+{
+	return &board->shared->inherited;
+}
+
+int scoreboard_respawns(const struct scoreboard *board)
+{
+	int sum = atomic_load(&board->shared->respawns);
+
+	for (int i = 0; i < board->workers; i++) {
+		int starts = atomic_load(&board->seats[i].starts);
+
+		sum += starts > 1 ? starts - 1 : 0;
+	}
+	return sum;
 }
 
 int scoreboard_workers(const struct scoreboard *board)
@@ -432,10 +477,10 @@ int scoreboard_cells(const struct scoreboard *board)
 
 int64_t scoreboard_since(const struct scoreboard *board)
 {
-	return board->since;
+	return atomic_load(&board->shared->since);
 }
 
 int64_t scoreboard_made(const struct scoreboard *board)
 {
-	return board->made;
+	return atomic_load(&board->shared->made);
 }

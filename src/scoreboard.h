@@ -45,6 +45,12 @@ struct scoreboard_share scoreboard_share(const struct scoreboard *board);
  */
 struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share) MUST_CHECK;
 
+/*
+ * Moves to `board` what `old` has counted, all workers together, and since when.  May be
+ * said again while workers still count on `old`: nothing is lost or there twice.
+ */
+void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old);
+
 /* Gives up this process' view; the shared memory goes with the last one.  Nulls *board. */
 void scoreboard_free(struct scoreboard **board);
 
@@ -135,14 +141,18 @@ void scoreboard_enter(struct scoreboard *board, int worker, int64_t now);
 
 void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *said);
 
-/* What `worker` counts. */
+/* What `worker` counts; what was inherited. */
 struct tally *scoreboard_tally(const struct scoreboard *board, int worker);
+const struct tally *scoreboard_inherited(const struct scoreboard *board);
+
+/* How many workers were started in place of one that had died, the inherited ones too. */
+int scoreboard_respawns(const struct scoreboard *board);
 
 /* How many workers and cells there are. */
 int scoreboard_workers(const struct scoreboard *board);
 int scoreboard_cells(const struct scoreboard *board);
 
-/* When it was made, in milliseconds since 1970, and in those of loop_now(). */
+/* When counting began, in milliseconds since 1970, and in those of loop_now(). */
 int64_t scoreboard_since(const struct scoreboard *board);
 int64_t scoreboard_made(const struct scoreboard *board);
 

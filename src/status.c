@@ -151,9 +151,10 @@ static void take_workers(struct status_snapshot *s)
 		scoreboard_worker(board, i, &worker);
 		tally_read(scoreboard_tally(board, i), &s->sum);
 		s->values[STATUS_WORKERS] += worker.pid != 0;
-		s->values[STATUS_RESPAWNS] += not_negative(worker.starts - 1);
 		connections += worker.connections;
 	}
+	tally_read(scoreboard_inherited(board), &s->sum);
+	s->values[STATUS_RESPAWNS] = not_negative(scoreboard_respawns(board));
 	s->values[STATUS_CONNECTIONS] = not_negative(connections);
 	s->values[STATUS_IDLE] = not_negative(connections - s->sum.gauges[TALLY_BUSY]);
 	s->values[STATUS_ACTIVE] = not_negative(s->sum.gauges[TALLY_ACTIVE]);

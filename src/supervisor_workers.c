@@ -137,6 +137,8 @@ static void on_veteran_exited(struct slot *slot, pid_t pid, int status, int scri
 	if (status != 0 && supervisor->state == SUPERVISOR_RUNNING)
 		log_warn("an old worker (pid %ld) did not end well; its %d scripts were stopped",
 		    (long)pid, scripts);
+	if (supervisor->old_board != NULL)
+		scoreboard_inherit(supervisor->board, supervisor->old_board);
 	if (--supervisor->veterans_alive > 0)
 		return;
 	loop_timer_clear(supervisor->loop, &supervisor->veterans_end);
@@ -273,7 +275,9 @@ static void adopt_board(struct supervisor *supervisor, const struct scoreboard_s
 	supervisor->old_board = scoreboard_adopt(share);
 	if (supervisor->old_board == NULL)
 		log_warn("the workers from before the reload keep their scripts in another form: if "
-			 "one dies, its scripts go on");
+			 "one dies, its scripts go on, and counters begin anew");
+	else
+		scoreboard_inherit(supervisor->board, supervisor->old_board);
 }
 
 /* ---- life ------------------------------------------------------------------------------ */

@@ -63,6 +63,22 @@ void tally_bury(struct tally *tally)
 		atomic_store(&tally->gauges[i], 0);
 }
 
+static void take_over(tally_word *to, tally_word *from)
+{
+	add(to, atomic_exchange_explicit(from, 0, memory_order_relaxed));
+}
+
+void tally_take_over(struct tally *to, struct tally *from)
+{
+	for (int i = 0; i < TALLY_EVENTS; i++)
+		take_over(&to->events[i], &from->events[i]);
+	for (int t = 0; t < TALLY_TIMES; t++) {
+		for (int i = 0; i < TALLY_BUCKETS; i++)
+			take_over(&to->times[t].buckets[i], &from->times[t].buckets[i]);
+		take_over(&to->times[t].sum, &from->times[t].sum);
+	}
+}
+
 void tally_read(const struct tally *tally, struct tally_sum *sum)
 {
 	for (int i = 0; i < TALLY_EVENTS; i++)

@@ -99,6 +99,9 @@ int64_t tally_clock(void);
 /* The worker has died: its gauges are 0, its events stay. */
 void tally_bury(struct tally *tally);
 
+/* Moves the events and times of `from` to `to`; `from` may be counting meanwhile. */
+void tally_take_over(struct tally *to, struct tally *from);
+
 /* Adds what `tally` has to `sum`. */
 void tally_read(const struct tally *tally, struct tally_sum *sum);
 

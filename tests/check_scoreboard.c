@@ -399,6 +399,48 @@ START_TEST(a_worker_says_who_it_is_until_it_is_buried)
 }
 END_TEST
 
+static uint64_t inherited(const struct scoreboard *heir, enum tally_event event)
+{
+	struct tally_sum sum = {.events = {0}};
+
+	tally_read(scoreboard_inherited(heir), &sum);
+	return sum.events[event];
+}
+
+START_TEST(counts_are_inherited_once_and_whole)
+{
+	struct scoreboard *heir;
+	int64_t since = scoreboard_since(board);
+	int64_t made = scoreboard_made(board);
+
+	tally_add(scoreboard_tally(board, 0), TALLY_2XX, 3);
+	tally_add(scoreboard_tally(board, 2), TALLY_2XX, 4);
+	tally_move(scoreboard_tally(board, 2), TALLY_ACTIVE, 1);
+	for (int i = 0; i < 3; i++)
+		scoreboard_enter(board, 2, 1);
+	usleep(3000);
+	heir = scoreboard_new(1, 1);
+	ck_assert_ptr_nonnull(heir);
+	ck_assert_int_gt(scoreboard_made(heir), made);
+	ck_assert_uint_eq(inherited(heir, TALLY_2XX), 0);
+	scoreboard_inherit(heir, board);
+	ck_assert_uint_eq(inherited(heir, TALLY_2XX), 7);
+	ck_assert_int_eq(scoreboard_respawns(heir), 2);
+	ck_assert_int_eq(scoreboard_since(heir), since);
+	ck_assert_int_eq(scoreboard_made(heir), made);
+	/* a worker of before goes on */
+	tally_add(scoreboard_tally(board, 2), TALLY_2XX, 5);
+	scoreboard_inherit(heir, board);
+	ck_assert_uint_eq(inherited(heir, TALLY_2XX), 12);
+	ck_assert_int_eq(scoreboard_respawns(heir), 2);
+	/* and another reload comes */
+	scoreboard_inherit(board, heir);
+	ck_assert_uint_eq(inherited(board, TALLY_2XX), 12);
+	ck_assert_int_eq(scoreboard_respawns(board), 2);
+	scoreboard_free(&heir);
+}
+END_TEST
+
 START_TEST(leaves_no_descriptor_open)
 {
 	int fds = count_fds();
@@ -428,6 +470,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_card_that_is_being_written_is_read_whole_or_not_at_all);
 	tcase_add_test(tcase, a_text_that_is_too_long_keeps_its_end);
 	tcase_add_test(tcase, a_worker_says_who_it_is_until_it_is_buried);
+	tcase_add_test(tcase, counts_are_inherited_once_and_whole);
 	tcase_add_test(tcase, leaves_no_descriptor_open);
 }
 

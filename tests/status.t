@@ -393,6 +393,33 @@ on_both 'what a killed worker has counted stays' => sub ($kind) {
     $bridge->stop;
 };
 
+on_both 'a reload goes on counting' => sub ($kind) {
+    my $bridge = Bridge->start(workers => 2, args => [@paths]);
+    $bridge->get($kind, 'hello') for 1 .. 3;
+    my $c = $bridge->connect($kind);
+    my $file = file();
+    $c->start(1, $bridge->params('sleeper', QUERY_STRING => slow(8), TEST_PIDS => $file));
+    wait_pids($file, 1);
+    my $before = status($bridge, $kind);
+    my @old = $bridge->workers;
+    sleep 1.1; # an uptime that began anew would be less
+    $bridge->signal('HUP');
+    my $after = wait_status($bridge, sub ($s) {
+        my %pid = map { $_->{pid} => 1 } $s->{worker_list}->@*;
+        return keys %pid == 2 && !grep { $pid{$_} } @old;
+    });
+    is($after->{start_time_seconds}, $before->{start_time_seconds}, 'since the same time');
+    cmp_ok($after->{uptime_seconds}, '>', $before->{uptime_seconds}, 'that is longer ago');
+    cmp_ok($after->{$_}, '>=', $before->{$_}, "$_ is not less")
+        for qw(accepted_connections requests responses_2xx started_scripts sent_bytes status_pages);
+    is($after->{responses_2xx}, 3, 'what old workers have not finished is not counted yet');
+    $c->wait_end(1, slow(20));
+    my $end = wait_status($bridge, sub ($s) { $s->{responses_2xx} == 4 });
+    is($end->{responses_2xx}, 4, 'and once, when they have');
+    is($end->{started_scripts}, 4, 'as many scripts were started');
+    $bridge->stop;
+};
+
 scenario 'USR2 writes the status to the log' => sub {
     my $bridge = Bridge->start;
     $bridge->get('unix', 'hello') for 1 .. 2;
