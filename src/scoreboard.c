@@ -1,72 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard: cells, seats, the wake-up pipe, and cards.
+ * scoreboard: the memory, cells, seats, and the wake-up pipe.
  */
-#include "scoreboard.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "scoreboard_parts.h"
 #include "sys.h"
-
-/* One script that may run. */
-struct cell {
-	atomic_int owner; /* 0: free; else the worker's number + 1 */
-	atomic_int pid;   /* 0 until the script's process has set it */
-};
-
-/* What a worker says of itself. */
-struct seat {
-	atomic_int waiting;     /* requests */
-	atomic_int connections;
-	atomic_llong beat;      /* ms of the monotonic clock */
-	atomic_int pid;         /* 0: nobody sits here */
-	atomic_int starts;
-	atomic_llong started;   /* ms of the monotonic clock */
-	struct tally tally;
-};
-
-enum { CARD_WORDS = (sizeof(struct scoreboard_card) + sizeof(long) - 1) / sizeof(long) };
-
-/* A card in one piece, and word by word. */
-union words {
-	struct scoreboard_card card;
-	unsigned long words[CARD_WORDS];
-};
-
-/*
- * A card as it is shared.  The owner of the cell makes `version` odd, writes, and makes
- * it even.  Who reads between two equal even versions has read one card.
- */
-struct shown {
-	atomic_uint version;
-	atomic_int state; /* enum scoreboard_state */
-	atomic_ulong words[CARD_WORDS];
-};
-
-struct shared {
-	atomic_int running;
-	atomic_int respawns;       /* inherited */
-	atomic_llong since, made;  /* ms, since 1970 and monotonic */
-	struct tally inherited;
-	struct cell cells[];
-};
-
-struct scoreboard {
-	struct shared *shared;
-	struct seat *seats;  /* one a worker, behind the cells */
-	struct shown *shown; /* one a cell, behind the seats */
-	int fd; /* of the shared memory; -1: it has none */
-	size_t size;
-	int workers, scripts;
-	int next; /* where this process looks for a free cell first */
-	int wake[2];
-};
 
 static int open_wake(struct scoreboard *board)
 {
@@ -357,130 +301,4 @@ int scoreboard_bury(struct scoreboard *board, int worker)
 		scripts++;
 	}
 	return scripts;
-}
-
-/* ---- what is shown ----------------------------------------------------- */
-
-void scoreboard_cut(char *to, size_t size, const char *text)
-{
-	size_t len = strlen(text);
-
-	if (len < size) {
-		memcpy(to, text, len + 1);
-		return;
-	}
-	memcpy(to, "...", 3);
-	memcpy(to + 3, text + len - (size - 4), size - 3);
-}
-
-void scoreboard_describe(struct scoreboard *board, int cell, const struct scoreboard_card *card)
-{
-	struct shown *shown = &board->shown[cell];
-	union words from = {.words = {0}};
-	/* odd also if a worker has died while it wrote here */
-	unsigned odd = atomic_load_explicit(&shown->version, memory_order_relaxed) | 1;
-
-	from.card = *card;
-	atomic_store_explicit(&shown->version, odd, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	for (int i = 0; i < CARD_WORDS; i++)
-		atomic_store_explicit(&shown->words[i], from.words[i], memory_order_relaxed);
-	atomic_store_explicit(&shown->version, odd + 1, memory_order_release);
-	atomic_store(&shown->state, SCOREBOARD_STARTING);
-}
-
-void scoreboard_set_state(struct scoreboard *board, int cell, enum scoreboard_state state)
-{
-	atomic_store_explicit(&board->shown[cell].state, (int)state, memory_order_relaxed);
-}
-
-/* One attempt; false if the card is being written. */
-static bool read_card(const struct shown *shown, struct scoreboard_card *card)
-{
-	union words to;
-	unsigned before = atomic_load_explicit(&shown->version, memory_order_acquire);
-
-	for (int i = 0; i < CARD_WORDS; i++)
-		to.words[i] = atomic_load_explicit(&shown->words[i], memory_order_relaxed);
-	atomic_thread_fence(memory_order_acquire);
-	*card = to.card;
-	return before % 2 == 0 &&
-	    before == atomic_load_explicit(&shown->version, memory_order_relaxed);
-}
-
-bool scoreboard_script(const struct scoreboard *board, int cell, struct scoreboard_script *script)
-{
-	const struct shown *shown = &board->shown[cell];
-
-	/* who is being written just now is shown the next time */
-	script->state = (enum scoreboard_state)atomic_load(&shown->state);
-	if (script->state == SCOREBOARD_NONE || !read_card(shown, &script->card))
-		return false;
-	script->worker = atomic_load(&board->shared->cells[cell].owner) - 1;
-	script->pid = (pid_t)atomic_load(&board->shared->cells[cell].pid);
-	return script->worker >= 0;
-}
-
-void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
-{
-	struct seat *seat = &board->seats[worker];
-
-	atomic_store(&seat->started, now);
-	atomic_fetch_add(&seat->starts, 1);
-	atomic_store(&seat->pid, (int)getpid());
-}
-
-void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *said)
-{
-	const struct seat *seat = &board->seats[worker];
-
-	*said = (struct scoreboard_worker){
-	    .pid = (pid_t)atomic_load(&seat->pid),
-	    .started = atomic_load(&seat->started),
-	    .starts = atomic_load(&seat->starts),
-	    .waiting = atomic_load(&seat->waiting),
-	    .connections = atomic_load(&seat->connections),
-	};
-}
-
-struct tally *scoreboard_tally(const struct scoreboard *board, int worker)
-{
-	return &board->seats[worker].tally;
-}
-
-const struct tally *scoreboard_inherited(const struct scoreboard *board)
-{
-	return &board->shared->inherited;
-}
-
-int scoreboard_respawns(const struct scoreboard *board)
-{
-	int sum = atomic_load(&board->shared->respawns);
-
-	for (int i = 0; i < board->workers; i++) {
-		int starts = atomic_load(&board->seats[i].starts);
-
-		sum += starts > 1 ? starts - 1 : 0;
-	}
-	return sum;
-}
-
-int scoreboard_workers(const struct scoreboard *board)
-{
-	return board->workers;
-}
-
-int scoreboard_cells(const struct scoreboard *board)
-{
-	return board->scripts;
-}
-
-int64_t scoreboard_since(const struct scoreboard *board)
-{
-	return atomic_load(&board->shared->since);
-}
-
-int64_t scoreboard_made(const struct scoreboard *board)
-{
-	return atomic_load(&board->shared->made);
 }
