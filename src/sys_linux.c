@@ -22,33 +22,36 @@
 #include <unistd.h>
 
 /*
- * What a spawn costs with thousands of connections open is the copy of our table of
- * descriptors, and closing them all at exec: 200 ns each.  So the numbers below MANY_FDS
- * are left to the streams of scripts, and a child copies no more of the table.
+ * What a spawn costs with thousands of connections open, or hundreds of scripts running, is
+ * the copy of our table of descriptors, and closing them all at exec: 200 ns each.  So the
+ * numbers below MANY_FDS are left to what scripts are given, and a child copies no more of
+ * the table.
  */
 enum { FEW_FDS = 64, MANY_FDS = 512, SPAWN_STACK = 64 * 1024 };
 
-static int highest_fd; /* that a connection has had */
+static int highest_fd; /* that a connection has had, or our end of a script's pipe */
 
+/* `fd`, or what it has become. */
 static int move_up(int fd)
 {
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, MANY_FDS);
+	if (fd >= FEW_FDS && fd < MANY_FDS) {
+		int high = fcntl(fd, F_DUPFD_CLOEXEC, MANY_FDS);
 
-	if (high < 0)
-		return fd;
-	close(fd);
-	return high;
+		if (high >= 0) {
+			close(fd);
+			fd = high;
+		}
+	}
+	if (fd > highest_fd)
+		highest_fd = fd;
+	return fd;
 }
 
 int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	int accepted = accept4(fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (accepted >= FEW_FDS && accepted < MANY_FDS)
-		accepted = move_up(accepted);
-	if (accepted > highest_fd)
-		highest_fd = accepted;
-	return accepted;
+	return accepted < 0 ? -1 : move_up(accepted);
 }
 
 int sys_pipe(int fds[2], enum sys_pipe_end ours)
@@ -57,8 +60,10 @@ int sys_pipe(int fds[2], enum sys_pipe_end ours)
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return -1;
-	if (fcntl(fds[ours], F_SETFL, O_NONBLOCK) == 0)
+	if (fcntl(fds[ours], F_SETFL, O_NONBLOCK) == 0) {
+		fds[ours] = move_up(fds[ours]);
 		return 0;
+	}
 	saved = errno;
 	close(fds[0]);
 	close(fds[1]);

@@ -16,7 +16,7 @@
 #include "child.h"
 #include "sys.h"
 
-enum { CELLS = 4 };
+enum { CELLS = 4, MANY = 150 };
 
 static struct loop *loop;
 static struct scoreboard *board;
@@ -235,6 +235,31 @@ START_TEST(it_has_no_descriptor_but_its_three)
 	    "	if (: >&$fd) 2>/dev/null || (: <&$fd) 2>/dev/null; then echo $fd; fi\n"
 	    "done\n");
 	ck_assert_str_eq(read_all(pipes.out), "");
+}
+END_TEST
+
+START_TEST(it_is_the_same_when_many_run)
+{
+	int held[MANY];
+	int highest = 0;
+
+	for (int i = 0; i < MANY; i++) {
+		int fds[2];
+
+		ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
+		highest = fds[1] > highest ? fds[1] : highest;
+		close(fds[1]); /* as after a script's start */
+		held[i] = fds[0];
+	}
+	/* where ours are moved up, scripts are given low ones: what a spawn costs depends on it */
+	if (held[MANY - 1] > highest)
+		ck_assert_int_lt(highest, MANY);
+	run("read -r word; echo $word; echo lost >&2\n");
+	ck_assert_int_eq(write(pipes.in, "hello\n", 6), 6);
+	ck_assert_str_eq(read_all(pipes.out), "hello\n");
+	ck_assert_str_eq(read_all(pipes.err), "lost\n");
+	for (int i = 0; i < MANY; i++)
+		close(held[i]);
 }
 END_TEST
 
@@ -549,6 +574,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, without_pipes_it_has_dev_null);
 	tcase_add_test(tcase, it_has_its_environment_directory_and_name);
 	tcase_add_test(tcase, it_has_no_descriptor_but_its_three);
+	tcase_add_test(tcase, it_is_the_same_when_many_run);
 	tcase_add_test(tcase, it_leads_a_group_of_its_own);
 	tcase_add_test(tcase, it_has_default_signals);
 	tcase_add_test(tcase, it_dies_of_a_broken_pipe_like_anywhere);
