@@ -127,30 +127,20 @@ struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
 	return board;
 }
 
-/* How often a seat's worker had to be replaced; from then on 0. */
-static int take_respawns(struct seat *seat)
-{
-	int starts = atomic_load(&seat->starts);
-
-	if (starts > 1)
-		atomic_store(&seat->starts, 1);
-	return starts > 1 ? starts - 1 : 0;
-}
-
 void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old)
 {
-	struct shared *from = old->shared;
-	struct shared *to = board->shared;
-	int respawns = atomic_exchange(&from->respawns, 0);
+	struct tally_sum sum = {.events = {0}};
+	int respawns = scoreboard_respawns(old);
 
-	atomic_store(&to->since, atomic_load(&from->since));
-	atomic_store(&to->made, atomic_load(&from->made));
-	tally_take_over(&to->inherited, &from->inherited);
-	for (int i = 0; i < old->workers; i++) {
-		tally_take_over(&to->inherited, &old->seats[i].tally);
-		respawns += take_respawns(&old->seats[i]);
-	}
-	atomic_fetch_add(&to->respawns, respawns);
+	for (int i = 0; i < old->workers; i++)
+		tally_read(&old->seats[i].tally, &sum);
+	tally_read(&old->shared->inherited, &sum);
+	tally_grow(&board->shared->inherited, &sum, &old->passed);
+	old->passed = sum;
+	atomic_fetch_add(&board->shared->respawns, respawns - old->passed_respawns);
+	old->passed_respawns = respawns;
+	atomic_store(&board->shared->since, atomic_load(&old->shared->since));
+	atomic_store(&board->shared->made, atomic_load(&old->shared->made));
 }
 
 void scoreboard_free(struct scoreboard **board)

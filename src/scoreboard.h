@@ -46,8 +46,8 @@ struct scoreboard_share scoreboard_share(const struct scoreboard *board);
 struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share) MUST_CHECK;
 
 /*
- * Moves to `board` what `old` has counted, all workers together, and since when.  May be
- * said again while workers still count on `old`: nothing is lost or there twice.
+ * Adds to `board` what `old` has counted, all workers together, and since when.  Said again,
+ * it adds what workers have counted on `old` meanwhile.
  */
 void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old);
 

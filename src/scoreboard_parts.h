@@ -60,6 +60,8 @@ struct scoreboard {
 	int workers, scripts;
 	int next; /* where this process looks for a free cell first */
 	int wake[2];
+	struct tally_sum passed; /* on to an heir */
+	int passed_respawns;
 };
 
 #endif

@@ -270,14 +270,13 @@ static int make_veterans(struct supervisor *supervisor, const struct handover *h
 
 static void adopt_board(struct supervisor *supervisor, const struct scoreboard_share *share)
 {
-	if (share->fd < 0)
-		return;
-	supervisor->old_board = scoreboard_adopt(share);
-	if (supervisor->old_board == NULL)
-		log_warn("the workers from before the reload keep their scripts in another form: if "
-			 "one dies, its scripts go on, and counters begin anew");
-	else
+	if (share->fd >= 0)
+		supervisor->old_board = scoreboard_adopt(share);
+	if (supervisor->old_board != NULL)
 		scoreboard_inherit(supervisor->board, supervisor->old_board);
+	else if (supervisor->veteran_count > 0)
+		log_warn("what the workers from before the reload have written down cannot be read: if "
+			 "one dies, its scripts go on; counters begin anew");
 }
 
 /* ---- life ------------------------------------------------------------------------------ */

@@ -63,19 +63,15 @@ void tally_bury(struct tally *tally)
 		atomic_store(&tally->gauges[i], 0);
 }
 
-static void take_over(tally_word *to, tally_word *from)
-{
-	add(to, atomic_exchange_explicit(from, 0, memory_order_relaxed));
-}
-
-void tally_take_over(struct tally *to, struct tally *from)
+void tally_grow(struct tally *tally, const struct tally_sum *now, const struct tally_sum *before)
 {
 	for (int i = 0; i < TALLY_EVENTS; i++)
-		take_over(&to->events[i], &from->events[i]);
+		add(&tally->events[i], now->events[i] - before->events[i]);
 	for (int t = 0; t < TALLY_TIMES; t++) {
 		for (int i = 0; i < TALLY_BUCKETS; i++)
-			take_over(&to->times[t].buckets[i], &from->times[t].buckets[i]);
-		take_over(&to->times[t].sum, &from->times[t].sum);
+			add(&tally->times[t].buckets[i],
+			    now->times[t].buckets[i] - before->times[t].buckets[i]);
+		add(&tally->times[t].sum, now->times[t].sum - before->times[t].sum);
 	}
 }
 

@@ -99,8 +99,8 @@ int64_t tally_clock(void);
 /* The worker has died: its gauges are 0, its events stay. */
 void tally_bury(struct tally *tally);
 
-/* Moves the events and times of `from` to `to`; `from` may be counting meanwhile. */
-void tally_take_over(struct tally *to, struct tally *from);
+/* Adds to `tally` by how much events and times are more in `now` than in `before`. */
+void tally_grow(struct tally *tally, const struct tally_sum *now, const struct tally_sum *before);
 
 /* Adds what `tally` has to `sum`. */
 void tally_read(const struct tally *tally, struct tally_sum *sum);

@@ -409,7 +409,7 @@ static uint64_t inherited(const struct scoreboard *heir, enum tally_event event)
 
 START_TEST(counts_are_inherited_once_and_whole)
 {
-	struct scoreboard *heir;
+	struct scoreboard *heir, *next;
 	int64_t since = scoreboard_since(board);
 	int64_t made = scoreboard_made(board);
 
@@ -428,16 +428,22 @@ START_TEST(counts_are_inherited_once_and_whole)
 	ck_assert_int_eq(scoreboard_respawns(heir), 2);
 	ck_assert_int_eq(scoreboard_since(heir), since);
 	ck_assert_int_eq(scoreboard_made(heir), made);
-	/* a worker of before goes on */
+	/* who asks a worker of before, or has it count, sees it all */
+	ck_assert_uint_eq(atomic_load(&scoreboard_tally(board, 2)->events[TALLY_2XX]), 4);
+	ck_assert_int_eq(scoreboard_respawns(board), 2);
 	tally_add(scoreboard_tally(board, 2), TALLY_2XX, 5);
 	scoreboard_inherit(heir, board);
 	ck_assert_uint_eq(inherited(heir, TALLY_2XX), 12);
 	ck_assert_int_eq(scoreboard_respawns(heir), 2);
 	/* and another reload comes */
-	scoreboard_inherit(board, heir);
-	ck_assert_uint_eq(inherited(board, TALLY_2XX), 12);
-	ck_assert_int_eq(scoreboard_respawns(board), 2);
+	next = scoreboard_new(1, 1);
+	ck_assert_ptr_nonnull(next);
+	scoreboard_inherit(next, heir);
+	scoreboard_inherit(next, heir);
+	ck_assert_uint_eq(inherited(next, TALLY_2XX), 12);
+	ck_assert_int_eq(scoreboard_respawns(next), 2);
 	scoreboard_free(&heir);
+	scoreboard_free(&next);
 }
 END_TEST
 
