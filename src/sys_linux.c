@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -247,12 +248,12 @@ static pid_t clone_program(const struct sys_program *program, struct sys_fault *
 	    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &spawn);
 }
 
-pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
+static pid_t spawn_once(const struct sys_program *program, struct sys_fault *fault, bool with_few)
 {
 	pid_t pid;
 
 	*fault = (struct sys_fault){.step = SYS_STEP_FORK};
-	pid = highest_fd >= MANY_FDS ? clone_program(program, fault) : vfork_program(program, fault);
+	pid = with_few ? clone_program(program, fault) : vfork_program(program, fault);
 	if (pid < 0)
 		fault->error = errno;
 	if (pid < 0 || fault->error == 0)
@@ -260,4 +261,17 @@ pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return -1;
+}
+
+pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
+{
+	static bool forbidden; /* as in some containers: then the whole table it is */
+	bool with_few = highest_fd >= MANY_FDS && !forbidden;
+	pid_t pid = spawn_once(program, fault, with_few);
+
+	if (pid >= 0 || !with_few || fault->step != SYS_STEP_FORK ||
+	    (fault->error != EPERM && fault->error != ENOSYS))
+		return pid;
+	forbidden = true;
+	return spawn_once(program, fault, false);
 }
