@@ -96,6 +96,35 @@ on_both 'bounded memory: output that nobody reads' => sub ($kind) {
     cmp_ok($bridge->memory - $before, '<', $growth, 'still no growth');
 }, secs => 120;
 
+script('answers-early', <<~'SH');
+    #!/bin/sh
+    printf 'Content-Type: text/plain\n\nearly\n'
+    echo >>"$TEST_MARK"
+    cat >/dev/null
+    echo >>"$TEST_MARK"
+    exec sleep 20
+    SH
+
+# nginx's answer is held until all of the body has come: here just when nobody reads.
+on_both 'a response that is let go while others fill the connection' => sub ($kind) {
+    my $mark = file();
+    my $c = $bridge->connect($kind, rcvbuf => 65536);
+    $c->expect(1);
+    $c->send(FastCGI::begin(1, keep => 1) . FastCGI::params(1, $bridge->post('answers-early', 'body',
+        SERVER_SOFTWARE => 'nginx/1', TEST_MARK => $mark)) . FastCGI::stdin(1, 'bo'), no_read => 1);
+    wait_until(10, sub { -s $mark }) or die "the script did not answer\n";
+    $c->start($_, $bridge->params('big', QUERY_STRING => $MB), keep => 1, no_read => 1) for 2 .. 31;
+    sleep 1;
+    $c->send(FastCGI::stdin(1, 'dy') . FastCGI::stdin_end(1), no_read => 1);
+    ok(wait_until(10, sub { 2 == length slurp($mark) }), 'its script has all of the body');
+    is($c->{req}{1}{out}, '', 'nothing has been read yet');
+    ok($c->wait_out(1, 1, 5), 'it comes with the others, though its script goes on');
+    like($c->{req}{1}{out}, qr/^early$/m, 'whole');
+    $c->wait_end($_, 30) for 2 .. 31;
+    is_deeply([ grep { $MB != length FastCGI::body($c->{req}{$_}) } 2 .. 31 ], [], 'so are they');
+    $c->hang_up;
+}, secs => 60;
+
 on_both 'bounded memory: a slow reader' => sub ($kind) {
     my $before = $bridge->memory;
     my $c = $bridge->connect($kind);
