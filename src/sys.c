@@ -86,7 +86,9 @@ const char *sys_remedy(int error)
 	case EMFILE:
 		return " (raise the limit of open files, LimitNOFILE=, or lower --max-scripts)";
 	case ENFILE:
-		return " (raise the system's limit of open files, fs.file-max)";
+		return " (raise the system's limits, fs.file-max or fs.pipe-user-pages-hard)";
+	case ENOSPC:
+		return " (raise the system's limit, fs.epoll.max_user_watches)";
 	case EAGAIN:
 		return " (raise the limit of processes, TasksMax= or LimitNPROC=, or lower --max-scripts)";
 	case ENOMEM:

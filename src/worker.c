@@ -314,7 +314,7 @@ static void on_lifeline(struct loop_watch *watch, unsigned events)
 	stop_now(worker, STOP_TIME);
 }
 
-/* INT is for the supervisor: a terminal sends it to all of us. */
+/* INT is for the supervisor, even if it is sent to all of us. */
 static void on_signal(void *context, int signo)
 {
 	struct worker *worker = context;

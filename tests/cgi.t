@@ -142,8 +142,9 @@ sub take_terminal () {
     my $number = pack 'I', 0;
 
     open my $fh, '+<&=', $master or die "ptmx: $!\n";
-    ioctl $fh, 0x40045431, $unlocked or die "TIOCSPTLCK: $!\n";
-    ioctl $fh, 0x80045430, $number or die "TIOCGPTN: $!\n";
+    # processors have it that bit 30 or 31 stands for writing
+    ioctl $fh, 0x40045431, $unlocked or ioctl $fh, 0x80045431, $unlocked or die "TIOCSPTLCK: $!\n";
+    ioctl $fh, 0x80045430, $number or ioctl $fh, 0x40045430, $number or die "TIOCGPTN: $!\n";
     POSIX::open('/dev/pts/' . unpack('I', $number), O_RDWR) // die "pts: $!\n";
     POSIX::dup($master); # what perl opened goes with the exec
 }
