@@ -1132,6 +1132,20 @@ START_TEST(a_question_that_repeats_itself_is_answered_within_bounds)
 }
 END_TEST
 
+START_TEST(a_question_after_the_last_answer_does_not_keep_it_open)
+{
+	answer_without_reading(0);
+	put_get_values();
+	put(FCGI_BEGIN_REQUEST, 0, "what");
+	send_stream();
+	ck_assert(turn_until(loop, is_eof, NULL));
+	ck_assert_uint_eq(management_type, 0);
+	put(FCGI_STDIN, 1, "");
+	send_stream();
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
 START_TEST(an_unknown_type_is_said_to_be)
 {
 	put((enum fcgi_type)99, 0, "content of it");
@@ -1396,6 +1410,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, values_are_told_wherever_the_question_is_split);
 	tcase_add_test(tcase, no_values_are_asked_for_and_none_are_told);
 	tcase_add_test(tcase, a_question_that_repeats_itself_is_answered_within_bounds);
+	tcase_add_test(tcase, a_question_after_the_last_answer_does_not_keep_it_open);
 	tcase_add_test(tcase, an_unknown_type_is_said_to_be);
 	tcase_add_test(tcase, another_version_closes);
 	tcase_add_test(tcase, http_closes_with_a_hint);
