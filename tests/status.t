@@ -394,11 +394,11 @@ on_both 'what a killed worker has counted stays' => sub ($kind) {
 };
 
 on_both 'a reload goes on counting' => sub ($kind) {
-    my $bridge = Bridge->start(workers => 2, args => [@paths]);
+    my $bridge = Bridge->start(workers => 2, args => [@paths, '--drain-timeout', '2m']);
     $bridge->get($kind, 'hello') for 1 .. 3;
     my $c = $bridge->connect($kind);
     my $file = file();
-    $c->start(1, $bridge->params('sleeper', QUERY_STRING => slow(8), TEST_PIDS => $file));
+    $c->start(1, $bridge->params('sleeper', QUERY_STRING => slow(6), TEST_PIDS => $file));
     wait_pids($file, 1);
     my $before = status($bridge, $kind);
     my @old = $bridge->workers;
@@ -413,7 +413,7 @@ on_both 'a reload goes on counting' => sub ($kind) {
     cmp_ok($after->{$_}, '>=', $before->{$_}, "$_ is not less")
         for qw(accepted_connections requests responses_2xx started_scripts sent_bytes status_pages);
     is($after->{responses_2xx}, 3, 'what old workers have not finished is not counted yet');
-    $c->wait_end(1, slow(20));
+    $c->wait_end(1, 20);
     my $end = wait_status($bridge, sub ($s) { $s->{responses_2xx} == 4 });
     is($end->{responses_2xx}, 4, 'and once, when they have');
     is($end->{started_scripts}, 4, 'as many scripts were started');
