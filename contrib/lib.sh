@@ -27,11 +27,19 @@ die()
 
 # ---- packages ----------------------------------------------------------------
 
-# Installs Debian packages.  Services stay down: who tries a bridge did not ask
-# for a web server on port 80.
+# The units that systemd starts at boot, if it is there.
+enabled_units()
+{
+	systemctl --root=/ list-unit-files --state=enabled --no-legend 2>/dev/null |
+		cut -d' ' -f1 | sort
+}
+
+# Installs Debian packages.  Services stay down, now and at the next boot: who tries a
+# bridge did not ask for a web server on port 80.
 install_packages() (
 	export DEBIAN_FRONTEND=noninteractive
 	policy=/usr/sbin/policy-rc.d
+	before=$(enabled_units)
 
 	if [ ! -e $policy ]; then
 		trap 'rm -f $policy' EXIT
@@ -39,7 +47,10 @@ install_packages() (
 	fi
 	{
 		apt-get update && apt-get install -y --no-install-recommends "$@"
-	} </dev/null
+	} </dev/null || return
+	# without systemd there was nothing before: what comes with it is not ours
+	[ -z "$before" ] || comm -13 <(echo "$before") <(enabled_units) |
+		xargs -r systemctl disable || true
 )
 
 # need_packages NAME[=PACKAGE]...: makes sure that each NAME is there, a command
