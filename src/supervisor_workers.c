@@ -37,8 +37,8 @@ static int run_worker(struct slot *slot)
 	    .lifeline = supervisor->lifeline[0],
 	};
 
-	/* so no script has a terminal; and not each its own session: Linux makes a group
-	 * of the scheduler for every session, which costs more than the bridge's own work */
+	/* so no script has a terminal; a session for each of them would do, too, but Linux
+	 * makes a group of the scheduler for every session, and frees it */
 	(void)setsid();
 	close(supervisor->lifeline[1]);
 	scoreboard_free(&supervisor->old_board);

@@ -2,7 +2,7 @@
 /*
  * tally: what one worker has counted: events, gauges, and how long things took.
  *
- * It lives in memory that processes share.  Only its worker adds to it, anyone may read
+ * It lives in memory that processes share.  Only one process adds to it, anyone may read
  * it; a number that is read while it changes is the old or the new one.  It outlives
  * its worker, whose successor goes on from there.
  */
