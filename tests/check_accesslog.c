@@ -16,8 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "accesslog.h"
-#include "log_syslog.h"
+#include "stats/accesslog.h"
+#include "base/log_syslog.h"
 
 static char line[ACCESSLOG_LINE_MAX + 1];
 static char content[64 * 1024];

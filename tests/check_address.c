@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "address.h"
+#include "base/address.h"
 
 static struct address address;
 static const char *why;

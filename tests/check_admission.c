@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "admission.h"
+#include "bridge/admission.h"
 
 enum { CELLS = 2 };
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "allow.h"
+#include "config/allow.h"
 
 static struct allow rules;
 static char why[ALLOW_WHY_MAX];

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arguments.h"
-#include "fcgi.h"
+#include "cgi/arguments.h"
+#include "fcgi/fcgi.h"
 
 static struct params params;
 static struct options options;

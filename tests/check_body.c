@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "body.h"
-#include "sys.h"
+#include "cgi/body.h"
+#include "base/sys.h"
 
 static struct loop *loop;
 static struct body body;

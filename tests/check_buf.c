@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 START_TEST(appends_and_consumes)
 {

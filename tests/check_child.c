@@ -21,8 +21,8 @@
 #include <sys/syscall.h>
 #endif
 
-#include "child.h"
-#include "sys.h"
+#include "cgi/child.h"
+#include "base/sys.h"
 
 enum { CELLS = 4, MANY = 150 };
 

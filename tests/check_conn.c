@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "conn.h"
-#include "log.h"
-#include "record.h"
-#include "sys.h"
+#include "bridge/conn.h"
+#include "base/log.h"
+#include "fcgi/record.h"
+#include "base/sys.h"
 
 /* ---- the bridge's side ---------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "environment.h"
+#include "cgi/environment.h"
 
 /* Filters one item; the result has it, or not. */
 static bool keeps(const char *item)

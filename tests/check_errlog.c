@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "errlog.h"
-#include "log.h"
-#include "record.h"
-#include "sys.h"
+#include "cgi/errlog.h"
+#include "base/log.h"
+#include "fcgi/record.h"
+#include "base/sys.h"
 
 static struct loop *loop;
 static struct errlog errlog;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "fcgi.h"
+#include "base/buf.h"
+#include "fcgi/fcgi.h"
 
 /* ---- replaying a stream ------------------------------------------------------- */
 

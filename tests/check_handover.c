@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "handover.h"
+#include "daemon/handover.h"
 
 static struct handover taken;
 

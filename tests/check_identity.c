@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "identity.h"
+#include "config/identity.h"
 
 #define NO_ENTRY "3999999999" /* a number that no user database has */
 

@@ -16,8 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "listener.h"
-#include "log.h"
+#include "daemon/listener.h"
+#include "base/log.h"
 
 static struct options options;
 static struct handover no_handover = {.role = HANDOVER_NONE};

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "log_syslog.h"
+#include "base/log.h"
+#include "base/log_syslog.h"
 
 static char text[LOG_LINE_MAX * 3];
 

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "loop.h"
-#include "sys.h"
+#include "base/loop.h"
+#include "base/sys.h"
 
 static struct loop *loop;
 static int ends[2]; /* of a socket pair */

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "notify.h"
+#include "base/notify.h"
 
 /* A service manager's socket at `name`, a path or "@name". */
 static int manager(const char *name)

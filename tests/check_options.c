@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "log_syslog.h"
-#include "options.h"
+#include "base/log.h"
+#include "base/log_syslog.h"
+#include "config/options.h"
 
 enum { ARGS = 6 };
 

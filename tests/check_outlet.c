@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "outlet.h"
-#include "record.h"
-#include "sys.h"
+#include "fcgi/outlet.h"
+#include "fcgi/record.h"
+#include "base/sys.h"
 
 enum { JUNK = 4000, LEN_MAX = 65528, ALL_MAX = 4 << 20 };
 

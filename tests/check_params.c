@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fcgi.h"
-#include "params.h"
+#include "fcgi/fcgi.h"
+#include "cgi/params.h"
 
 enum { MAX = 256 * 1024 };
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "record.h"
+#include "fcgi/record.h"
 
 static unsigned char big[200000];
 

@@ -11,10 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "record.h"
-#include "relay.h"
-#include "request.h"
-#include "sys.h"
+#include "fcgi/record.h"
+#include "cgi/relay.h"
+#include "bridge/request.h"
+#include "base/sys.h"
 
 static struct loop *loop;
 static struct relay relay;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "response.h"
+#include "cgi/response.h"
 
 /* ---- blocks that are good ------------------------------------------------------- */
 

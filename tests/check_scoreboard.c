@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "scoreboard.h"
-#include "sys.h"
+#include "stats/scoreboard.h"
+#include "base/sys.h"
 
 enum { CELLS = 7, PROCESSES = 6, ROUNDS = 20000 };
 

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fcgi.h"
-#include "script.h"
+#include "fcgi/fcgi.h"
+#include "cgi/script.h"
 
 static struct params params;
 static struct options options;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "spool.h"
+#include "cgi/spool.h"
 
 enum { CHUNK = 20000 };
 

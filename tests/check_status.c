@@ -9,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "status.h"
+#include "base/log.h"
+#include "stats/status.h"
 
 static struct scoreboard *board;
-static struct options options;
 static struct buf page;
 
 static void make_board(int workers, int cells)
@@ -25,8 +24,6 @@ static void make_board(int workers, int cells)
 
 static void setup(void)
 {
-	memset(&options, 0, sizeof options);
-	options.queue = 17;
 	make_board(2, 4);
 	buf_init(&page, STATUS_MAX);
 }
@@ -40,7 +37,7 @@ static void teardown(void)
 static struct status_source source(void)
 {
 	return (struct status_source){.board = board,
-	    .options = &options,
+	    .max_queue = 17,
 	    .now = scoreboard_made(board) + 60000};
 }
 

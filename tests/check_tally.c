@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sys.h"
-#include "tally.h"
+#include "base/sys.h"
+#include "stats/tally.h"
 
 enum { PROCESSES = 4, ROUNDS = 20000 };
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "loop.h"
+#include "base/loop.h"
 
 /* Runs the tests that `add` puts into a case of suite `name`; main()'s exit status. */
 int check_main(const char *name, void (*add)(TCase *tcase));

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "value.h"
+#include "config/value.h"
 
 static char text[VALUE_TEXT_MAX];
 static const char *why;

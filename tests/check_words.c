@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "words.h"
+#include "config/words.h"
 
 static struct words words;
 static char why[256];

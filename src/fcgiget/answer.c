@@ -2,7 +2,7 @@
 /*
  * answer: the scan for the empty line, and the Status field.
  */
-#include "answer.h"
+#include "fcgiget/answer.h"
 
 #include <errno.h>
 #include <string.h>

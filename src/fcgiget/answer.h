@@ -11,7 +11,7 @@
 
 #include <sys/types.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 enum { ANSWER_HEAD_MAX = 64 * 1024 };
 

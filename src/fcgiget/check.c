@@ -2,13 +2,13 @@
 /*
  * check: from the outcome of one to a state.
  */
-#include "check.h"
+#include "fcgiget/check.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "load.h"
-#include "outcomes.h"
+#include "fcgiget/load.h"
+#include "fcgiget/outcomes.h"
 
 enum { TEXT_MAX = 2 * OUTCOMES_ERROR_MAX };
 

@@ -8,7 +8,7 @@
 #ifndef CGIBRIDGE_CHECK_H
 #define CGIBRIDGE_CHECK_H
 
-#include "fcgiget_options.h"
+#include "fcgiget/fcgiget_options.h"
 
 /* The exit statuses of a plug-in. */
 enum check_state { CHECK_OK, CHECK_WARNING, CHECK_CRITICAL, CHECK_UNKNOWN };

@@ -2,7 +2,7 @@
 /*
  * client: queueing of the request's records and dispatch of the answer's.
  */
-#include "client.h"
+#include "fcgiget/client.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "record.h"
+#include "fcgi/record.h"
 
 enum {
 	OUT_MAX = 8 * 1024 * 1024, /* a command line's parameters and a body record */

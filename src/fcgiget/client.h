@@ -13,8 +13,8 @@
 #ifndef CGIBRIDGE_CLIENT_H
 #define CGIBRIDGE_CLIENT_H
 
-#include "buf.h"
-#include "fcgi.h"
+#include "base/buf.h"
+#include "fcgi/fcgi.h"
 
 enum {
 	CLIENT_READ_MAX = 64 * 1024, /* most bytes a client_ready() gives to the sink */

@@ -2,7 +2,7 @@
 /*
  * dial: the connect that cannot outlast its deadline.
  */
-#include "dial.h"
+#include "fcgiget/dial.h"
 
 #include <errno.h>
 #include <fcntl.h>

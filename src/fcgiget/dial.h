@@ -12,8 +12,8 @@
 
 #include <stdint.h>
 
-#include "address.h"
-#include "attributes.h"
+#include "base/address.h"
+#include "base/attributes.h"
 
 /* The monotonic clock in milliseconds. */
 int64_t dial_now(void);

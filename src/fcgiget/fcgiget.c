@@ -9,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "fcgiget_options.h"
-#include "load.h"
-#include "report.h"
-#include "session.h"
-#include "verdict.h"
+#include "fcgiget/check.h"
+#include "fcgiget/fcgiget_options.h"
+#include "fcgiget/load.h"
+#include "fcgiget/report.h"
+#include "fcgiget/session.h"
+#include "fcgiget/verdict.h"
 
 static enum exit_status print_version(void)
 {

@@ -2,7 +2,7 @@
 /*
  * fcgiget_options: the table of options and its readers.
  */
-#include "fcgiget_options.h"
+#include "fcgiget/fcgiget_options.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "value.h"
+#include "config/value.h"
 
 enum {
 	LONG_BASE = 256,               /* getopt_long's value of table row i is this + i */

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "address.h"
+#include "base/address.h"
 
 enum fcgiget_action { ACTION_REQUEST, ACTION_VALUES, ACTION_HELP, ACTION_VERSION };
 

@@ -2,14 +2,14 @@
 /*
  * fcgiget_params: the CGI meta-variables of a request, from the command line.
  */
-#include "fcgiget_params.h"
+#include "fcgiget/fcgiget_params.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fcgi.h"
+#include "fcgi/fcgi.h"
 
 static int is_overridden(const struct fcgiget_options *o, const char *name)
 {

@@ -11,8 +11,8 @@
 
 #include <sys/types.h>
 
-#include "buf.h"
-#include "fcgiget_options.h"
+#include "base/buf.h"
+#include "fcgiget/fcgiget_options.h"
 
 enum { FCGIGET_PARAMS_MAX = 8 * 1024 * 1024 }; /* more than a command line can hold */
 

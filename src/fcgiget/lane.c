@@ -2,14 +2,14 @@
 /*
  * lane: connect, send, receive, judge.
  */
-#include "lane.h"
+#include "fcgiget/lane.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "dial.h"
+#include "fcgiget/dial.h"
 
 enum {
 	BODY_CHUNK = 32 * 1024,

@@ -13,12 +13,12 @@
 #ifndef CGIBRIDGE_LANE_H
 #define CGIBRIDGE_LANE_H
 
-#include "answer.h"
-#include "buf.h"
-#include "client.h"
-#include "fcgiget_options.h"
-#include "loop.h"
-#include "outcomes.h"
+#include "fcgiget/answer.h"
+#include "base/buf.h"
+#include "fcgiget/client.h"
+#include "fcgiget/fcgiget_options.h"
+#include "base/loop.h"
+#include "fcgiget/outcomes.h"
 
 /* What is asked each time. */
 struct errand {

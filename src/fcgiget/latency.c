@@ -2,7 +2,7 @@
 /*
  * latency: a bucket is found by the highest bit and the seven behind it.
  */
-#include "latency.h"
+#include "fcgiget/latency.h"
 
 #include <time.h>
 

@@ -2,7 +2,7 @@
 /*
  * load: who gets the next request, and when it is over.
  */
-#include "load.h"
+#include "fcgiget/load.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,11 +11,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "fcgiget_params.h"
-#include "lane.h"
-#include "loop.h"
-#include "progress.h"
-#include "upload.h"
+#include "fcgiget/fcgiget_params.h"
+#include "fcgiget/lane.h"
+#include "base/loop.h"
+#include "fcgiget/progress.h"
+#include "fcgiget/upload.h"
 
 enum {
 	BODY_MAX = 256 * 1024 * 1024, /* it is held in memory */

@@ -8,8 +8,8 @@
 #ifndef CGIBRIDGE_LOAD_H
 #define CGIBRIDGE_LOAD_H
 
-#include "fcgiget_options.h"
-#include "outcomes.h"
+#include "fcgiget/fcgiget_options.h"
+#include "fcgiget/outcomes.h"
 
 /*
  * Asks `requests` times for what `o` says, over at most `connections` connections at a

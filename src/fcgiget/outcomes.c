@@ -2,7 +2,7 @@
 /*
  * outcomes: adding up.
  */
-#include "outcomes.h"
+#include "fcgiget/outcomes.h"
 
 #include <stdarg.h>
 #include <stdio.h>

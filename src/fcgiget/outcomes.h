@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-#include "attributes.h"
-#include "latency.h"
-#include "verdict.h"
+#include "base/attributes.h"
+#include "fcgiget/latency.h"
+#include "fcgiget/verdict.h"
 
 /* From well to bad: of several kinds of failure the last one is the verdict. */
 enum outcome {

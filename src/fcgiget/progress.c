@@ -2,7 +2,7 @@
 /*
  * progress: the line is as wide as every terminal, and plain: no escape sequences.
  */
-#include "progress.h"
+#include "fcgiget/progress.h"
 
 #include <stdio.h>
 #include <string.h>

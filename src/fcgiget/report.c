@@ -2,14 +2,14 @@
 /*
  * report: the same numbers in two forms.
  */
-#include "report.h"
+#include "fcgiget/report.h"
 
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "fcgi.h"
+#include "fcgi/fcgi.h"
 
 static const struct {
 	const char *name;

@@ -5,8 +5,8 @@
 #ifndef CGIBRIDGE_REPORT_H
 #define CGIBRIDGE_REPORT_H
 
-#include "fcgiget_options.h"
-#include "outcomes.h"
+#include "fcgiget/fcgiget_options.h"
+#include "fcgiget/outcomes.h"
 
 void report_text(const struct outcomes *t, const struct fcgiget_options *o);
 

@@ -7,7 +7,7 @@
  *
  * Standard output and error are shared with other programs and stay in blocking mode.
  */
-#include "session.h"
+#include "fcgiget/session.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,11 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "answer.h"
-#include "client.h"
-#include "dial.h"
-#include "fcgiget_params.h"
-#include "upload.h"
+#include "fcgiget/answer.h"
+#include "fcgiget/client.h"
+#include "fcgiget/dial.h"
+#include "fcgiget/fcgiget_params.h"
+#include "fcgiget/upload.h"
 
 enum {
 	BODY_CHUNK = 32 * 1024,

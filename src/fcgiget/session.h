@@ -8,8 +8,8 @@
 #ifndef CGIBRIDGE_SESSION_H
 #define CGIBRIDGE_SESSION_H
 
-#include "fcgiget_options.h"
-#include "verdict.h"
+#include "fcgiget/fcgiget_options.h"
+#include "fcgiget/verdict.h"
 
 /* Does what `o` asks for, once; errors have been complained of. */
 enum exit_status session_start(const struct fcgiget_options *o);

@@ -2,7 +2,7 @@
 /*
  * upload: a file's size is known beforehand, a pipe's is not.
  */
-#include "upload.h"
+#include "fcgiget/upload.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 struct upload {
 	int fd;    /* -1: it is DATA, there is none, or it has been read */

@@ -2,7 +2,7 @@
 /*
  * verdict: what is said, in one form.
  */
-#include "verdict.h"
+#include "fcgiget/verdict.h"
 
 #include <stdio.h>
 

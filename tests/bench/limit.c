@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "fcgi.h"
+#include "fcgi/fcgi.h"
 
 enum { CHUNK = 256 * 1024, PIPE = 1024 * 1024, ANSWER_MAX = 4096, PROCESSES_MAX = 1024 };
 

@@ -22,9 +22,9 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "buf.h"
-#include "fcgi.h"
-#include "record.h"
+#include "base/buf.h"
+#include "fcgi/fcgi.h"
+#include "fcgi/record.h"
 
 enum {
 	BATCH = 64,             /* events taken at once */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * address: parsing of socket URLs, naming of peers.
+ */
+#include "base/address.h"
+
+#include <netdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+static int parse_unix(const char *path, struct address *address, const char **why)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)(void *)&address->addr;
+	size_t len = strlen(path);
+
+	un->sun_family = AF_UNIX;
+	if (len < 2 || (path[0] != '/' && path[0] != '@')) {
+		*why = "an absolute path or @name is expected after unix:";
+		return -1;
+	}
+	if (len >= sizeof un->sun_path) {
+		*why = "the path is too long for a unix socket";
+		return -1;
+	}
+	memcpy(un->sun_path, path, len);
+	address->kind = ADDRESS_UNIX;
+	address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	if (path[0] == '@') {
+		un->sun_path[0] = '\0'; /* abstract: the length counts, not a terminator */
+		return 0;
+	}
+	address->len++;
+	address->path = path;
+	return 0;
+}
+
+static int resolve(const char *host, const char *port, int family, struct address *address,
+    const char **why)
+{
+	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	int error;
+
+	hints.ai_flags = AI_NUMERICSERV;
+	error = getaddrinfo(host, port, &hints, &found);
+	if (error != 0) {
+		*why = gai_strerror(error);
+		return -1;
+	}
+	memcpy(&address->addr, found->ai_addr, found->ai_addrlen);
+	address->len = found->ai_addrlen;
+	address->kind = ADDRESS_TCP;
+	freeaddrinfo(found);
+	return 0;
+}
+
+/* `rest` is HOST:PORT or [ADDR]:PORT. */
+static int parse_tcp(const char *rest, int family, struct address *address, const char **why)
+{
+	char host[256];
+	const char *colon = strrchr(rest, ':');
+	size_t len = colon == NULL ? 0 : (size_t)(colon - rest);
+	char *end;
+	long port;
+
+	*why = family == AF_INET6 ? "[ADDR]:PORT is expected after tcp6:"
+				  : "HOST:PORT is expected after tcp:";
+	if (len > 2 && rest[0] == '[' && rest[len - 1] == ']') {
+		rest++;
+		len -= 2;
+	} else if (len > 0 && memchr(rest, ':', len) != NULL) {
+		return -1; /* whose the last colon is would be a guess */
+	}
+	if (len == 0 || len >= sizeof host)
+		return -1;
+	memcpy(host, rest, len);
+	host[len] = '\0';
+	port = strtol(colon + 1, &end, 10);
+	if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port < 1 || port > 65535) {
+		*why = "the port is a number from 1 to 65535";
+		return -1;
+	}
+	return resolve(host, colon + 1, family, address, why);
+}
+
+static int parse_fd(const char *number, struct address *address, const char **why)
+{
+	char *end;
+	long fd = strtol(number, &end, 10);
+
+	if (number[0] < '0' || number[0] > '9' || *end != '\0' || fd > 65535) {
+		*why = "a descriptor number is expected after fd:";
+		return -1;
+	}
+	address->kind = ADDRESS_FD;
+	address->fd = (int)fd;
+	return 0;
+}
+
+int address_parse(const char *url, struct address *address, const char **why)
+{
+	memset(address, 0, sizeof *address);
+	address->fd = -1;
+	if (strncmp(url, "unix:", 5) == 0)
+		return parse_unix(url + 5, address, why);
+	if (strncmp(url, "tcp:", 4) == 0)
+		return parse_tcp(url + 4, AF_INET, address, why);
+	if (strncmp(url, "tcp6:", 5) == 0)
+		return parse_tcp(url + 5, AF_INET6, address, why);
+	if (strncmp(url, "fd:", 3) == 0)
+		return parse_fd(url + 3, address, why);
+	*why = "unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N is expected";
+	return -1;
+}
+
+void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX])
+{
+	bool six = peer->addr.any.sa_family == AF_INET6;
+	char host[48];
+	char port[8];
+
+	if ((peer->addr.any.sa_family != AF_INET && !six) ||
+	    getnameinfo(&peer->addr.any, peer->len, host, sizeof host, port, sizeof port,
+		NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(text, ADDRESS_TEXT_MAX, "unix");
+	else
+		snprintf(text, ADDRESS_TEXT_MAX, six ? "[%s]:%s" : "%s:%s", host, port);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * address: a socket URL as users write it, and peers as logs name them.
+ *
+ *   unix:/path   unix:@name (Linux abstract)   tcp:HOST:PORT   tcp6:[ADDR]:PORT   fd:N
+ */
+#ifndef CGIBRIDGE_ADDRESS_H
+#define CGIBRIDGE_ADDRESS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/attributes.h"
+
+enum address_kind { ADDRESS_UNIX, ADDRESS_TCP, ADDRESS_FD };
+
+struct address {
+	enum address_kind kind;
+	int fd;            /* ADDRESS_FD: the descriptor's number */
+	const char *path;  /* ADDRESS_UNIX with a file: into the URL; else NULL */
+	struct sockaddr_storage addr;
+	socklen_t len;
+};
+
+/* Longest text of address_text(), terminator included. */
+#define ADDRESS_TEXT_MAX 64
+
+/* A peer's address as accept(2) gives it, without room for a unix socket's path. */
+struct address_peer {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr;
+	socklen_t len;
+};
+
+/*
+ * Reads `url` into `address`, which borrows it.  HOST may be a name; it is looked
+ * up here and its first address taken.  0, or -1 with `*why` a phrase that says
+ * what is wrong.
+ */
+int address_parse(const char *url, struct address *address, const char **why) MUST_CHECK;
+
+/* Writes who `peer` is, "127.0.0.1:4711", "[::1]:4711" or "unix", to `text`. */
+void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log: one line a message, to stderr or to syslog (log_syslog.h).
+ *
+ * Every line goes out in one write(2), so lines of several workers never mix.
+ * Bytes that could forge a line or drive a terminal (C0 controls, DEL, and
+ * bytes above 0x7e) are written as \xHH.  All functions keep errno.
+ * It does not decide what is worth logging: the layer that decides, logs, once.
+ */
+#ifndef CGIBRIDGE_LOG_H
+#define CGIBRIDGE_LOG_H
+
+#include "base/attributes.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+enum log_form {
+	LOG_FORM_PLAIN,    /* "cgibridge[PID] level: text" */
+	LOG_FORM_JOURNAL,  /* "<N>text": systemd's journal reads the priority */
+	LOG_FORM_SYSLOG,   /* by log_syslog_send(); what that cannot take, to stderr, plain */
+};
+
+/* Longest line in bytes, newline included; a longer message is cut with "...". */
+#define LOG_LINE_MAX 2048
+
+/*
+ * Sets what is logged from now on: messages up to `level`, in `form`.
+ * Before the first call everything up to INFO goes out in plain form.
+ */
+void log_open(enum log_level level, enum log_form form);
+
+/* The level named by `name` ("error", "warn", "info", "debug"), or -1. */
+int log_level_parse(const char *name);
+
+/* The name of `level`, as log_level_parse() takes it. */
+const char *log_level_name(enum log_level level);
+
+/* Non-zero when a message of `level` would be written: guards costly arguments. */
+int log_enabled(enum log_level level);
+
+void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * loop: timers (a pairing heap), tasks, children and signals over a backend.
+ */
+#include "base/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/loop_os.h"
+#include "base/sys.h"
+
+enum { CHILD_BUCKETS = 256 };
+
+struct loop {
+	struct loop_os *os;
+	int64_t now;
+	int stopped;
+	struct loop_timer *timers;   /* heap root */
+	struct loop_task tasks;      /* ring head */
+	struct loop_task mark;       /* where the tasks of the next turn begin */
+	struct loop_child *children[CHILD_BUCKETS];
+	struct loop_watch signals;
+	size_t child_count;
+	int child_exited; /* SIGCHLD came: reap at the end of the events */
+	loop_signal_fn *arrived;
+	void *arrived_context;
+};
+
+static int64_t read_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t loop_now(const struct loop *loop)
+{
+	return loop->now;
+}
+
+/* ---- descriptors ------------------------------------------------------- */
+
+void loop_watch_init(struct loop_watch *watch, loop_ready_fn *ready)
+{
+	*watch = (struct loop_watch){.fd = -1, .ready = ready};
+}
+
+static int watch_add(struct loop *loop, struct loop_watch *watch, int fd, unsigned events,
+    int exclusive)
+{
+	assert(watch->fd < 0);
+	watch->fd = fd;
+	watch->wanted = events;
+	if (loop_os_add(loop->os, watch, exclusive) == 0)
+		return 0;
+	watch->fd = -1;
+	return -1;
+}
+
+int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, unsigned events)
+{
+	return watch_add(loop, watch, fd, events, 0);
+}
+
+int loop_watch_shared(struct loop *loop, struct loop_watch *watch, int fd)
+{
+	return watch_add(loop, watch, fd, LOOP_IN, 1);
+}
+
+void loop_want(struct loop *loop, struct loop_watch *watch, unsigned events)
+{
+	if (watch->fd < 0 || watch->wanted == events)
+		return;
+	watch->wanted = events;
+	loop_os_change(loop->os, watch);
+}
+
+void loop_unwatch(struct loop *loop, struct loop_watch *watch)
+{
+	if (watch->fd < 0)
+		return;
+	loop_os_remove(loop->os, watch);
+	watch->fd = -1;
+}
+
+void loop_close(struct loop *loop, struct loop_watch *watch)
+{
+	int fd = watch->fd;
+
+	if (fd < 0)
+		return;
+	loop_os_remove(loop->os, watch);
+	watch->fd = -1;
+	close(fd);
+}
+
+void loop_dispatch(struct loop_watch *watch, unsigned events)
+{
+	if (watch->fd < 0)
+		return;
+	/* a hang-up is readable (end of file) and writable (EPIPE): one path for both */
+	if (events & LOOP_HUP)
+		events |= LOOP_IN | LOOP_OUT;
+	events &= watch->wanted | (watch->wanted == 0 ? 0 : LOOP_HUP);
+	if (events != 0)
+		watch->ready(watch, events);
+}
+
+/* ---- timers ------------------------------------------------------------ */
+
+void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire)
+{
+	*timer = (struct loop_timer){.when = -1, .fire = fire};
+}
+
+int loop_timer_active(const struct loop_timer *timer)
+{
+	return timer->when >= 0;
+}
+
+/* Joins two heaps: the later root becomes the first child of the earlier one. */
+static struct loop_timer *heap_join(struct loop_timer *a, struct loop_timer *b)
+{
+	if (a == NULL)
+		return b;
+	if (b == NULL)
+		return a;
+	if (b->when < a->when) {
+		struct loop_timer *earlier = b;
+
+		b = a;
+		a = earlier;
+	}
+	b->prev = a;
+	b->next = a->child;
+	if (a->child != NULL)
+		a->child->prev = b;
+	a->child = b;
+	return a;
+}
+
+/* Joins a list of siblings into one heap: in pairs from the left, then those together. */
+static struct loop_timer *heap_gather(struct loop_timer *list)
+{
+	struct loop_timer *pairs = NULL;
+	struct loop_timer *root = NULL;
+
+	while (list != NULL) {
+		struct loop_timer *a = list;
+		struct loop_timer *b = a->next;
+
+		list = b == NULL ? NULL : b->next;
+		a->next = a->prev = NULL;
+		if (b != NULL)
+			b->next = b->prev = NULL;
+		a = heap_join(a, b);
+		a->next = pairs;
+		pairs = a;
+	}
+	while (pairs != NULL) {
+		struct loop_timer *rest = pairs->next;
+
+		pairs->next = NULL;
+		root = heap_join(root, pairs);
+		pairs = rest;
+	}
+	return root;
+}
+
+static void heap_cut(struct loop_timer *timer)
+{
+	if (timer->prev->child == timer)
+		timer->prev->child = timer->next;
+	else
+		timer->prev->next = timer->next;
+	if (timer->next != NULL)
+		timer->next->prev = timer->prev;
+}
+
+void loop_timer_clear(struct loop *loop, struct loop_timer *timer)
+{
+	struct loop_timer *below;
+
+	if (!loop_timer_active(timer))
+		return;
+	below = heap_gather(timer->child);
+	if (timer == loop->timers) {
+		loop->timers = below;
+	} else {
+		heap_cut(timer);
+		loop->timers = heap_join(loop->timers, below);
+	}
+	timer->child = timer->next = timer->prev = NULL;
+	timer->when = -1;
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms)
+{
+	loop_timer_clear(loop, timer);
+	timer->when = loop->now + (ms < 0 ? 0 : ms);
+	loop->timers = heap_join(loop->timers, timer);
+}
+
+static void fire_timers(struct loop *loop)
+{
+	while (loop->timers != NULL && loop->timers->when <= loop->now) {
+		struct loop_timer *due = loop->timers;
+
+		loop_timer_clear(loop, due);
+		due->fire(due);
+	}
+}
+
+/* ---- tasks ------------------------------------------------------------- */
+
+void loop_task_init(struct loop_task *task, loop_task_fn *run)
+{
+	*task = (struct loop_task){.run = run};
+}
+
+void loop_post(struct loop *loop, struct loop_task *task)
+{
+	struct loop_task *head = &loop->tasks;
+
+	if (task->next != NULL)
+		return;
+	task->next = head;
+	task->prev = head->prev;
+	head->prev->next = task;
+	head->prev = task;
+}
+
+void loop_unpost(struct loop_task *task)
+{
+	if (task->next == NULL)
+		return;
+	task->prev->next = task->next;
+	task->next->prev = task->prev;
+	task->next = task->prev = NULL;
+}
+
+static void run_tasks(struct loop *loop)
+{
+	/* up to the mark: what tasks post comes behind it and waits for the next turn */
+	loop_post(loop, &loop->mark);
+	while (loop->tasks.next != &loop->mark) {
+		struct loop_task *task = loop->tasks.next;
+
+		loop_unpost(task);
+		task->run(task);
+	}
+	loop_unpost(&loop->mark);
+}
+
+/* ---- children and signals ----------------------------------------------- */
+
+static struct loop_child **bucket_of(struct loop *loop, pid_t pid)
+{
+	return &loop->children[(unsigned)pid % CHILD_BUCKETS];
+}
+
+void loop_child_add(struct loop *loop, struct loop_child *child, pid_t pid, loop_exit_fn *exited)
+{
+	struct loop_child **bucket = bucket_of(loop, pid);
+
+	child->pid = pid;
+	child->exited = exited;
+	child->next = *bucket;
+	*bucket = child;
+	loop->child_count++;
+}
+
+void loop_child_remove(struct loop *loop, struct loop_child *child)
+{
+	struct loop_child **at = bucket_of(loop, child->pid);
+
+	while (*at != NULL && *at != child)
+		at = &(*at)->next;
+	if (*at == NULL)
+		return;
+	*at = child->next;
+	loop->child_count--;
+}
+
+static void report_exit(struct loop *loop, pid_t pid, int status)
+{
+	struct loop_child *child = *bucket_of(loop, pid);
+
+	while (child != NULL && child->pid != pid)
+		child = child->next;
+	if (child == NULL)
+		return;
+	loop_child_remove(loop, child);
+	child->exited(child, status);
+}
+
+static void reap_children(struct loop *loop)
+{
+	pid_t pid;
+	int status;
+
+	if (!loop->child_exited)
+		return;
+	loop->child_exited = 0;
+	/* one SIGCHLD may stand for many exits, but not for more than there are */
+	do {
+		pid = waitpid(-1, &status, WNOHANG);
+		if (pid > 0)
+			report_exit(loop, pid, status);
+	} while (pid > 0 && loop->child_count > 0);
+}
+
+static void on_signals(struct loop_watch *watch, unsigned events)
+{
+	struct loop *loop = CONTAINER_OF(watch, struct loop, signals);
+	int signo;
+
+	(void)events;
+	while ((signo = sys_signals_next(watch->fd)) != 0) {
+		if (signo == SIGCHLD)
+			loop->child_exited = 1;
+		else
+			loop->arrived(loop->arrived_context, signo);
+	}
+}
+
+int loop_signals(struct loop *loop, const int *signals, loop_signal_fn *arrived, void *context)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (; *signals != 0; signals++)
+		sigaddset(&set, *signals);
+	loop->arrived = arrived;
+	loop->arrived_context = context;
+	/* a child that exited before may have left no SIGCHLD: setting a default action drops it */
+	loop->child_exited = 1;
+	fd = sys_signals_open(&set);
+	if (fd < 0)
+		return -1;
+	if (loop_watch(loop, &loop->signals, fd, LOOP_IN) != 0) {
+		sys_signals_close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+struct loop *loop_new(void)
+{
+	struct loop *loop = calloc(1, sizeof *loop);
+
+	if (loop == NULL)
+		return NULL;
+	loop->os = loop_os_new();
+	if (loop->os == NULL) {
+		free(loop);
+		return NULL;
+	}
+	loop->tasks.next = loop->tasks.prev = &loop->tasks;
+	loop_watch_init(&loop->signals, on_signals);
+	loop->now = read_clock();
+	return loop;
+}
+
+void loop_free(struct loop **loop)
+{
+	if (*loop == NULL)
+		return;
+	if ((*loop)->signals.fd >= 0)
+		sys_signals_close((*loop)->signals.fd);
+	loop_os_free(&(*loop)->os);
+	free(*loop);
+	*loop = NULL;
+}
+
+static int wait_time(const struct loop *loop, int max_ms)
+{
+	int64_t ms;
+
+	if (loop->tasks.next != &loop->tasks || loop->child_exited)
+		return 0;
+	if (loop->timers == NULL)
+		return max_ms;
+	ms = loop->timers->when - read_clock();
+	if (ms < 0)
+		ms = 0;
+	if (max_ms >= 0 && ms > max_ms)
+		ms = max_ms;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+int loop_turn(struct loop *loop, int max_ms)
+{
+	if (loop_os_wait(loop->os, wait_time(loop, max_ms)) != 0)
+		return -1;
+	loop->now = read_clock();
+	loop_os_hand_out(loop->os);
+	reap_children(loop);
+	fire_timers(loop);
+	run_tasks(loop);
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = 1;
+}
+
+int loop_run(struct loop *loop)
+{
+	while (!loop->stopped)
+		if (loop_turn(loop, -1) != 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * loop: waiting.  Descriptors, timers, child exits, signals, and tasks that run
+ * when a turn's events have all been seen.
+ *
+ * Every handle is a struct embedded in its owner, who gets it back in the
+ * callback and finds itself with CONTAINER_OF.  So nothing is allocated here but
+ * the loop itself, and the poll backend's table.
+ *
+ * One turn:  wait -> descriptors -> children -> timers -> tasks.
+ * An object that callbacks of the same turn may still know is freed from a task.
+ */
+#ifndef CGIBRIDGE_LOOP_H
+#define CGIBRIDGE_LOOP_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+
+struct loop;
+
+/* A new loop; NULL with errno.  It takes no signals until loop_signals(). */
+struct loop *loop_new(void) MUST_CHECK;
+
+/* Closes what the loop opened; the owners' descriptors stay theirs.  Nulls *loop. */
+void loop_free(struct loop **loop);
+
+/* Takes turns until loop_stop(); returns 0, or -1 with errno if waiting failed. */
+int loop_run(struct loop *loop) MUST_CHECK;
+void loop_stop(struct loop *loop);
+
+/* One turn that waits at most `max_ms` (-1: no bound) when nothing is due.  As loop_run(). */
+int loop_turn(struct loop *loop, int max_ms) MUST_CHECK;
+
+/* Monotonic milliseconds, read once a turn. */
+int64_t loop_now(const struct loop *loop);
+
+/* ---- descriptors ------------------------------------------------------- */
+
+enum {
+	LOOP_IN = 1,  /* readable, or end of file */
+	LOOP_OUT = 2, /* writable */
+	LOOP_HUP = 4, /* gone: both directions shut, or an error */
+	LOOP_SHUT = 8, /* the peer has shut its side, unread bytes or not (where poll can tell) */
+};
+
+struct loop_watch;
+typedef void loop_ready_fn(struct loop_watch *watch, unsigned events);
+
+struct loop_watch {
+	int fd;          /* -1 while not watched */
+	unsigned wanted; /* LOOP_* */
+	size_t slot;     /* the backend's */
+	loop_ready_fn *ready;
+};
+
+/* Makes `watch` one that watches nothing. */
+void loop_watch_init(struct loop_watch *watch, loop_ready_fn *ready);
+
+/*
+ * Starts watching `fd` for `events` (level-triggered; 0 to pause).  A hang-up is
+ * reported whenever anything is wanted, along with the IN or OUT that is.
+ * `shared` is for a listening socket that other processes watch too: one is woken.
+ * 0, or -1 with errno (ENOMEM, ENOSPC).
+ */
+int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, unsigned events) MUST_CHECK;
+int loop_watch_shared(struct loop *loop, struct loop_watch *watch, int fd) MUST_CHECK;
+
+/* Changes what a watched descriptor is watched for.  Costs nothing when it is the same. */
+void loop_want(struct loop *loop, struct loop_watch *watch, unsigned events);
+
+/* Stops watching; the descriptor stays open. */
+void loop_unwatch(struct loop *loop, struct loop_watch *watch);
+
+/* Stops watching and closes the descriptor.  Nothing happens if it watches nothing. */
+void loop_close(struct loop *loop, struct loop_watch *watch);
+
+/* ---- timers ------------------------------------------------------------ */
+
+struct loop_timer;
+typedef void loop_fire_fn(struct loop_timer *timer);
+
+struct loop_timer {
+	int64_t when; /* in loop_now() time; -1 while not set */
+	loop_fire_fn *fire;
+	struct loop_timer *child, *next, *prev; /* pairing heap */
+};
+
+void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire);
+
+/* Sets `timer` to fire once, `ms` from now; a set timer is moved. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms);
+void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
+int loop_timer_active(const struct loop_timer *timer);
+
+/* ---- tasks ------------------------------------------------------------- */
+
+struct loop_task;
+typedef void loop_task_fn(struct loop_task *task);
+
+struct loop_task {
+	loop_task_fn *run;
+	struct loop_task *next, *prev; /* NULL while not posted */
+};
+
+void loop_task_init(struct loop_task *task, loop_task_fn *run);
+
+/*
+ * Has `task` run once, when this turn's events have been seen; a task that a
+ * task posts runs in the next turn, which then does not wait.  Posting twice is once.
+ */
+void loop_post(struct loop *loop, struct loop_task *task);
+void loop_unpost(struct loop_task *task);
+
+/* ---- children ---------------------------------------------------------- */
+
+struct loop_child;
+/* `status` is waitpid(2)'s; the child has been reaped and is no longer registered. */
+typedef void loop_exit_fn(struct loop_child *child, int status);
+
+struct loop_child {
+	pid_t pid;
+	loop_exit_fn *exited;
+	struct loop_child *next;
+};
+
+/* Reports the exit of `pid`, a child of this process.  Needs loop_signals(). */
+void loop_child_add(struct loop *loop, struct loop_child *child, pid_t pid, loop_exit_fn *exited);
+void loop_child_remove(struct loop *loop, struct loop_child *child);
+
+/* ---- signals ----------------------------------------------------------- */
+
+typedef void loop_signal_fn(void *context, int signo);
+
+/*
+ * Takes over SIGCHLD, for children, and the signals in the 0-terminated list
+ * `signals`, which are reported by `arrived`.  0, or -1 with errno.
+ */
+int loop_signals(struct loop *loop, const int *signals, loop_signal_fn *arrived,
+    void *context) MUST_CHECK;
+
+#endif

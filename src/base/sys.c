@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sys: the calls that are the same everywhere.
+ */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int sys_cloexec(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags < 0 ? -1 : fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+
+int sys_nonblock(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int sys_open_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+void *sys_shared_alloc(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *sys_shared_map(int fd, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void sys_shared_free(void *memory, size_t size)
+{
+	munmap(memory, size);
+}
+
+void sys_signals_reset(bool keep_blocked)
+{
+	struct sigaction act;
+	sigset_t none;
+
+	memset(&act, 0, sizeof act);
+	act.sa_handler = SIG_DFL;
+	sigemptyset(&act.sa_mask);
+	sigemptyset(&none);
+	/* KILL, STOP and what the C library keeps for itself refuse: as they should */
+	for (int signo = 1; signo <= 64; signo++)
+		(void)sigaction(signo, &act, NULL);
+	if (!keep_blocked)
+		sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void sys_signals_block(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, before);
+}
+
+const char *sys_remedy(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return " (raise the limit of open files, LimitNOFILE=, or lower --max-scripts)";
+	case ENFILE:
+		return " (raise the system's limits, fs.file-max or fs.pipe-user-pages-hard)";
+	case ENOSPC:
+		return " (raise the system's limit, fs.epoll.max_user_watches)";
+	case EAGAIN:
+		return " (raise the limit of processes, TasksMax= or LimitNPROC=, or lower --max-scripts)";
+	case ENOMEM:
+	case ENOBUFS:
+		return " (there is no memory left: lower --max-scripts, or limit scripts with --limit)";
+	default:
+		return "";
+	}
+}
+
+static int set_limits(const struct sys_program *program)
+{
+	for (size_t i = 0; i < program->limit_count; i++)
+		if (setrlimit(program->limits[i].resource, &program->limits[i].value) != 0)
+			return -1;
+	return 0;
+}
+
+static int set_stdio(const struct sys_program *program)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		/* dup2 onto itself would leave close-on-exec set */
+		int failed = program->stdio[fd] == fd ? fcntl(fd, F_SETFD, 0) < 0
+						      : dup2(program->stdio[fd], fd) < 0;
+
+		if (failed)
+			return -1;
+	}
+	return 0;
+}
+
+void sys_become(const struct sys_program *program, struct sys_fault *fault)
+{
+	sigset_t none;
+
+	if (program->pid_cell != NULL)
+		atomic_store(program->pid_cell, (int)getpid());
+	fault->step = SYS_STEP_GROUP;
+	if (setpgid(0, 0) != 0)
+		goto failed;
+	fault->step = SYS_STEP_DIR;
+	if (program->dir != NULL && chdir(program->dir) != 0)
+		goto failed;
+	fault->step = SYS_STEP_LIMIT;
+	if (set_limits(program) != 0)
+		goto failed;
+	fault->step = SYS_STEP_STDIO;
+	if (set_stdio(program) != 0)
+		goto failed;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	fault->step = SYS_STEP_EXEC;
+	execve(program->path, program->argv, program->envp);
+failed:
+	fault->error = errno;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid and
+ * SO_PEERCRED.
+ *
+ * vfork instead of fork: the child borrows our memory until it execs, so that a
+ * spawn costs the same whatever the worker's size, and a failed step is reported
+ * by a store into our own `fault` instead of through a pipe.
+ */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * What a spawn costs with thousands of connections open, or hundreds of scripts running, is
+ * the copy of our table of descriptors, and closing them all at exec: 200 ns each.  So the
+ * numbers below MANY_FDS are left to what scripts are given, and a child copies no more of
+ * the table.
+ */
+enum { FEW_FDS = 64, MANY_FDS = 512, SPAWN_STACK = 64 * 1024 };
+
+static int highest_fd; /* that a connection has had, or our end of a script's pipe */
+
+/* `fd`, or what it has become. */
+static int move_up(int fd)
+{
+	if (fd >= FEW_FDS && fd < MANY_FDS) {
+		int high = fcntl(fd, F_DUPFD_CLOEXEC, MANY_FDS);
+
+		if (high >= 0) {
+			close(fd);
+			fd = high;
+		}
+	}
+	if (fd > highest_fd)
+		highest_fd = fd;
+	return fd;
+}
+
+int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int accepted = accept4(fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	return accepted < 0 ? -1 : move_up(accepted);
+}
+
+int sys_pipe(int fds[2], enum sys_pipe_end ours)
+{
+	int saved;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -1;
+	if (fcntl(fds[ours], F_SETFL, O_NONBLOCK) == 0) {
+		fds[ours] = move_up(fds[ours]);
+		return 0;
+	}
+	saved = errno;
+	close(fds[0]);
+	close(fds[1]);
+	errno = saved;
+	return -1;
+}
+
+ssize_t sys_move(int from, int to, size_t len)
+{
+	return splice(from, NULL, to, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+size_t sys_readable(int fd)
+{
+	int waiting;
+
+	return ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0 ? (size_t)waiting : 0;
+}
+
+void sys_pipe_widen(int fd, int size)
+{
+	(void)fcntl(fd, F_SETPIPE_SZ, size); /* no more than fs.pipe-user-pages-soft allows */
+}
+
+int sys_shared_file(size_t size)
+{
+	int fd = memfd_create("cgibridge", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+void sys_cloexec_from(int lowest)
+{
+	const unsigned set_cloexec = 1U << 2; /* CLOSE_RANGE_CLOEXEC, newer than some libcs */
+
+	/* before Linux 5.11 the call is not there or knows no flags */
+	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, set_cloexec) == 0)
+		return;
+	for (int fd = lowest; fd < (int)sysconf(_SC_OPEN_MAX); fd++)
+		if (sys_cloexec(fd) != 0 && errno != EBADF)
+			return;
+}
+
+gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)
+{
+	int room = 32;
+
+	for (;;) {
+		gid_t *groups = calloc((size_t)room, sizeof *groups);
+		int found = room;
+
+		if (groups == NULL)
+			return NULL;
+		if (getgrouplist(name, gid, groups, &found) >= 0) {
+			*count = (size_t)found;
+			return groups;
+		}
+		free(groups);
+		/* not every libc says in `found` how many there are */
+		room *= 2;
+		if (room > 1 << 20) {
+			errno = EOVERFLOW;
+			return NULL;
+		}
+	}
+}
+
+int sys_set_gid(gid_t gid)
+{
+	return setresgid(gid, gid, gid);
+}
+
+int sys_set_uid(uid_t uid)
+{
+	return setresuid(uid, uid, uid);
+}
+
+int sys_peer_user(int fd, uid_t *uid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return -1;
+	*uid = peer.uid;
+	return 0;
+}
+
+int sys_signals_open(const sigset_t *set)
+{
+	sigset_t blocked = *set;
+
+	sigaddset(&blocked, SIGPIPE);
+	sigaddset(&blocked, SIGXFSZ);
+	if (sigprocmask(SIG_SETMASK, &blocked, NULL) != 0)
+		return -1;
+	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* What a read has brought and sys_signals_next() has not given out yet. */
+static struct {
+	struct signalfd_siginfo infos[8];
+	size_t count, next;
+} arrived;
+
+int sys_signals_next(int fd)
+{
+	ssize_t n;
+
+	if (arrived.next < arrived.count)
+		return (int)arrived.infos[arrived.next++].ssi_signo;
+	/* a read that had room for more has brought all there were: no other one needed */
+	if (arrived.count > 0 && arrived.count < sizeof arrived.infos / sizeof *arrived.infos) {
+		arrived.count = arrived.next = 0;
+		return 0;
+	}
+	do {
+		n = read(fd, arrived.infos, sizeof arrived.infos);
+	} while (n < 0 && errno == EINTR);
+	arrived.count = n < 0 ? 0 : (size_t)n / sizeof *arrived.infos;
+	arrived.next = 0;
+	return arrived.count == 0 ? 0 : (int)arrived.infos[arrived.next++].ssi_signo;
+}
+
+void sys_signals_close(int fd)
+{
+	arrived.count = arrived.next = 0;
+	close(fd);
+}
+
+/* The child runs in our memory: no local of ours is changed but what `fault` points to. */
+static pid_t vfork_program(const struct sys_program *program, struct sys_fault *fault)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork): see the head of this file */
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): only calls that are safe there */
+		sys_become(program, fault);
+		_exit(127);
+	}
+	return pid;
+}
+
+struct spawn {
+	const struct sys_program *program;
+	struct sys_fault *fault;
+};
+
+/* In the child, which shares our table of descriptors until it takes the start of it. */
+static int become_with_few(void *argument)
+{
+	const struct spawn *spawn = argument;
+	const unsigned unshare_files = 1U << 1; /* CLOSE_RANGE_UNSHARE, newer than some libcs */
+	unsigned first = STDERR_FILENO + 1;
+
+	for (int i = 0; i < 3; i++)
+		if (spawn->program->stdio[i] >= (int)first)
+			first = (unsigned)spawn->program->stdio[i] + 1;
+	if (syscall(SYS_close_range, first, ~0U, unshare_files) == 0 || unshare(CLONE_FILES) == 0)
+		sys_become(spawn->program, spawn->fault);
+	else
+		spawn->fault->error = errno;
+	_exit(127);
+}
+
+/* As vfork: we go on when the child has its program, so one stack will do. */
+static pid_t clone_program(const struct sys_program *program, struct sys_fault *fault)
+{
+	static _Alignas(16) char stack[SPAWN_STACK];
+	struct spawn spawn = {program, fault};
+
+	return clone(become_with_few, stack + sizeof stack,
+	    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &spawn);
+}
+
+static pid_t spawn_once(const struct sys_program *program, struct sys_fault *fault, bool with_few)
+{
+	pid_t pid;
+
+	*fault = (struct sys_fault){.step = SYS_STEP_FORK};
+	pid = with_few ? clone_program(program, fault) : vfork_program(program, fault);
+	if (pid < 0)
+		fault->error = errno;
+	if (pid < 0 || fault->error == 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return -1;
+}
+
+pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
+{
+	static bool forbidden; /* as in some containers: then the whole table it is */
+	bool with_few = highest_fd >= MANY_FDS && !forbidden;
+	pid_t pid = spawn_once(program, fault, with_few);
+
+	if (pid >= 0 || !with_few || fault->step != SYS_STEP_FORK ||
+	    (fault->error != EPERM && fault->error != ENOSYS))
+		return pid;
+	forbidden = true;
+	return spawn_once(program, fault, false);
+}

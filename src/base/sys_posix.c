@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sys_posix: the same services with nothing but POSIX.1-2008: accept and fcntl,
+ * fork with an error pipe, signals through a self-pipe, setuid.  Only who is at the
+ * other end of a socket has no call there; configure looks for the ones that exist.
+ */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void close_keeping_errno(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+}
+
+int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int conn = accept(fd, addr, len);
+
+	if (conn >= 0 && (sys_cloexec(conn) != 0 || sys_nonblock(conn) != 0)) {
+		close_keeping_errno(conn);
+		return -1;
+	}
+	return conn;
+}
+
+int sys_pipe(int fds[2], enum sys_pipe_end ours)
+{
+	if (pipe(fds) != 0)
+		return -1;
+	if (sys_cloexec(fds[0]) == 0 && sys_cloexec(fds[1]) == 0 && sys_nonblock(fds[ours]) == 0)
+		return 0;
+	close_keeping_errno(fds[0]);
+	close_keeping_errno(fds[1]);
+	return -1;
+}
+
+ssize_t sys_move(int from, int to, size_t len)
+{
+	(void)from;
+	(void)to;
+	(void)len;
+	errno = ENOSYS;
+	return -1;
+}
+
+size_t sys_readable(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+void sys_pipe_widen(int fd, int size)
+{
+	(void)fd;
+	(void)size;
+}
+
+int sys_shared_file(size_t size)
+{
+	char name[] = "/tmp/cgibridge-XXXXXX";
+	int fd = mkstemp(name);
+
+	if (fd < 0)
+		return -1;
+	unlink(name);
+	if (sys_cloexec(fd) != 0 || ftruncate(fd, (off_t)size) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+void sys_cloexec_from(int lowest)
+{
+	long limit = sysconf(_SC_OPEN_MAX);
+
+	for (int fd = lowest; fd < limit; fd++)
+		if (sys_cloexec(fd) != 0 && errno != EBADF)
+			return;
+}
+
+/* ---- users --------------------------------------------------------------- */
+
+static int has_member(const struct group *group, const char *name)
+{
+	for (char **member = group->gr_mem; *member != NULL; member++)
+		if (strcmp(*member, name) == 0)
+			return 1;
+	return 0;
+}
+
+static gid_t *append_gid(gid_t *groups, size_t *count, gid_t gid)
+{
+	gid_t *more = realloc(groups, (*count + 1) * sizeof *groups);
+
+	if (more == NULL) {
+		free(groups);
+		return NULL;
+	}
+	more[(*count)++] = gid;
+	return more;
+}
+
+gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)
+{
+	gid_t *groups;
+	const struct group *group;
+
+	*count = 0;
+	groups = append_gid(NULL, count, gid);
+	setgrent();
+	while (groups != NULL && (group = getgrent()) != NULL)
+		if (group->gr_gid != gid && has_member(group, name))
+			groups = append_gid(groups, count, group->gr_gid);
+	endgrent();
+	return groups;
+}
+
+/* Asked of root, setgid() and setuid() set the saved id, too; of others they need not. */
+int sys_set_gid(gid_t gid)
+{
+	return setgid(gid);
+}
+
+int sys_set_uid(uid_t uid)
+{
+	return setuid(uid);
+}
+
+int sys_peer_user(int fd, uid_t *uid)
+{
+#if defined(HAVE_GETPEEREID)
+	gid_t gid;
+
+	return getpeereid(fd, uid, &gid);
+#elif defined(HAVE_STRUCT_UCRED_UID)
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return -1;
+	*uid = peer.uid;
+	return 0;
+#else
+	(void)fd;
+	(void)uid;
+	errno = ENOTSUP;
+	return -1;
+#endif
+}
+
+/* ---- signals through a self-pipe --------------------------------------- */
+
+static int signal_pipe[2] = {-1, -1};
+static sigset_t signal_set;
+
+static void on_signal(int signo)
+{
+	unsigned char byte = (unsigned char)signo;
+	int saved = errno;
+
+	/* a full pipe already holds a wake-up, and SIGCHLD passes reap everything */
+	if (write(signal_pipe[1], &byte, 1) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+static int set_actions(const sigset_t *set, void (*action)(int))
+{
+	struct sigaction act;
+
+	memset(&act, 0, sizeof act);
+	act.sa_handler = action;
+	act.sa_flags = SA_RESTART;
+	sigemptyset(&act.sa_mask);
+	for (int signo = 1; signo < 32; signo++)
+		if (sigismember(set, signo) == 1 && sigaction(signo, &act, NULL) != 0)
+			return -1;
+	return 0;
+}
+
+int sys_signals_open(const sigset_t *set)
+{
+	sigset_t broken;
+
+	if (sys_pipe(signal_pipe, SYS_PIPE_READ) != 0)
+		return -1;
+	sigemptyset(&broken);
+	sigaddset(&broken, SIGPIPE);
+	sigaddset(&broken, SIGXFSZ);
+	signal_set = *set;
+	if (sys_nonblock(signal_pipe[1]) != 0 || set_actions(set, on_signal) != 0 ||
+	    sigprocmask(SIG_SETMASK, &broken, NULL) != 0) {
+		sys_signals_close(signal_pipe[0]);
+		return -1;
+	}
+	return signal_pipe[0];
+}
+
+int sys_signals_next(int fd)
+{
+	unsigned char byte;
+	ssize_t n;
+
+	do {
+		n = read(fd, &byte, 1);
+	} while (n < 0 && errno == EINTR);
+	return n == 1 ? byte : 0;
+}
+
+void sys_signals_close(int fd)
+{
+	int saved = errno;
+
+	/* a signal from here on is as before sys_signals_open(): the caller is on its way out,
+	 * or a worker that opens its own set at once */
+	close(fd);
+	close(signal_pipe[1]);
+	signal_pipe[0] = signal_pipe[1] = -1;
+	errno = saved;
+}
+
+/* ---- programs by fork and an error pipe --------------------------------- */
+
+/* In the child: `report` is the error pipe, which a successful exec closes. */
+static void run_child(const struct sys_program *program, int report)
+{
+	struct sys_fault fault;
+
+	set_actions(&signal_set, SIG_DFL);
+	sys_become(program, &fault);
+	/* a write of this size to an empty pipe is whole or fails */
+	if (write(report, &fault, sizeof fault) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* Waits for the exec (end of file: success) or the report of a failure. */
+static int read_fault(int report, struct sys_fault *fault)
+{
+	ssize_t n;
+
+	do {
+		n = read(report, fault, sizeof *fault);
+	} while (n < 0 && errno == EINTR);
+	return n == 0 ? 0 : -1;
+}
+
+static pid_t fork_program(const struct sys_program *program, const int report[2],
+    struct sys_fault *fault)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		run_child(program, report[1]);
+	if (pid < 0) {
+		fault->error = errno;
+		close(report[1]);
+		return -1;
+	}
+	close(report[1]);
+	if (read_fault(report[0], fault) == 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return -1;
+}
+
+pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
+{
+	int report[2];
+	sigset_t all;
+	sigset_t before;
+	pid_t pid;
+
+	*fault = (struct sys_fault){.step = SYS_STEP_FORK};
+	if (pipe(report) != 0 || sys_cloexec(report[0]) != 0 || sys_cloexec(report[1]) != 0) {
+		fault->error = errno;
+		return -1;
+	}
+	/* our handlers must not run in the child, where they would write into our pipe */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork_program(program, report, fault);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	close(report[0]);
+	return pid;
+}

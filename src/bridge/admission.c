@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * admission: a FIFO of tickets, woken by the scoreboard.
+ */
+#include "bridge/admission.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static int is_empty(const struct admission *admission)
+{
+	return admission->queue.next == &admission->queue;
+}
+
+static void unlink_ticket(struct admission *admission, struct admission_ticket *ticket)
+{
+	ticket->prev->next = ticket->next;
+	ticket->next->prev = ticket->prev;
+	ticket->next = ticket->prev = NULL;
+	scoreboard_wait(admission->board, admission->worker, -1);
+}
+
+/* What the queue's state asks for: the wake-up and the deadline of the first. */
+static void watch_queue(struct admission *admission)
+{
+	if (is_empty(admission)) {
+		loop_unwatch(admission->loop, &admission->wake);
+		loop_timer_clear(admission->loop, &admission->timer);
+		return;
+	}
+	loop_timer_set(admission->loop, &admission->timer,
+	    admission->queue.next->deadline - loop_now(admission->loop));
+	if (admission->wake.fd < 0 &&
+	    loop_watch(admission->loop, &admission->wake, scoreboard_wake_fd(admission->board),
+		LOOP_IN) != 0)
+		log_warn("cannot wait for a free script slot: %s", strerror(errno));
+}
+
+/* Gives cells to those who wait, in order, as long as there are any. */
+static void serve_queue(struct admission *admission)
+{
+	while (!is_empty(admission)) {
+		struct admission_ticket *first = admission->queue.next;
+		int cell = scoreboard_claim(admission->board, admission->worker);
+
+		if (cell < 0)
+			break;
+		unlink_ticket(admission, first);
+		first->cell = cell;
+		first->decided(first, 1);
+	}
+	watch_queue(admission);
+}
+
+static void on_wake(struct loop_watch *watch, unsigned events)
+{
+	struct admission *admission = CONTAINER_OF(watch, struct admission, wake);
+
+	(void)events;
+	scoreboard_take_wake(admission->board);
+	serve_queue(admission);
+	/* what was taken for a queue that is empty now may be another worker's */
+	if (is_empty(admission))
+		scoreboard_pass_wake(admission->board);
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+	struct admission *admission = CONTAINER_OF(timer, struct admission, timer);
+
+	while (!is_empty(admission) &&
+	    admission->queue.next->deadline <= loop_now(admission->loop)) {
+		struct admission_ticket *late = admission->queue.next;
+
+		unlink_ticket(admission, late);
+		late->decided(late, 0);
+	}
+	serve_queue(admission);
+}
+
+void admission_init(struct admission *admission, struct loop *loop, struct scoreboard *board,
+    const struct options *options, int worker)
+{
+	*admission = (struct admission){
+	    .loop = loop, .board = board, .options = options, .worker = worker};
+	admission->queue.next = admission->queue.prev = &admission->queue;
+	loop_watch_init(&admission->wake, on_wake);
+	loop_timer_init(&admission->timer, on_deadline);
+}
+
+void admission_fini(struct admission *admission)
+{
+	struct admission_ticket *next;
+
+	for (struct admission_ticket *at = admission->queue.next; at != &admission->queue; at = next) {
+		next = at->next;
+		unlink_ticket(admission, at);
+	}
+	watch_queue(admission);
+}
+
+enum admission_answer admission_ask(struct admission *admission, struct admission_ticket *ticket,
+    admission_fn *decided)
+{
+	*ticket = (struct admission_ticket){.cell = -1, .decided = decided};
+	if (is_empty(admission))
+		ticket->cell = scoreboard_claim(admission->board, admission->worker);
+	if (ticket->cell >= 0)
+		return ADMISSION_GRANTED;
+	if (scoreboard_waiting(admission->board) >= admission->options->queue)
+		return ADMISSION_FULL;
+	ticket->deadline = loop_now(admission->loop) + admission->options->queue_timeout;
+	ticket->next = &admission->queue;
+	ticket->prev = admission->queue.prev;
+	ticket->prev->next = admission->queue.prev = ticket;
+	scoreboard_wait(admission->board, admission->worker, 1);
+	/* a cell given back before we were counted has woken nobody: look once more */
+	if (ticket->prev == &admission->queue) {
+		ticket->cell = scoreboard_claim(admission->board, admission->worker);
+		if (ticket->cell >= 0) {
+			unlink_ticket(admission, ticket);
+			return ADMISSION_GRANTED;
+		}
+	}
+	watch_queue(admission);
+	return ADMISSION_WAIT;
+}
+
+void admission_leave(struct admission *admission, struct admission_ticket *ticket)
+{
+	if (ticket->next == NULL)
+		return;
+	unlink_ticket(admission, ticket);
+	watch_queue(admission);
+}

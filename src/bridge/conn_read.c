@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conn_read: from the socket: bytes that are read, bodies that are moved past us, the end.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bridge/conn_private.h"
+
+enum {
+	MOVE_WORTH = 16 * 1024, /* content of a record of a body from which on it is moved */
+	MOVE_STEPS = 16,        /* headers read, or contents moved, in one turn */
+};
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* Whether the client has sent everything that its active requests need. */
+static bool is_whole(const struct conn *conn)
+{
+	for (const struct request *request = conn->requests; request != NULL;
+	     request = request->next)
+		if (request->state != REQUEST_ENDED && !request_is_whole(request))
+			return false;
+	return true;
+}
+
+/*
+ * The client has shut its side, or has gone; on TCP the two look the same.  On a
+ * unix socket, gone is a hang-up besides, and without it a client that has sent all
+ * may still be waiting for its answer.
+ */
+static void take_eof(struct conn *conn, unsigned events)
+{
+	bool gone = conn->peer.addr.any.sa_family != AF_UNIX || (events & LOOP_HUP) != 0;
+
+	conn->eof = true;
+	if (conn->state == CONN_OPEN && !fcgi_reader_between(&conn->reader))
+		conn_reject(conn, "the client stopped in the middle of a record");
+	else if (conn->state == CONN_DRAIN || conn->active == 0 || gone || !is_whole(conn))
+		conn_close(conn);
+}
+
+static void take_reset(struct conn *conn)
+{
+	if (conn->state == CONN_OPEN && !fcgi_reader_between(&conn->reader))
+		conn_reject(conn, "reset by the client in the middle of a record");
+	else
+		conn_close(conn);
+}
+
+/* Reads up to `len` bytes; false if none have come. */
+static bool read_some(struct conn *conn, unsigned events, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = read(conn->socket.fd, conn->owner->scratch, len);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		conn_take_bytes(conn, conn->owner->scratch, (size_t)n);
+	else if (n == 0)
+		take_eof(conn, events);
+	else if (errno != EAGAIN && errno != EWOULDBLOCK)
+		take_reset(conn);
+	return n > 0;
+}
+
+/* ---- bodies that are moved ---------------------------------------------------------------- */
+
+/*
+ * The request whose body is moved, and `*left`, what is left of the record that is coming
+ * in; NULL if bytes are to be read as they come.  Between two records that depends on the
+ * last one, so that no more than the next one's header is read.
+ */
+static struct request *find_moving(const struct conn *conn, size_t *left)
+{
+	struct fcgi_piece record;
+	struct request *request;
+
+	fcgi_reader_record(&conn->reader, &record);
+	*left = record.len;
+	if (record.type != FCGI_STDIN || record.content < MOVE_WORTH || conn->state != CONN_OPEN)
+		return NULL;
+	request = conn_find_request(conn, record.id);
+	return request != NULL && request_moves_stdin(request) ? request : NULL;
+}
+
+/* Moves some of the `left` bytes of a record's content; false if there was nothing to move. */
+static bool move_stdin(struct conn *conn, struct request *request, unsigned events, size_t left)
+{
+	ssize_t n = request_move_stdin(request, conn->socket.fd, left);
+
+	if (n > 0)
+		fcgi_reader_skip(&conn->reader, (size_t)n);
+	else if (n == 0)
+		take_eof(conn, events);
+	return n > 0;
+}
+
+/* Something has come, and it is the script that has no room: waits for that, or reads. */
+static void wait_or_read(struct conn *conn, struct request *request, unsigned events)
+{
+	if (request_moves_stdin(request)) {
+		request_await_room(request);
+		if (!request_wants_input(request, conn->active <= 1))
+			return;
+	}
+	read_some(conn, events, CONN_SCRATCH);
+}
+
+/* Moves records to a script, several but not for ever; reads where they are to be seen. */
+static void read_socket(struct conn *conn, unsigned events)
+{
+	for (int steps = 0; steps < MOVE_STEPS; steps++) {
+		size_t left;
+		struct request *request = find_moving(conn, &left);
+		bool came;
+
+		if (request == NULL) {
+			if (steps == 0)
+				read_some(conn, events, CONN_SCRATCH);
+			return;
+		}
+		if (left == 0)
+			came = read_some(conn, events, fcgi_reader_gap(&conn->reader));
+		else
+			came = move_stdin(conn, request, events, left);
+		if (!came && left > 0 && steps == 0 && conn->state != CONN_CLOSED)
+			wait_or_read(conn, request, events);
+		if (!came)
+			return;
+	}
+}
+
+void conn_on_ready(struct loop_watch *watch, unsigned events)
+{
+	struct conn *conn = CONTAINER_OF(watch, struct conn, socket);
+
+	if (events & LOOP_IN)
+		read_socket(conn, events);
+	else if (events & (LOOP_HUP | LOOP_SHUT))
+		conn_close(conn);
+	if (conn->state == CONN_DRAIN && loop_now(conn_loop(conn)) >= conn->drain_until)
+		conn_close(conn);
+	else if (conn->state == CONN_DRAIN && !conn->shut)
+		loop_timer_set(conn_loop(conn), &conn->timer, CONN_QUIET_TIME);
+	conn_touch(conn);
+}

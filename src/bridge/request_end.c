@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_end: how a request can end, what its client gets then, and the log line
+ * that says why.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fcgi/record.h"
+#include "bridge/request_private.h"
+
+/* ---- the log line ----------------------------------------------------- */
+
+const char *request_subject(const struct request *request, char *text, size_t size)
+{
+	char peer[96];
+
+	request->link->describe(request->link, peer, sizeof peer);
+	if (request->pid > 0)
+		snprintf(text, size, "%s[%ld]: request %u from %s", request->script,
+		    (long)request->pid, (unsigned)request->id, peer);
+	else
+		snprintf(text, size, "request %u from %s", (unsigned)request->id, peer);
+	return text;
+}
+
+/* "0.12s, 17 bytes in, 4711 out; stderr: first line". */
+static const char *account(const struct request *request, char *text, size_t size)
+{
+	double seconds = (double)(loop_now(request_loop(request)) - request->started) / 1000;
+	const char *first = request->errlog.first;
+
+	snprintf(text, size, "%.2fs, %llu bytes in, %llu out%s%s", seconds,
+	    (unsigned long long)request->body.received, (unsigned long long)request->relay.sent,
+	    first == NULL ? "" : "; first line of stderr: ", first == NULL ? "" : first);
+	return text;
+}
+
+void request_log_failure(const struct request *request, const char *what)
+{
+	char who[512];
+	char how[320];
+
+	log_warn("%s: %s (%s)", request_subject(request, who, sizeof who), what,
+	    account(request, how, sizeof how));
+}
+
+int request_status(const struct request *request)
+{
+	if (request->answered != 0)
+		return request->answered;
+	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
+		return request->relay.response.status;
+	return 0;
+}
+
+/* ---- the end ---------------------------------------------------------- */
+
+void request_clear_timers(struct request *request)
+{
+	loop_timer_clear(request_loop(request), &request->total);
+	loop_timer_clear(request_loop(request), &request->idle);
+	loop_timer_clear(request_loop(request), &request->linger);
+}
+
+void request_end(struct request *request, uint32_t app_status)
+{
+	errlog_finish(&request->errlog);
+	errlog_deliver(&request->errlog, &request->link->out->records,
+	    record_size(FCGI_BODY_LEN) * 4);
+	request_set_state(request, REQUEST_ENDED);
+	request->app_status = app_status;
+	request_count_end(request);
+	request_log_end(request);
+	request_clear_timers(request);
+	admission_leave(request->link->services->admission, &request->ticket);
+	body_drop(&request->body);
+	relay_fini(&request->relay);
+	errlog_fini(&request->errlog);
+	params_fini(&request->params);
+	child_drop(&request->child);
+	if (request->needs_stdin && request->keep_conn && !request->stdin_ended) {
+		request->end_held = true;
+		request_hold_end(request);
+	} else {
+		request->link->ended(request->link, request);
+	}
+}
+
+void request_hold_end(struct request *request)
+{
+	loop_timer_set(request_loop(request), &request->linger, request_options(request)->linger);
+}
+
+void request_release_end(struct request *request)
+{
+	request->end_held = false;
+	loop_timer_clear(request_loop(request), &request->linger);
+	request->link->ended(request->link, request);
+}
+
+/* ---- answers of ours -------------------------------------------------- */
+
+static void put_page(struct request *request, int status, const char *detail)
+{
+	unsigned char page[RESPONSE_PAGE_MAX];
+	size_t len = response_page(request->relay.response.kind, status, detail, page);
+
+	request->answered = status;
+	/* without memory for a page there is none for END either: the connection goes */
+	if (record_put(&request->link->out->records, FCGI_STDOUT, request->id, page, len) == 0)
+		request->relay.sent += len;
+	else
+		request->truncated = true;
+}
+
+void request_fail(struct request *request, int status, const char *detail, uint32_t app_status)
+{
+	bool answered = request->relay.sent > 0;
+
+	/* what has gone out is not all: a Content-Length says so, else the want of END_REQUEST */
+	if (answered)
+		request->truncated = !request->relay.response.counts;
+	else
+		put_page(request, status, detail);
+	request_end(request, app_status);
+}
+
+void request_refuse(struct request *request, int status, const char *detail, const char *reason)
+{
+	char who[512];
+
+	request->outcome = ACCESSLOG_REFUSED;
+	log_warn("%s: %d: %s (uid %ld)", request_subject(request, who, sizeof who), status, reason,
+	    (long)geteuid());
+	request_fail(request, status, request_options(request)->error_detail ? reason : detail, 0);
+}
+
+/* ---- the end of the script -------------------------------------------- */
+
+void request_stop_script(struct request *request, enum on_disconnect how)
+{
+	if (request->child != NULL && how == ON_DISCONNECT_KILL)
+		child_terminate(request->child);
+}
+
+static void describe_exit(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "killed by signal %d%s", WTERMSIG(status),
+		    WCOREDUMP(status) ? ", core dumped" : "");
+	else
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+void request_fail_response(struct request *request)
+{
+	char how[64];
+	char what[256];
+	char start[33] = "";
+	size_t len = buf_len(&request->relay.head);
+
+	if (request->child != NULL)
+		snprintf(how, sizeof how, "still running");
+	else
+		describe_exit(request->exit_status, how, sizeof how);
+	if (len > 0)
+		snprintf(start, sizeof start, "%.*s", len < 32 ? (int)len : 32,
+		    (const char *)buf_bytes(&request->relay.head));
+	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s", relay_fault(&request->relay),
+	    how, len > 0 ? "; output starts: " : "", start);
+	request->outcome = ACCESSLOG_INVALID;
+	errlog_finish(&request->errlog); /* its first line belongs to this message */
+	request_count(request, TALLY_FAILED);
+	request_log_failure(request, what);
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_fail(request, 500,
+	    request_options(request)->error_detail ? what : "the script gave no valid response",
+	    request->child == NULL ? child_app_status(request->exit_status) : 0);
+}
+
+void request_complete(struct request *request)
+{
+	char what[128];
+
+	errlog_finish(&request->errlog);
+	if (request->exit_status != 0)
+		request_count(request, TALLY_FAILED);
+	if (response_is_short(&request->relay.response)) {
+		request->outcome = ACCESSLOG_SHORT;
+		request->truncated = !request->relay.response.counts;
+		request_log_failure(request, "its body is shorter than its Content-Length or not ended");
+	} else if (request->exit_status != 0) {
+		request->outcome = ACCESSLOG_FAILED;
+		describe_exit(request->exit_status, what, sizeof what);
+		request_log_failure(request, what);
+	}
+	request_end(request, child_app_status(request->exit_status));
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_private: what request.c and the request_*.c have of each other.  Nobody else includes it.
+ */
+#ifndef CGIBRIDGE_REQUEST_PRIVATE_H
+#define CGIBRIDGE_REQUEST_PRIVATE_H
+
+#include "bridge/request.h"
+
+static inline const struct options *request_options(const struct request *request)
+{
+	return request->link->services->options;
+}
+
+static inline struct loop *request_loop(const struct request *request)
+{
+	return request->link->services->loop;
+}
+
+static inline struct tally *request_tally(const struct request *request)
+{
+	const struct admission *admission = request->link->services->admission;
+
+	return scoreboard_tally(admission->board, admission->worker);
+}
+
+static inline void request_count(const struct request *request, enum tally_event event)
+{
+	tally_add(request_tally(request), event, 1);
+}
+
+/* ---- request.c ---------------------------------------------------------------- */
+
+void request_set_state(struct request *request, enum request_state state);
+
+/* The script has been reaped: a child_exit_fn whose context is the request. */
+void request_exited(void *context, int status);
+
+/* From now on, silence ends the request: --idle-timeout. */
+void request_limit_silence(struct request *request);
+
+/* ---- request_start.c ---------------------------------------------------------- */
+
+/* The length of its body is known: asks for a cell, and starts when there is one. */
+void request_admit(struct request *request);
+
+/* ---- request_count.c ---------------------------------------------------------- */
+
+/* Has the scoreboard show its script, which is about to start. */
+void request_show(struct request *request);
+
+/* Counts it, with its status, bytes and time: it ends. */
+void request_count_end(struct request *request);
+
+/* ---- request_status.c --------------------------------------------------------- */
+
+/* Answers and ends it, if it is for --status-path or --ping-path; else false. */
+bool request_answer_status(struct request *request) MUST_CHECK;
+
+/* ---- request_log.c ------------------------------------------------------------ */
+
+/* Keeps what the access log wants of the parameters, which are decoded now. */
+void request_take_note(struct request *request);
+
+/* Writes its line in the access log, if there is one: it ends. */
+void request_log_end(const struct request *request);
+
+/* ---- request_end.c ------------------------------------------------------------ */
+
+/* "/srv/x.cgi[4711]: request 1 from 127.0.0.1:80": what its log lines start with. */
+const char *request_subject(const struct request *request, char *text, size_t size);
+
+/* A log line that says `what` went wrong, and what had happened until then. */
+void request_log_failure(const struct request *request, const char *what);
+
+/* The HTTP status of the answer that the client has got; 0: none. */
+int request_status(const struct request *request);
+
+/* Clears all timers. */
+void request_clear_timers(struct request *request);
+
+/* Ends it as it is: lets go of everything but the id, which the connection needs. */
+void request_end(struct request *request, uint32_t app_status);
+
+/* The END_REQUEST that waits for the end of FCGI_STDIN: for how long, and that it goes. */
+void request_hold_end(struct request *request);
+void request_release_end(struct request *request);
+
+/*
+ * Ends it with a page of ours if no answer has gone out yet; else so that the client
+ * does not take what it has for all.
+ */
+void request_fail(struct request *request, int status, const char *detail, uint32_t app_status);
+
+/* Ends it before a script has run.  The log gets `reason`, the client `detail`. */
+void request_refuse(struct request *request, int status, const char *detail, const char *reason);
+
+/* Ends it for an output that is no CGI response. */
+void request_fail_response(struct request *request);
+
+/* Ends it: output and script have both ended. */
+void request_complete(struct request *request);
+
+/* What the script gets when nobody waits for it any more. */
+void request_stop_script(struct request *request, enum on_disconnect how);
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_start: from the last of PARAMS to a running script, or to a refusal.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cgi/arguments.h"
+#include "base/log.h"
+#include "bridge/request_private.h"
+#include "cgi/script.h"
+
+/* Bytes of PARAMS that a request is given which is one too many on its connection: enough
+ * to see whether it is a HEAD. */
+enum { CROWDED_PARAMS = 16 * 1024 };
+
+/* ---- the process ------------------------------------------------------ */
+
+/* A script may be at fault for what its exec says; a handler, which nobody asked for, is ours. */
+static void refuse_exec(struct request *request, const char *program, int error)
+{
+	char reason[512];
+	bool handled = strcmp(program, request->script) != 0;
+
+	snprintf(reason, sizeof reason, "%s: cannot execute%s%.100s: %s%s", request->script,
+	    handled ? " its handler " : "", handled ? program : "", strerror(error),
+	    script_exec_hint(error));
+	request_refuse(request, handled ? 500 : script_exec_status(error),
+	    "the script cannot be run", reason);
+}
+
+static void refuse_start(struct request *request, const struct sys_fault *fault)
+{
+	static const char *const steps[] = {"cannot start a process", "cannot make a process group",
+	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
+	    "cannot execute"};
+	const char *handler = arguments_handler(request_options(request), request->script);
+	char reason[512];
+
+	if (fault->step == SYS_STEP_EXEC) {
+		refuse_exec(request, handler == NULL ? request->script : handler, fault->error);
+		return;
+	}
+	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script, steps[fault->step],
+	    strerror(fault->error), fault->step == SYS_STEP_FORK ? sys_remedy(fault->error) : "");
+	request_refuse(request, fault->step == SYS_STEP_FORK ? 503 : 500,
+	    "the script cannot be run", reason);
+}
+
+/* The script's directory, or what FCGI_CHDIR says ("-": where we are). */
+static const char *directory_of(const struct request *request, char *text, size_t size)
+{
+	const char *wish = params_get_filled(&request->params, "FCGI_CHDIR");
+	const char *slash = strrchr(request->script, '/');
+	int len = slash == request->script ? 1 : (int)(slash - request->script);
+
+	if (wish != NULL)
+		return strcmp(wish, "-") == 0 ? NULL : wish;
+	snprintf(text, size, "%.*s", len, request->script);
+	return text;
+}
+
+static bool has_body(const struct request *request)
+{
+	return !(request->body.ended && body_waiting(&request->body) == 0);
+}
+
+/* Starts the script in the cell of the ticket; its pipes are then in `pipes`. */
+static struct child *spawn(struct request *request, struct child_pipes *pipes,
+    struct sys_fault *fault)
+{
+	char directory[4096];
+	char **envp = params_environ(&request->params, request->link->services->environment);
+	char **argv = arguments_new(request_options(request), &request->params, request->script);
+	struct child_plan plan = {
+	    .argv = argv,
+	    .dir = directory_of(request, directory, sizeof directory),
+	    .envp = envp,
+	    .cell = request->ticket.cell,
+	    .wants_stdin = has_body(request),
+	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
+	};
+	struct child *child = NULL;
+
+	*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
+	if (envp != NULL && argv != NULL)
+		child = child_spawn(request->link->services->children, &plan, pipes, fault,
+		    request_exited, request);
+	free(argv);
+	free(envp);
+	return child;
+}
+
+/* Connects the script's pipes; 0, or -1 with errno and all of them closed. */
+static int attach(struct request *request, const struct child_pipes *pipes)
+{
+	int failed = relay_attach(&request->relay, pipes->out);
+
+	if (pipes->err >= 0)
+		errlog_attach(&request->errlog, pipes->err, request->script,
+		    request->pid, request->id);
+	if (pipes->in >= 0)
+		failed |= body_attach(&request->body, pipes->in);
+	else
+		body_drop(&request->body);
+	return failed;
+}
+
+/*
+ * nginx stops sending FCGI_STDIN, and its end, as soon as it has the headers of the
+ * answer.  A script that writes them first and reads on then, as git-http-backend
+ * does, would wait for ever.
+ */
+static bool stops_sending(const struct params *params)
+{
+	const char *software = params_get_filled(params, "SERVER_SOFTWARE");
+
+	return software == NULL || strncmp(software, "nginx", 5) == 0;
+}
+
+static void start(struct request *request)
+{
+	struct child_pipes pipes;
+	struct sys_fault fault;
+	int64_t before = tally_clock();
+
+	request_show(request);
+	request->child = spawn(request, &pipes, &fault);
+	if (request->child == NULL) {
+		request_count(request, TALLY_SPAWN_FAILURES);
+		scoreboard_release(request->link->services->admission->board, request->ticket.cell);
+		refuse_start(request, &fault);
+		return;
+	}
+	request->pid = child_pid(request->child);
+	request_count(request, TALLY_SPAWNED);
+	tally_time(request_tally(request), TALLY_SPAWN, tally_clock() - before);
+	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
+	    (unsigned)request->id);
+	request_set_state(request, REQUEST_RUNNING);
+	request_limit_silence(request);
+	if (request->timeout > 0)
+		loop_timer_set(request_loop(request), &request->total, request->timeout);
+	if (!request->body.ended && stops_sending(&request->params))
+		relay_hold(&request->relay);
+	params_fini(&request->params); /* the script has its copy */
+	if (attach(request, &pipes) == 0)
+		return;
+	request->outcome = ACCESSLOG_ERROR;
+	request_log_failure(request, "503: its pipes cannot be watched: no memory");
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_fail(request, 503, "out of resources", 0);
+}
+
+/* ---- its turn --------------------------------------------------------- */
+
+static void on_decided(struct admission_ticket *ticket, int granted)
+{
+	struct request *request = CONTAINER_OF(ticket, struct request, ticket);
+
+	if (granted) {
+		start(request);
+	} else {
+		request_count(request, TALLY_REFUSED);
+		request_refuse(request, 503, "too many scripts are running",
+		    "no script slot became free within --queue-timeout");
+	}
+	request->link->touched(request->link);
+}
+
+/* Asks for a cell; starts at once if there is one. */
+static void admit(struct request *request)
+{
+	switch (admission_ask(request->link->services->admission, &request->ticket, on_decided)) {
+	case ADMISSION_GRANTED:
+		start(request);
+		return;
+	case ADMISSION_WAIT:
+		request_set_state(request, REQUEST_QUEUED);
+		loop_timer_clear(request_loop(request), &request->idle);
+		return;
+	case ADMISSION_FULL:
+		request->protocol_status = FCGI_OVERLOADED;
+		request_count(request, TALLY_REFUSED);
+		request_refuse(request, 503, "too many scripts are running",
+		    "--max-scripts are running and --queue requests wait");
+		return;
+	}
+}
+
+/* ---- its body --------------------------------------------------------- */
+
+/* A valid CONTENT_LENGTH, or BODY_LENGTH_UNKNOWN. */
+static uint64_t announced_length(const struct params *params)
+{
+	const char *text = params_get_filled(params, "CONTENT_LENGTH");
+	uint64_t length = 0;
+
+	if (text == NULL || strlen(text) > 18)
+		return BODY_LENGTH_UNKNOWN;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return BODY_LENGTH_UNKNOWN;
+		length = length * 10 + (uint64_t)(*text - '0');
+	}
+	return length;
+}
+
+/* Whether a body is nothing that one expects of the request's method (RFC 9110 9.3). */
+static bool is_bodiless(const struct params *params)
+{
+	static const char *const bodiless[] = {"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"};
+	const char *method = params_get(params, "REQUEST_METHOD");
+
+	for (size_t i = 0; method != NULL && i < sizeof bodiless / sizeof *bodiless; i++)
+		if (strcmp(method, bodiless[i]) == 0)
+			return true;
+	return method == NULL;
+}
+
+/* Whether a request that announces no length has a body at all. */
+static bool may_have_body(const struct params *params)
+{
+	const char *given = params_get(params, "CONTENT_LENGTH");
+
+	if (params_get_filled(params, "HTTP_TRANSFER_ENCODING") != NULL)
+		return true;
+	if (given != NULL && given[0] != '\0') /* a length that is none: "-1" is Caddy's chunked */
+		return true;
+	return !is_bodiless(params);
+}
+
+/* Sets how much body comes; a body of unknown length is collected before the script starts. */
+static void expect_body(struct request *request)
+{
+	uint64_t length = announced_length(&request->params);
+	bool collect = false;
+
+	if (request->role == FCGI_AUTHORIZER) /* FastCGI 6.3: it gets no stdin */
+		length = 0;
+	else if (length == BODY_LENGTH_UNKNOWN && may_have_body(&request->params))
+		collect = !request->body.ended;
+	else if (length == BODY_LENGTH_UNKNOWN)
+		length = 0;
+	/* lighttpd, Caddy and HAProxy say 0 with a GET: that is no body (RFC 3875 4.1.2) */
+	if (request->role == FCGI_AUTHORIZER ||
+	    announced_length(&request->params) == BODY_LENGTH_UNKNOWN ||
+	    (length == 0 && is_bodiless(&request->params)))
+		params_unset(&request->params, "CONTENT_LENGTH");
+	if (length != BODY_LENGTH_UNKNOWN)
+		body_expect(&request->body, length);
+	if (collect)
+		request_set_state(request, REQUEST_BODY);
+}
+
+/* The collected body is whole: its length is what the script is told. */
+static int announce_length(struct request *request)
+{
+	char text[24];
+
+	if (request->role == FCGI_AUTHORIZER || request->body.received == 0 ||
+	    params_get(&request->params, "CONTENT_LENGTH") != NULL)
+		return 0;
+	snprintf(text, sizeof text, "%llu", (unsigned long long)request->body.received);
+	return params_set(&request->params, "CONTENT_LENGTH", text);
+}
+
+void request_admit(struct request *request)
+{
+	if (announce_length(request) == 0)
+		admit(request);
+	else
+		request_refuse(request, 503, "out of resources", "no memory for its length");
+}
+
+/* ---- its parameters --------------------------------------------------- */
+
+static void note_method(struct request *request)
+{
+	const char *method = params_get(&request->params, "REQUEST_METHOD");
+
+	if (request->role != FCGI_AUTHORIZER && method != NULL && strcmp(method, "HEAD") == 0)
+		request->relay.response.kind = RESPONSE_NO_BODY;
+}
+
+static void ignore_param(const struct request *request, const char *name, const char *value)
+{
+	char who[512];
+
+	log_warn("%s: %s is '%.100s': ignored", request_subject(request, who, sizeof who), name, value);
+}
+
+/* The time that parameter `name` asks for, if it is less than `limit`, an option's. */
+static int64_t time_wanted(const struct request *request, const char *name, int64_t limit)
+{
+	const char *text = params_get_filled(&request->params, name);
+	int64_t time = text == NULL ? limit : value_time(text);
+
+	if (time < 0) {
+		ignore_param(request, name, text);
+		return limit;
+	}
+	return limit == 0 || (time > 0 && time < limit) ? time : limit;
+}
+
+/* What the web server asks for, for this request alone. */
+static void take_wishes(struct request *request)
+{
+	static const struct value_rule choices = {0, 0, ON_DISCONNECT_CHOICES};
+	const char *wish = params_get_filled(&request->params, "CGIBRIDGE_ON_DISCONNECT");
+	const char *why;
+	int how;
+
+	request->timeout = time_wanted(request, "CGIBRIDGE_TIMEOUT", request->timeout);
+	request->idle_timeout =
+	    time_wanted(request, "CGIBRIDGE_IDLE_TIMEOUT", request->idle_timeout);
+	if (wish == NULL)
+		return;
+	if (value_choice.read(&choices, &how, wish, &why) == 0)
+		request->on_disconnect = (enum on_disconnect)how;
+	else
+		ignore_param(request, "CGIBRIDGE_ON_DISCONNECT", wish);
+}
+
+/*
+ * Once HAProxy has END_REQUEST it takes no more of its client's body, and does not let
+ * go of that client either: who sends a large one hangs until `timeout client`.
+ */
+static void note_client(struct request *request)
+{
+	const char *software = params_get_filled(&request->params, "SERVER_SOFTWARE");
+
+	request->needs_stdin = request->role == FCGI_RESPONDER && software != NULL &&
+	    strncmp(software, "HAProxy", 7) == 0;
+}
+
+/* What a script may rely on, and not every client sends. */
+static int complete_params(struct request *request)
+{
+	/* HAProxy leaves an empty one out (RFC 3875 4.1.7) */
+	if (params_get(&request->params, "QUERY_STRING") == NULL &&
+	    params_set(&request->params, "QUERY_STRING", "") != 0)
+		return -1;
+	if (request->role != FCGI_AUTHORIZER)
+		return 0;
+
+	/* Apache and lighttpd name as script what is to be authorized: it says who is asked */
+	const char *script = params_get_filled(&request->params, "CGIBRIDGE_AUTHORIZER");
+
+	if (script != NULL && params_set(&request->params, "SCRIPT_FILENAME", script) != 0)
+		return -1;
+	return params_set(&request->params, "FCGI_ROLE", "AUTHORIZER");
+}
+
+static void refuse_params(struct request *request)
+{
+	if (errno == EBADMSG)
+		request_refuse(request, 400, "its parameters are malformed",
+		    "PARAMS are no name-value pairs, or have a NUL or '=' where none may be");
+	else if (errno == E2BIG)
+		request_refuse(request, 431, "its parameters are too large", "PARAMS exceed --max-params");
+	else
+		request_refuse(request, 503, "out of resources", strerror(errno));
+}
+
+static void refuse_script(struct request *request, const struct script_refusal *refusal)
+{
+	const char *detail = "the web server did not say which script to run";
+
+	if (refusal->status == 404)
+		detail = "there is no such script";
+	else if (refusal->status == 403)
+		detail = "this script may not be run";
+	else if (refusal->status == 503)
+		detail = "out of resources";
+	request_refuse(request, refusal->status, detail, refusal->reason);
+}
+
+/* What BEGIN_REQUEST asked for and is not to be had; answered only now (spec 5.1, 6.1). */
+static bool refuse_begin(struct request *request)
+{
+	if (request->crowded) {
+		request->protocol_status = FCGI_OVERLOADED;
+		request_count(request, TALLY_REFUSED);
+		request_refuse(request, 503, "too many requests on one connection",
+		    "more than --max-scripts requests on one connection");
+		return true;
+	}
+	if (request->role == FCGI_RESPONDER || request->role == FCGI_AUTHORIZER)
+		return false;
+	request->protocol_status = FCGI_UNKNOWN_ROLE;
+	request_refuse(request, 500, "this FastCGI role is not served",
+	    "its role is neither responder nor authorizer");
+	return true;
+}
+
+/* Whether it is to be refused whatever its parameters say, and has sent enough of them. */
+static bool is_hopeless(const struct request *request, size_t len)
+{
+	return request->crowded && buf_len(&request->params.raw) + len > CROWDED_PARAMS;
+}
+
+static void launch(struct request *request)
+{
+	struct script_refusal refusal;
+
+	if (params_decode(&request->params) != 0 || complete_params(request) != 0) {
+		refuse_params(request);
+		return;
+	}
+	note_method(request);
+	request_take_note(request);
+	take_wishes(request);
+	note_client(request);
+	if (request_answer_status(request) || refuse_begin(request))
+		return;
+	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {
+		refuse_script(request, &refusal);
+		return;
+	}
+	request->script = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
+	if (request->script == NULL) {
+		request_refuse(request, 503, "out of resources", "no memory for its path");
+		return;
+	}
+	expect_body(request);
+	if (request->state == REQUEST_PARAMS)
+		request_admit(request);
+	else
+		request_limit_silence(request);
+}
+
+void request_take_params(struct request *request, const void *bytes, size_t len)
+{
+	if (request->state != REQUEST_PARAMS)
+		return;
+	request->active = loop_now(request_loop(request));
+	if (len == 0)
+		launch(request);
+	else if (is_hopeless(request, len))
+		(void)refuse_begin(request);
+	else if (params_feed(&request->params, bytes, len) != 0)
+		refuse_params(request);
+	request->link->touched(request->link);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_status: requests about the bridge itself, for which no script runs and no
+ * slot is needed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fcgi/record.h"
+#include "bridge/request_private.h"
+#include "stats/status.h"
+
+static const char *filled_or_empty(const struct request *request, const char *name)
+{
+	const char *value = params_get_filled(&request->params, name);
+
+	return value == NULL ? "" : value;
+}
+
+/*
+ * Web servers agree on little: the path is SCRIPT_NAME, or that with PATH_INFO behind
+ * it.  What the client itself has sent, REQUEST_URI, counts only where there is neither:
+ * else it could get at the page where the web server means to run a script.
+ */
+static bool is_for(const struct request *request, const char *path)
+{
+	const char *script = filled_or_empty(request, "SCRIPT_NAME");
+	const char *info = filled_or_empty(request, "PATH_INFO");
+	const char *uri = filled_or_empty(request, "REQUEST_URI");
+	size_t len = strlen(script);
+
+	if (path == NULL)
+		return false;
+	if (len == 0 && info[0] == '\0')
+		return strncmp(uri, path, strlen(path)) == 0 && strcspn(uri, "?") == strlen(path);
+	return strcmp(script, path) == 0 ||
+	    (strncmp(path, script, len) == 0 && strcmp(path + len, info) == 0);
+}
+
+/* Room for a record, that leaves the connection's other requests theirs; or NULL. */
+static unsigned char *open_record(struct buf *out, size_t len)
+{
+	return buf_len(out) <= RELAY_HIGH ? record_open(out, len) : NULL;
+}
+
+/* Makes the answer and ends the request. */
+static void answer(struct request *request, const char *type, const void *body, size_t len)
+{
+	static const char policy[] = "default-src 'none'; style-src 'unsafe-inline'; "
+				     "script-src 'unsafe-inline'; connect-src 'self'; "
+				     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+	bool bare = request->relay.response.kind == RESPONSE_NO_BODY;
+	char head[640];
+	int n = snprintf(head, sizeof head,
+	    "Status: 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "Content-Security-Policy: %s\r\n\r\n",
+	    type, len, policy);
+	size_t whole = (size_t)n + (bare ? 0 : len);
+	unsigned char *record = open_record(&request->link->out->records, whole);
+
+	if (record == NULL) {
+		request_refuse(request, 503, "no room for this page on its connection",
+		    "too much waits on the connection for a status page: ask on another one");
+		return;
+	}
+	memcpy(record, head, (size_t)n);
+	if (!bare)
+		memcpy(record + n, body, len);
+	record_close(&request->link->out->records, FCGI_STDOUT, request->id, whole);
+	request->relay.sent += whole;
+	request->answered = 200;
+	request->own_page = true;
+	request_end(request, 0);
+}
+
+static void answer_status(struct request *request)
+{
+	enum status_form form = status_form_of(params_get(&request->params, "QUERY_STRING"));
+	const struct status_source source = {.board = request->link->services->admission->board,
+	    .max_queue = request_options(request)->queue,
+	    .now = loop_now(request_loop(request))};
+	struct buf page;
+
+	buf_init(&page, STATUS_MAX);
+	if (status_render(form, &source, &page) == 0)
+		answer(request, status_type(form), buf_bytes(&page), buf_len(&page));
+	else
+		request_refuse(request, 503, "out of resources", "no memory for the status page");
+	buf_fini(&page);
+}
+
+bool request_answer_status(struct request *request)
+{
+	const struct options *options = request_options(request);
+	bool is_ping = is_for(request, options->ping_path);
+
+	if (request->role != FCGI_RESPONDER ||
+	    (!is_ping && !is_for(request, options->status_path)))
+		return false;
+	request_count(request, TALLY_STATUS_PAGES);
+	if (is_ping)
+		answer(request, "text/plain", "pong", 4);
+	else
+		answer_status(request);
+	return true;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * arguments: the handler of an extension, the words of a query.
+ */
+#include "cgi/arguments.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *arguments_handler(const struct options *options, const char *script)
+{
+	size_t len = strlen(script);
+
+	for (size_t i = 0; i < options->handlers.count; i++) {
+		const char *extension = options->handlers.items[i];
+		size_t cut = strcspn(extension, "=");
+
+		/* a file named like the extension alone has none */
+		if (len > cut && memcmp(script + len - cut, extension, cut) == 0 &&
+		    script[len - cut - 1] != '/')
+			return extension + cut + 1;
+	}
+	return NULL;
+}
+
+/* ---- words of a query ------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The byte that "%XX" stands for, or -1; a NUL is none, as it would end the word. */
+static int decode_escape(const char *text)
+{
+	int high = hex_digit(text[1]);
+	int low = high < 0 ? -1 : hex_digit(text[2]);
+
+	return high * 16 + low > 0 && low >= 0 ? high * 16 + low : -1;
+}
+
+/* Decodes the word of `len` bytes in place and ends it; false when it is none. */
+static bool decode_word(char *word, size_t len)
+{
+	char *to = word;
+
+	for (size_t i = 0; i < len; i++) {
+		int byte = (unsigned char)word[i];
+
+		if (byte == '%') {
+			byte = len - i > 2 ? decode_escape(word + i) : -1;
+			i += 2;
+		}
+		if (byte < 0)
+			return false;
+		*to++ = (char)byte;
+	}
+	*to = '\0';
+	return len > 0;
+}
+
+/* Cuts `query` into words and enters them in `argv`; how many, 0 if one of them is none. */
+static size_t cut_words(char *query, char **argv)
+{
+	size_t count = 0;
+
+	for (;;) {
+		size_t len = strcspn(query, "+");
+		bool last = query[len] == '\0';
+
+		argv[count++] = query;
+		if (!decode_word(query, len))
+			return 0;
+		if (last)
+			return count;
+		query += len + 1;
+	}
+}
+
+/* The query if it is words, "" otherwise. */
+static const char *words_of(const struct options *options, const struct params *params)
+{
+	const char *query = params_get_filled(params, "QUERY_STRING");
+	const char *method = params_get(params, "REQUEST_METHOD");
+
+	if (!options->query_args || query == NULL || method == NULL || strchr(query, '=') != NULL)
+		return "";
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ? query : "";
+}
+
+/* ---- argv --------------------------------------------------------------------- */
+
+/* Copies `text` to `*to` and moves that behind it; returns the copy. */
+static char *put_text(char **to, const char *text)
+{
+	char *copy = *to;
+	size_t size = strlen(text) + 1;
+
+	memcpy(copy, text, size);
+	*to += size;
+	return copy;
+}
+
+static size_t count_plus(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text != '\0'; text++)
+		count += *text == '+';
+	return count;
+}
+
+char **arguments_new(const struct options *options, const struct params *params, const char *script)
+{
+	const char *handler = arguments_handler(options, script);
+	const char *words = words_of(options, params);
+	size_t room = 4 + count_plus(words); /* handler, script, one word more than "+", NULL */
+	size_t text = strlen(script) + strlen(words) + (handler == NULL ? 0 : strlen(handler)) + 3;
+	char **argv = malloc(room * sizeof *argv + text);
+	char *to;
+	size_t count = 0;
+
+	if (argv == NULL)
+		return NULL;
+	to = (char *)(argv + room);
+	if (handler != NULL)
+		argv[count++] = put_text(&to, handler);
+	argv[count++] = put_text(&to, script);
+	if (*words != '\0')
+		count += cut_words(put_text(&to, words), argv + count);
+	argv[count] = NULL;
+	return argv;
+}

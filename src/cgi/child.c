@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * child: pipes, spawn, and the way from TERM to KILL to reaped.
+ *
+ *   RUNNING --exit--> gone, freed
+ *      | TERM
+ *   DYING --exit, group empty--> gone, freed
+ *      |  \--exit, group not empty--> ORPHANED --KILL after the delay--> freed
+ *      \--delay--> KILL
+ */
+#include "cgi/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { ORPHAN_LOOK = 50 }; /* ms between looks at a group that has lost its script */
+
+enum child_state { CHILD_RUNNING, CHILD_DYING, CHILD_ORPHANED, CHILD_GONE };
+
+struct child {
+	struct children *family;
+	struct child *next, *prev;
+	enum child_state state;
+	int cell; /* -1 once given back */
+	struct loop_child process;
+	struct loop_timer kill;
+	int64_t kill_at; /* loop time */
+	struct loop_task reap;
+	child_exit_fn *exited; /* NULL once dropped or called */
+	void *context;
+};
+
+int children_init(struct children *children, struct loop *loop, struct scoreboard *board,
+    int64_t kill_delay)
+{
+	*children = (struct children){.loop = loop, .board = board, .kill_delay = kill_delay};
+	children->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return children->null_fd < 0 ? -1 : 0;
+}
+
+static void child_free(struct child *child)
+{
+	struct children *family = child->family;
+
+	if (child->next != NULL)
+		child->next->prev = child->prev;
+	if (child->prev != NULL)
+		child->prev->next = child->next;
+	else
+		family->first = child->next;
+	family->count--;
+	loop_timer_clear(family->loop, &child->kill);
+	loop_unpost(&child->reap);
+	free(child);
+	if (family->count == 0 && family->emptied != NULL)
+		family->emptied(family);
+}
+
+static void on_reap(struct loop_task *task)
+{
+	child_free(CONTAINER_OF(task, struct child, reap));
+}
+
+/* Says in the scoreboard what the script does now. */
+static void show(const struct child *child, enum scoreboard_state state)
+{
+	if (child->cell >= 0)
+		scoreboard_set_state(child->family->board, child->cell, state);
+}
+
+static void signal_group(const struct child *child, int signo)
+{
+	kill(-child->process.pid, signo);
+}
+
+/* Whether anyone is left in the group: then its number cannot be another's. */
+static int group_is_alive(const struct child *child)
+{
+	return kill(-child->process.pid, 0) == 0;
+}
+
+/* Nobody reports the end of a group: without its script it is looked at until the delay is over. */
+static void look_again(struct child *child)
+{
+	int64_t left = child->kill_at - loop_now(child->family->loop);
+
+	loop_timer_set(child->family->loop, &child->kill, left < ORPHAN_LOOK ? left : ORPHAN_LOOK);
+}
+
+static void on_exited(struct loop_child *process, int status)
+{
+	struct child *child = CONTAINER_OF(process, struct child, process);
+	child_exit_fn *exited = child->exited;
+
+	scoreboard_release(child->family->board, child->cell);
+	child->cell = -1;
+	child->exited = NULL;
+	if (loop_timer_active(&child->kill) && group_is_alive(child))
+		child->state = CHILD_ORPHANED;
+	else
+		child->state = CHILD_GONE; /* its number may soon be another's */
+	if (child->state == CHILD_GONE)
+		loop_post(child->family->loop, &child->reap);
+	else
+		look_again(child);
+	if (exited != NULL)
+		exited(child->context, status);
+}
+
+static void on_kill(struct loop_timer *timer)
+{
+	struct child *child = CONTAINER_OF(timer, struct child, kill);
+	bool alive = group_is_alive(child);
+
+	if (alive && loop_now(child->family->loop) < child->kill_at) {
+		look_again(child);
+		return;
+	}
+	if (alive) {
+		log_debug("script[%ld]: still there after TERM: KILL", (long)child->process.pid);
+		signal_group(child, SIGKILL);
+		tally_add(scoreboard_tally(child->family->board, child->family->worker),
+		    TALLY_KILLS, 1);
+	}
+	if (child->state == CHILD_ORPHANED)
+		loop_post(child->family->loop, &child->reap);
+}
+
+void child_terminate(struct child *child)
+{
+	if (child->state != CHILD_RUNNING)
+		return;
+	child->state = CHILD_DYING;
+	show(child, SCOREBOARD_STOPPING);
+	signal_group(child, SIGTERM);
+	child->kill_at = loop_now(child->family->loop) + child->family->kill_delay;
+	loop_timer_set(child->family->loop, &child->kill, child->family->kill_delay);
+}
+
+void children_terminate(struct children *children)
+{
+	for (struct child *child = children->first; child != NULL; child = child->next)
+		child_terminate(child);
+}
+
+void children_fini(struct children *children)
+{
+	struct child *next;
+
+	children->emptied = NULL;
+	for (struct child *child = children->first; child != NULL; child = next) {
+		next = child->next;
+		signal_group(child, SIGKILL);
+		if (child->cell >= 0) {
+			loop_child_remove(children->loop, &child->process);
+			scoreboard_release(children->board, child->cell);
+		}
+		child_free(child);
+	}
+	if (children->null_fd >= 0)
+		close(children->null_fd);
+}
+
+/* ---- starting ---------------------------------------------------------------- */
+
+/* Both sides of a script's three streams. */
+struct streams {
+	int ours[3];
+	int theirs[3]; /* null_fd where there is no pipe */
+};
+
+static void close_ends(const int ends[3], int keep)
+{
+	for (int i = 0; i < 3; i++)
+		if (ends[i] >= 0 && ends[i] != keep)
+			close(ends[i]);
+}
+
+static int open_stream(struct streams *streams, int number)
+{
+	enum sys_pipe_end end = number == STDIN_FILENO ? SYS_PIPE_WRITE : SYS_PIPE_READ;
+	int fds[2];
+
+	if (sys_pipe(fds, end) != 0)
+		return -1;
+	streams->ours[number] = fds[end];
+	streams->theirs[number] = fds[1 - end];
+	return 0;
+}
+
+static int open_streams(struct streams *streams, const struct child_plan *plan, int null_fd)
+{
+	const int wanted[3] = {plan->wants_stdin, 1, plan->wants_stderr};
+
+	for (int i = 0; i < 3; i++) {
+		streams->ours[i] = -1;
+		streams->theirs[i] = null_fd;
+	}
+	for (int i = 0; i < 3; i++) {
+		if (wanted[i] && open_stream(streams, i) != 0) {
+			int error = errno;
+
+			close_ends(streams->ours, -1);
+			close_ends(streams->theirs, null_fd);
+			errno = error;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static struct child *child_new(struct children *children, const struct child_plan *plan)
+{
+	struct child *child = calloc(1, sizeof *child);
+
+	if (child == NULL)
+		return NULL;
+	*child = (struct child){.family = children, .cell = plan->cell};
+	loop_timer_init(&child->kill, on_kill);
+	loop_task_init(&child->reap, on_reap);
+	return child;
+}
+
+static void join_family(struct child *child)
+{
+	struct children *family = child->family;
+
+	child->next = family->first;
+	if (family->first != NULL)
+		family->first->prev = child;
+	family->first = child;
+	family->count++;
+}
+
+static pid_t run(const struct children *children, const struct child_plan *plan,
+    const struct streams *streams, struct sys_fault *fault)
+{
+	struct sys_program program = {
+	    .path = plan->argv[0],
+	    .argv = plan->argv,
+	    .envp = plan->envp,
+	    .dir = plan->dir,
+	    .stdio = {streams->theirs[0], streams->theirs[1], streams->theirs[2]},
+	    .limits = children->limits,
+	    .limit_count = children->limit_count,
+	    .pid_cell = scoreboard_pid(children->board, plan->cell),
+	};
+
+	return sys_spawn(&program, fault);
+}
+
+struct child *child_spawn(struct children *children, const struct child_plan *plan,
+    struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited, void *context)
+{
+	struct child *child = child_new(children, plan);
+	struct streams streams;
+	pid_t pid;
+
+	if (child == NULL || open_streams(&streams, plan, children->null_fd) != 0) {
+		*fault = (struct sys_fault){SYS_STEP_FORK, errno};
+		free(child);
+		return NULL;
+	}
+	pid = run(children, plan, &streams, fault);
+	close_ends(streams.theirs, children->null_fd);
+	if (pid < 0) {
+		close_ends(streams.ours, -1);
+		free(child);
+		return NULL;
+	}
+	child->exited = exited;
+	child->context = context;
+	join_family(child);
+	show(child, SCOREBOARD_RUNNING);
+	loop_child_add(children->loop, &child->process, pid, on_exited);
+	*pipes = (struct child_pipes){streams.ours[0], streams.ours[1], streams.ours[2]};
+	return child;
+}
+
+pid_t child_pid(const struct child *child)
+{
+	return child->process.pid;
+}
+
+void child_answers(struct child *child)
+{
+	if (child != NULL && child->state == CHILD_RUNNING)
+		show(child, SCOREBOARD_ANSWERING);
+}
+
+void child_drop(struct child **child)
+{
+	if (*child != NULL) {
+		(*child)->exited = NULL;
+		if ((*child)->state == CHILD_RUNNING)
+			show(*child, SCOREBOARD_LEFT);
+	}
+	*child = NULL;
+}
+
+unsigned child_app_status(int status)
+{
+	if (WIFSIGNALED(status))
+		return 128U + (unsigned)WTERMSIG(status);
+	return (unsigned)WEXITSTATUS(status);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * errlog: reading, cutting into lines, and the two bounds.
+ */
+#include "cgi/errlog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fcgi/record.h"
+
+static void on_readable(struct loop_watch *watch, unsigned events);
+static void on_delay(struct loop_timer *timer);
+
+void errlog_init(struct errlog *errlog, struct loop *loop, bool to_client)
+{
+	*errlog = (struct errlog){.loop = loop, .fd = -1, .to_client = to_client};
+	buf_init(&errlog->held, to_client ? ERRLOG_HELD_MAX : ERRLOG_LINE_MAX);
+	loop_watch_init(&errlog->pipe, on_readable);
+	loop_timer_init(&errlog->delay, on_delay);
+}
+
+static void close_pipe(struct errlog *errlog)
+{
+	if (errlog->fd < 0)
+		return;
+	loop_timer_clear(errlog->loop, &errlog->delay);
+	if (errlog->pipe.fd >= 0)
+		loop_close(errlog->loop, &errlog->pipe);
+	else
+		close(errlog->fd);
+	errlog->fd = -1;
+}
+
+void errlog_fini(struct errlog *errlog)
+{
+	close_pipe(errlog);
+	buf_fini(&errlog->held);
+	free(errlog->first);
+	errlog->first = NULL;
+}
+
+void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id)
+{
+	errlog->fd = fd;
+	errlog->script = script;
+	errlog->pid = pid;
+	errlog->id = id;
+	errlog->window = loop_now(errlog->loop);
+	loop_timer_set(errlog->loop, &errlog->delay, ERRLOG_DELAY);
+}
+
+/* Keeps the beginning of the very first line. */
+static void keep_first(struct errlog *errlog, const char *text, size_t len)
+{
+	if (errlog->started)
+		return;
+	errlog->started = true;
+	if (len > ERRLOG_FIRST_MAX)
+		len = ERRLOG_FIRST_MAX;
+	errlog->first = strndup(text, len); /* without memory the log line goes without it */
+}
+
+static void report_lost(struct errlog *errlog)
+{
+	if (errlog->lost > 0)
+		log_warn("%s[%ld]: request %u: %llu bytes of stderr dropped: too much of it",
+		    errlog->script, (long)errlog->pid, (unsigned)errlog->id,
+		    (unsigned long long)errlog->lost);
+	errlog->lost = 0;
+}
+
+/* ---- to the log --------------------------------------------------------------- */
+
+static bool may_log(struct errlog *errlog)
+{
+	if (loop_now(errlog->loop) - errlog->window >= ERRLOG_WINDOW) {
+		report_lost(errlog);
+		errlog->window = loop_now(errlog->loop);
+		errlog->lines = 0;
+	}
+	return errlog->lines++ < ERRLOG_BURST;
+}
+
+static void log_line(struct errlog *errlog, const char *text, size_t len)
+{
+	if (len > 0 && text[len - 1] == '\r')
+		len--;
+	if (len == 0)
+		return;
+	keep_first(errlog, text, len);
+	if (may_log(errlog))
+		log_warn("%s[%ld]: request %u: stderr: %.*s", errlog->script, (long)errlog->pid,
+		    (unsigned)errlog->id, (int)len, text);
+	else
+		errlog->lost += len;
+}
+
+/* Ends the line in `held` with `len` bytes more. */
+static void end_line(struct errlog *errlog, const char *text, size_t len)
+{
+	if (buf_len(&errlog->held) == 0) {
+		log_line(errlog, text, len);
+		return;
+	}
+	if (buf_append(&errlog->held, text, len) != 0)
+		errlog->lost += len;
+	log_line(errlog, (const char *)buf_bytes(&errlog->held), buf_len(&errlog->held));
+	buf_consume(&errlog->held, buf_len(&errlog->held));
+	buf_release(&errlog->held);
+}
+
+static void take_for_log(struct errlog *errlog, const char *text, size_t len)
+{
+	while (len > 0) {
+		const char *end = memchr(text, '\n', len);
+		size_t part = end == NULL ? len : (size_t)(end - text);
+		size_t room = buf_room(&errlog->held);
+
+		if (part > room) { /* too long for a line: cut it here */
+			end_line(errlog, text, room);
+			text += room;
+			len -= room;
+			continue;
+		}
+		if (end == NULL) {
+			if (buf_append(&errlog->held, text, part) != 0)
+				errlog->lost += part;
+			return;
+		}
+		end_line(errlog, text, part);
+		text += part + 1;
+		len -= part + 1;
+	}
+}
+
+/* ---- to the client -------------------------------------------------------------- */
+
+static void take_for_client(struct errlog *errlog, const char *text, size_t len)
+{
+	size_t room = buf_room(&errlog->held);
+	size_t kept = len < room ? len : room;
+
+	keep_first(errlog, text, strcspn(text, "\r\n"));
+	if (buf_append(&errlog->held, text, kept) != 0)
+		kept = 0;
+	errlog->lost += len - kept;
+}
+
+void errlog_deliver(struct errlog *errlog, struct buf *out, size_t reserve)
+{
+	size_t len = buf_len(&errlog->held);
+
+	if (!errlog->to_client || len == 0 || buf_room(out) < record_size(len) + reserve)
+		return;
+	if (record_put(out, FCGI_STDERR, errlog->id, buf_bytes(&errlog->held), len) != 0)
+		return; /* no memory: it stays held, for the next time */
+	buf_consume(&errlog->held, len);
+	buf_release(&errlog->held);
+}
+
+/* ---- the pipe ------------------------------------------------------------------ */
+
+/* Reads once; false when there is nothing more to read now, or ever. */
+static bool read_some(struct errlog *errlog)
+{
+	char text[4096 + 1];
+	ssize_t n = read(errlog->fd, text, sizeof text - 1);
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
+		close_pipe(errlog);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	if (errlog->to_client)
+		take_for_client(errlog, text, (size_t)n);
+	else
+		take_for_log(errlog, text, (size_t)n);
+	return true;
+}
+
+static void on_readable(struct loop_watch *watch, unsigned events)
+{
+	struct errlog *errlog = CONTAINER_OF(watch, struct errlog, pipe);
+
+	(void)events;
+	read_some(errlog);
+}
+
+/* Without memory for the watch it is read at the end; a script that floods it waits till then. */
+static void on_delay(struct loop_timer *timer)
+{
+	struct errlog *errlog = CONTAINER_OF(timer, struct errlog, delay);
+
+	if (loop_watch(errlog->loop, &errlog->pipe, errlog->fd, LOOP_IN) != 0)
+		log_warn("%s[%ld]: request %u: stderr cannot be watched: %s", errlog->script,
+		    (long)errlog->pid, (unsigned)errlog->id, strerror(errno));
+}
+
+void errlog_finish(struct errlog *errlog)
+{
+	/* a descendant may hold the pipe and go on writing: read what a pipe holds, no more */
+	for (int reads = 0; errlog->fd >= 0 && reads < 16; reads++)
+		if (!read_some(errlog))
+			break;
+	close_pipe(errlog);
+	if (!errlog->to_client && buf_len(&errlog->held) > 0)
+		end_line(errlog, "", 0);
+	report_lost(errlog);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * errlog: a script's stderr, line by line to the log, or to the client.
+ *
+ * To the client it goes as FCGI_STDERR and only behind the response's header
+ * record: clients take it for a fault before that.  A script that floods its
+ * stderr is always read, so it never blocks, and what is past the bounds is
+ * dropped with one line that says so.
+ *
+ * Most scripts end at once and write nothing there: the pipe is watched only after
+ * a moment, and read at the end.
+ */
+#ifndef CGIBRIDGE_ERRLOG_H
+#define CGIBRIDGE_ERRLOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+#include "base/buf.h"
+#include "base/loop.h"
+
+enum {
+	ERRLOG_DELAY = 10,             /* ms until a script's stderr is looked at */
+	ERRLOG_LINE_MAX = 1024,        /* a longer line is logged in pieces */
+	ERRLOG_BURST = 200,            /* lines logged in ERRLOG_WINDOW ms */
+	ERRLOG_WINDOW = 10 * 1000,
+	ERRLOG_HELD_MAX = 8 * 1024,    /* bytes held for the client until it may have them */
+	ERRLOG_FIRST_MAX = 160,        /* of the first line, for the line of a failed request */
+};
+
+struct errlog {
+	struct loop *loop;
+	int fd;                 /* the pipe; -1: none */
+	struct loop_watch pipe; /* for `fd`, once the script has run for ERRLOG_DELAY */
+	struct loop_timer delay;
+	const char *script; /* borrowed: whose stderr it is */
+	pid_t pid;
+	uint16_t id;
+	bool to_client;
+	bool started;       /* the first line has been seen whole */
+	struct buf held;    /* log: a line's beginning; client: what it has not got yet */
+	char *first;        /* the first line, NULL if there was none; owned */
+	int64_t window;     /* when the current count of lines began */
+	unsigned lines;     /* in this window */
+	uint64_t lost;      /* bytes dropped */
+};
+
+void errlog_init(struct errlog *errlog, struct loop *loop, bool to_client);
+void errlog_fini(struct errlog *errlog);
+
+/*
+ * Reads from `fd`, which it owns and closes, on behalf of request `id` that runs
+ * `script` (borrowed) as `pid`.
+ */
+void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id);
+
+/* Reads what is still in the pipe and closes it: the request ends. */
+void errlog_finish(struct errlog *errlog);
+
+/* Moves what is held for the client to `out`, as far as it has room beside `reserve` bytes. */
+void errlog_deliver(struct errlog *errlog, struct buf *out, size_t reserve);
+
+#endif

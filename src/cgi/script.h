@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * script: parameters -> which file to run, and what it is told about its path.
+ *
+ * Front ends name a script in five ways (SCRIPT_FILENAME alone; with PATH_INFO
+ * behind the file; as proxy:fcgi://host/path?query; as a directory with all in
+ * PATH_INFO; not at all, with DOCUMENT_ROOT and SCRIPT_NAME).  All end here, in
+ * one absolute path of a regular file, and SCRIPT_NAME, PATH_INFO and
+ * PATH_TRANSLATED that fit it.  It runs nothing.
+ */
+#ifndef CGIBRIDGE_SCRIPT_H
+#define CGIBRIDGE_SCRIPT_H
+
+#include "base/attributes.h"
+#include "config/options.h"
+#include "cgi/params.h"
+
+/* Why a script is not run. */
+struct script_refusal {
+	int status;      /* of the HTTP answer: 403, 404, 500 or 503 */
+	char reason[512]; /* for the log: the path, and errno's text where there is one */
+};
+
+/*
+ * Finds the script of `params` and sets SCRIPT_FILENAME to its absolute path as
+ * it is to be executed (symbolic links kept), SCRIPT_NAME, PATH_INFO and
+ * PATH_TRANSLATED.  0, or -1 with `refusal` filled: 404 nothing there, 403 not
+ * allowed by permission or by --program and --root, 500 the parameters name none.
+ */
+int script_resolve(struct params *params, const struct options *options,
+    struct script_refusal *refusal) MUST_CHECK;
+
+/* The HTTP status for an execve(2) of a script that failed with `error`. */
+int script_exec_status(int error);
+
+/* What an administrator should look at after such an error; "" where errno says it all. */
+const char *script_exec_hint(int error);
+
+#endif

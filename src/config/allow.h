@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * allow: who may connect.
+ *
+ * On TCP it is the networks given, on unix sockets the users; without any, loopback
+ * on TCP, and on a unix socket whoever could open it.  An IPv4 address in an IPv6
+ * one (::ffff:a.b.c.d) is the IPv4 address, in rules and in peers.
+ */
+#ifndef CGIBRIDGE_ALLOW_H
+#define CGIBRIDGE_ALLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "base/address.h"
+#include "base/attributes.h"
+
+struct allow_network {
+	int family; /* AF_INET or AF_INET6 */
+	unsigned char bytes[16];
+	unsigned bits; /* how many of them count */
+};
+
+/* All zero: the defaults. */
+struct allow {
+	struct allow_network *networks; /* owned */
+	size_t network_count;
+	uid_t *users; /* owned */
+	size_t user_count;
+};
+
+/* Room for a phrase that says what went wrong, of the functions below. */
+#define ALLOW_WHY_MAX 200
+
+/* Adds ADDR or ADDR/LEN.  0, or -1 with `why`. */
+int allow_add_network(struct allow *allow, const char *text, char why[ALLOW_WHY_MAX]) MUST_CHECK;
+
+/* Adds a list of addresses as FastCGI 1.0 3.2 has it: with commas and nothing else between. */
+int allow_add_addresses(struct allow *allow, const char *list,
+    char why[ALLOW_WHY_MAX]) MUST_CHECK;
+
+/* Adds a user of unix sockets.  0, or -1 with errno ENOMEM. */
+int allow_add_user(struct allow *allow, uid_t uid) MUST_CHECK;
+
+void allow_fini(struct allow *allow);
+
+/*
+ * Whether the connection `fd` from `peer` may stay; else `why` says who that was, for a
+ * log.  A system call only on a unix socket with users to compare.
+ */
+bool allow_peer(const struct allow *allow, int fd, const struct address_peer *peer,
+    char why[ALLOW_WHY_MAX]) MUST_CHECK;
+
+/*
+ * Whether a socket may listen at `addr`: not if it can be reached from beyond this
+ * machine and nobody was asked who may do so.
+ */
+bool allow_listening(const struct allow *allow, const struct sockaddr *addr) MUST_CHECK;
+
+#endif

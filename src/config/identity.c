@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * identity: looking users up, and becoming them.
+ */
+#include "config/identity.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+
+static int fail(char *why, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static int fail(char *why, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, IDENTITY_WHY_MAX, fmt, args);
+	va_end(args);
+	return -1;
+}
+
+/* ---- looking up ---------------------------------------------------------------------- */
+
+/* Whether `text` is a number that an id can be; the largest one means "none" to the system. */
+static bool read_id(const char *text, unsigned *id)
+{
+	char *end;
+	unsigned long long number;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	*id = (unsigned)number;
+	return errno == 0 && *end == '\0' && number < (unsigned)-1;
+}
+
+int identity_user_id(const char *text, uid_t *uid)
+{
+	const struct passwd *user;
+	unsigned number;
+
+	if (read_id(text, &number)) {
+		*uid = number;
+		return 0;
+	}
+	user = getpwnam(text);
+	if (user == NULL)
+		return -1;
+	*uid = user->pw_uid;
+	return 0;
+}
+
+static int find_user(struct identity *identity, const char *text, char *why)
+{
+	const struct passwd *user;
+
+	if (identity_user_id(text, &identity->uid) != 0)
+		return fail(why, "there is no such user");
+	identity->has_user = true;
+	user = getpwuid(identity->uid);
+	if (user == NULL)
+		return 0;
+	if (strlen(user->pw_name) >= sizeof identity->name ||
+	    strlen(user->pw_dir) >= sizeof identity->home)
+		return fail(why, "the name or the home directory of this user is too long");
+	memcpy(identity->name, user->pw_name, strlen(user->pw_name) + 1);
+	memcpy(identity->home, user->pw_dir, strlen(user->pw_dir) + 1);
+	identity->gid = user->pw_gid;
+	identity->has_group = true;
+	return 0;
+}
+
+static int find_group(struct identity *identity, const char *text, char *why)
+{
+	const struct group *group;
+	unsigned number;
+
+	if (read_id(text, &number)) {
+		identity->gid = number;
+	} else {
+		group = getgrnam(text);
+		if (group == NULL)
+			return fail(why, "there is no such group");
+		identity->gid = group->gr_gid;
+	}
+	identity->has_group = true;
+	return 0;
+}
+
+/* A user the database does not know is in no group but the one given. */
+static int find_groups(struct identity *identity, char *why)
+{
+	if (!identity->has_group)
+		return fail(why, "the user database has no entry for it: give --group, too");
+	if (identity->name[0] != '\0') {
+		identity->groups =
+		    sys_groups_of(identity->name, identity->gid, &identity->group_count);
+	} else {
+		identity->groups = calloc(1, sizeof *identity->groups);
+		identity->group_count = 1;
+		if (identity->groups != NULL)
+			identity->groups[0] = identity->gid;
+	}
+	return identity->groups != NULL ? 0
+					: fail(why, "cannot find its groups: %s", strerror(errno));
+}
+
+int identity_find(struct identity *identity, const char *user, const char *group,
+    const char **wrong, char why[IDENTITY_WHY_MAX])
+{
+	*identity = (struct identity){.has_user = false};
+	*wrong = user;
+	if (user != NULL && find_user(identity, user, why) != 0)
+		return -1;
+	*wrong = group;
+	if (group != NULL && find_group(identity, group, why) != 0)
+		return -1;
+	*wrong = user;
+	return user == NULL ? 0 : find_groups(identity, why);
+}
+
+void identity_fini(struct identity *identity)
+{
+	free(identity->groups);
+	*identity = (struct identity){.has_user = false};
+}
+
+bool identity_is_set(const struct identity *identity)
+{
+	return identity->has_user || identity->has_group || identity->root != NULL;
+}
+
+/* ---- becoming ------------------------------------------------------------------------ */
+
+/* The phrase for a call that has failed just now. */
+static int fail_call(char *why, const char *what, const char *whose)
+{
+	return fail(why, "cannot change the %s to %.120s: %s%s", what, whose, strerror(errno),
+	    errno == EPERM ? ": only root can" : "");
+}
+
+static int fail_id(char *why, const char *what, unsigned long id)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%lu", id);
+	return fail_call(why, what, text);
+}
+
+static int change_root(const char *root, char *why)
+{
+	if (chdir(root) == 0 && chroot(".") == 0 && chdir("/") == 0)
+		return 0;
+	return fail_call(why, "root directory (--chroot)", root);
+}
+
+static bool is_among(gid_t gid, const gid_t *groups, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+/* Whether we are in all these groups and in no others, as when the starter saw to that. */
+static bool has_groups(const struct identity *identity)
+{
+	int count = getgroups(0, NULL);
+	gid_t *ours = count < 0 ? NULL : calloc((size_t)count + 1, sizeof *ours);
+	bool same = ours != NULL && getgroups(count, ours) == count;
+
+	for (int i = 0; same && i < count; i++)
+		same = is_among(ours[i], identity->groups, identity->group_count);
+	/* whether the first group is in the list is up to who has set it */
+	for (size_t i = 0; same && i < identity->group_count; i++)
+		same = identity->groups[i] == getegid() ||
+		       is_among(identity->groups[i], ours, (size_t)count);
+	free(ours);
+	return same;
+}
+
+static int change_groups(const struct identity *identity, char *why)
+{
+	if (identity->has_group && sys_set_gid(identity->gid) != 0)
+		return fail_id(why, "group (--user, --group)", identity->gid);
+	if (!identity->has_user ||
+	    setgroups(identity->group_count, identity->groups) == 0 || has_groups(identity))
+		return 0;
+	return fail_id(why, "supplementary groups (--user)", identity->uid);
+}
+
+static int change_user(const struct identity *identity, char *why)
+{
+	if (!identity->has_user || sys_set_uid(identity->uid) == 0)
+		return 0;
+	return fail_id(why, "user (--user)", identity->uid);
+}
+
+/* A capability, or a system that sees setuid() in its own way, could leave a door open. */
+static int make_sure(const struct identity *identity, char *why)
+{
+	if (identity->has_group && (getgid() != identity->gid || getegid() != identity->gid))
+		return fail(why, "the system did not change the group (--group)");
+	if (!identity->has_user)
+		return 0;
+	if (getuid() != identity->uid || geteuid() != identity->uid)
+		return fail(why, "the system did not change the user (--user)");
+	if (identity->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))
+		return fail(why, "the way back from --user to root is open: start it without "
+				 "CAP_SETUID, or as root");
+	return 0;
+}
+
+/* Programs look for their files there; those of whoever started us are closed to them. */
+static int set_environment(const struct identity *identity, char *why)
+{
+	static const char *const names[] = {"USER", "LOGNAME", "HOME"};
+
+	for (size_t i = 0; identity->has_user && i < sizeof names / sizeof *names; i++) {
+		const char *value = i < 2 ? identity->name : identity->home;
+
+		if ((value[0] == '\0' ? unsetenv(names[i]) : setenv(names[i], value, 1)) != 0)
+			return fail(why, "cannot set %s: %s", names[i], strerror(errno));
+	}
+	return 0;
+}
+
+int identity_become(const struct identity *identity, char why[IDENTITY_WHY_MAX])
+{
+	if (identity->root != NULL && change_root(identity->root, why) != 0)
+		return -1;
+	if (change_groups(identity, why) != 0 || change_user(identity, why) != 0 ||
+	    make_sure(identity, why) != 0)
+		return -1;
+	return set_environment(identity, why);
+}
+
+/* ---- rehearsing ---------------------------------------------------------------------- */
+
+/* In the forked process: the phrase, if there is one, goes through `report`. */
+static void rehearse(const struct identity *identity, identity_trial *trial, void *context,
+    int report)
+{
+	char why[IDENTITY_WHY_MAX] = "";
+
+	if (identity_become(identity, why) != 0 || trial(context, why) != 0)
+		_exit(write(report, why, strlen(why)) > 0 ? 1 : 2);
+	_exit(0);
+}
+
+static int fork_rehearsal(const struct identity *identity, identity_trial *trial, void *context,
+    const int report[2])
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0)
+		rehearse(identity, trial, context, report[1]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 ? -1 : status;
+}
+
+int identity_rehearse(const struct identity *identity, identity_trial *trial, void *context,
+    char why[IDENTITY_WHY_MAX])
+{
+	int report[2];
+	int status;
+	ssize_t len;
+
+	if (pipe(report) != 0)
+		return fail(why, "cannot make a pipe: %s", strerror(errno));
+	status = fork_rehearsal(identity, trial, context, report);
+	if (status == -1)
+		fail(why, "cannot start a process: %s", strerror(errno));
+	else if (status != 0)
+		fail(why, "a process that tried to become it has died");
+	close(report[1]);
+	/* a phrase fits the pipe, so it is there whole */
+	len = read(report[0], why, IDENTITY_WHY_MAX - 1);
+	if (len > 0)
+		why[len] = '\0';
+	close(report[0]);
+	return status == 0 ? 0 : -1;
+}

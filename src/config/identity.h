@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * identity: as whom, and below which root directory, a process goes on.
+ *
+ * Names are looked up at the start, outside the new root and as the user who started
+ * us.  A worker then becomes the identity once and for ever; the supervisor never does.
+ * It does not log: the callers know whether that is a start-up that fails or a worker.
+ */
+#ifndef CGIBRIDGE_IDENTITY_H
+#define CGIBRIDGE_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+
+/* All zero: everything stays as it is. */
+struct identity {
+	bool has_user;
+	bool has_group;
+	uid_t uid;
+	gid_t gid;
+	char name[64];   /* of the user; "" if the user database has no entry for the number */
+	char home[1024]; /* likewise */
+	gid_t *groups;   /* owned: all groups of the user; only with has_user */
+	size_t group_count;
+	const char *root; /* borrowed: the new root directory, or NULL */
+};
+
+/* Room for a phrase that says what went wrong, of the functions below. */
+#define IDENTITY_WHY_MAX 256
+
+/* The id of a user, given by name or number.  0, or -1 if there is no such user. */
+int identity_user_id(const char *text, uid_t *uid) MUST_CHECK;
+
+/*
+ * Looks up `user` and `group`, names or numbers; NULL leaves either as it is.  Without a
+ * group, it is the first one of the user.  0, or -1 with `why`; then `*wrong` is `user`
+ * or `group`, whichever is to blame.
+ */
+int identity_find(struct identity *identity, const char *user, const char *group,
+    const char **wrong, char why[IDENTITY_WHY_MAX]) MUST_CHECK;
+
+/* Frees what it holds. */
+void identity_fini(struct identity *identity);
+
+/* Whether there is anything to become. */
+bool identity_is_set(const struct identity *identity);
+
+/*
+ * Becomes it, in this process: the root and working directory; the groups and ids, real,
+ * effective and saved; HOME, USER and LOGNAME in the environment.  Makes sure of it, and
+ * that there is no way back to root.  0, or -1 with `why`: the process is then something
+ * in between and has to exit.
+ */
+int identity_become(const struct identity *identity, char why[IDENTITY_WHY_MAX]) MUST_CHECK;
+
+/* What the rehearsal is for besides: 0, or -1 with `why`. */
+typedef int identity_trial(void *context, char why[IDENTITY_WHY_MAX]);
+
+/*
+ * Becomes it in a process that is forked for that, and there calls `trial`, to find out
+ * whether a worker could.  0, or -1 with `why`.
+ */
+int identity_rehearse(const struct identity *identity, identity_trial *trial, void *context,
+    char why[IDENTITY_WHY_MAX]) MUST_CHECK;
+
+#endif

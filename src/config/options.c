@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * options: the table of options, and what is made of it: the parser, --help, --check.
+ *
+ * To add an option: a line in the table, a member in struct options, its default
+ * beside the others, an entry in cgibridge(8).
+ */
+#include "config/options.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stats/accesslog.h"
+#include "base/log.h"
+
+struct option_spec {
+	const char *name;     /* long name; NULL for a letter only */
+	char letter;          /* 0: none */
+	const char *argument; /* as --help names it; NULL: takes none; "[=X]": it may be left out */
+	const char *help;
+	const struct value_kind *kind; /* NULL: a flag, which sets its int to rule.min */
+	size_t member;        /* offset in struct options; NO_MEMBER: answered by answer() */
+	struct value_rule rule;  /* whose choices are the argument that was left out */
+};
+
+/* ---- the table ---------------------------------------------------------- */
+
+#define MEMBER(name) offsetof(struct options, name)
+#define NO_MEMBER SIZE_MAX
+#define NONE NULL, NO_MEMBER, {0, 0, NULL}
+#define ANY {0, 0, NULL}
+#define YEAR (8760LL * 3600 * 1000)
+
+static const struct option_spec specs[] = {
+	{"socket", 's', "URL",
+	    "listen on unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N; may be "
+	    "repeated (default: the sockets inherited by LISTEN_FDS, else descriptor 0)",
+	    &value_socket, MEMBER(sockets), ANY},
+	{"socket-mode", 0, "MODE", "file mode of unix sockets (0660)", &value_mode,
+	    MEMBER(socket_mode), ANY},
+	{"socket-owner", 0, "USER[:GROUP]", "owner of unix sockets (as started)", &value_owner_kind,
+	    MEMBER(socket_owner), ANY},
+	{"backlog", 0, "N", "connections the kernel holds until they are accepted (511)",
+	    &value_number, MEMBER(backlog), {1, 65535, NULL}},
+	{"allow", 0, "ADDR[/LEN]",
+	    "TCP clients that may connect; may be repeated (loopback, or FCGI_WEB_SERVER_ADDRS)",
+	    &value_words, MEMBER(allow_networks), ANY},
+	{"allow-user", 0, "USER",
+	    "users who may connect to unix sockets, besides root and our own; may be repeated (any "
+	    "who can open them)",
+	    &value_words, MEMBER(allow_users), ANY},
+	{"user", 'u', "USER", "run workers and scripts as this user (as started)", &value_word,
+	    MEMBER(user), ANY},
+	{"group", 'g', "GROUP", "run workers and scripts in this group (that of --user)", &value_word,
+	    MEMBER(group), ANY},
+	{"chroot", 0, "DIR", "make this the root directory of workers and scripts (none)",
+	    &value_directory, MEMBER(chroot_dir), ANY},
+	{"workers", 'c', "N", "worker processes (one a CPU)", &value_number, MEMBER(workers),
+	    {1, 1024, NULL}},
+	{"max-scripts", 'm', "N", "scripts running at once, all workers together (128)",
+	    &value_number, MEMBER(max_scripts), {1, 65536, NULL}},
+	{"queue", 0, "N", "requests waiting for a script to end; past that: 503 (512)", &value_number,
+	    MEMBER(queue), {0, 1000000, NULL}},
+	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)",
+	    &value_time_kind, MEMBER(queue_timeout), {1, YEAR, NULL}},
+	{"program", 'p', "PATH", "run only this script; may be repeated (any)", &value_path,
+	    MEMBER(programs), ANY},
+	{"root", 'r', "DIR", "run only scripts below this directory; may be repeated (any)",
+	    &value_path, MEMBER(roots), ANY},
+	{"handler", 0, ".EXT=PROGRAM",
+	    "run scripts that end in .EXT by PROGRAM; may be repeated (none)", &value_handler,
+	    MEMBER(handlers), ANY},
+	{"query-args", 0, NULL, "pass a query without \"=\" as arguments (RFC 3875, 4.4)", NULL,
+	    MEMBER(query_args), {1, 0, NULL}},
+	{"env", 0, "NAME[=VALUE]",
+	    "set this variable, or inherit it, for scripts; may be repeated (the environment, less "
+	    "what belongs to requests and to the daemon)",
+	    &value_variable, MEMBER(variables), ANY},
+	{"clear-env", 0, NULL, "scripts inherit no variables but those of --env", NULL,
+	    MEMBER(clear_env), {1, 0, NULL}},
+	{"limit", 0, "NAME=VALUE",
+	    "limit a resource of each script: cpu, as, data, stack, nofile, nproc, fsize or core; may "
+	    "be repeated (inherited)",
+	    &value_limit_kind, MEMBER(limits), ANY},
+	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", &value_time_kind,
+	    MEMBER(timeout), {0, YEAR, NULL}},
+	{"idle-timeout", 0, "TIME",
+	    "time without a byte in either direction; 0 for none (300s)", &value_time_kind,
+	    MEMBER(idle_timeout), {0, YEAR, NULL}},
+	{"linger", 0, "TIME",
+	    "how long a silent response stays open after the script's exit while a descendant "
+	    "holds its output (5s)",
+	    &value_time_kind, MEMBER(linger), {0, YEAR, NULL}},
+	{"kill-delay", 0, "TIME", "time between TERM and KILL to a script's process group (5s)",
+	    &value_time_kind, MEMBER(kill_delay), {0, YEAR, NULL}},
+	{"drain-timeout", 0, "TIME", "grace for running scripts when stopping (30s)", &value_time_kind,
+	    MEMBER(drain_timeout), {0, YEAR, NULL}},
+	{"on-disconnect", 0, "WHAT",
+	    "what a script gets when its client is gone: kill, close or ignore (kill)", &value_choice,
+	    MEMBER(on_disconnect), {0, 0, ON_DISCONNECT_CHOICES}},
+	{"stderr", 0, "WHERE", "a script's stderr goes to the log, the client or is discarded: log, "
+	    "client or discard (log)",
+	    &value_choice, MEMBER(stderr_to), {0, 0, "log|client|discard"}},
+	{NULL, 'f', NULL, "the same as --stderr client", NULL, MEMBER(stderr_to),
+	    {STDERR_CLIENT, 0, NULL}},
+	{"error-detail", 0, NULL, "error pages say why, with paths (the log only)", NULL,
+	    MEMBER(error_detail), {1, 0, NULL}},
+	{"max-body", 0, "SIZE", "request body that is held for a script; past that: 413 (1G)",
+	    &value_size, MEMBER(max_body), {0, LLONG_MAX, NULL}},
+	{"max-params", 0, "SIZE", "a request's parameters; past that: 431 (256K)", &value_size,
+	    MEMBER(max_params), {1024, 64LL << 20, NULL}},
+	{"spool-dir", 0, "DIR", "where request bodies are held that do not fit memory (TMPDIR)",
+	    &value_directory, MEMBER(spool_dir), ANY},
+	{"status-path", 0, "PATH",
+	    "answer requests for this path with the status: text, ?json, ?openmetrics or ?html "
+	    "(none)",
+	    &value_url_path, MEMBER(status_path), ANY},
+	{"ping-path", 0, "PATH", "answer requests for this path with \"pong\" (none)",
+	    &value_url_path, MEMBER(ping_path), ANY},
+	{"log-level", 'l', "LEVEL", "log error, warn, info or debug and what is graver (info)",
+	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
+	{"syslog", 0, "[=FACILITY]", "send the log to syslog, as daemon if nothing else is said",
+	    &value_facility, MEMBER(syslog), {0, 0, "daemon"}},
+	{"syslog-socket", 0, "PATH", "where syslog listens (/dev/log)", &value_file,
+	    MEMBER(syslog_socket), ANY},
+	{"access-log", 0, "FILE",
+	    "write a line for each request to this file, to \"syslog\" or to standard output, \"-\" "
+	    "(none)",
+	    &value_access_log, MEMBER(access_log), ANY},
+	{"access-log-format", 0, "FORM", "the form of these lines: text or json (text)",
+	    &value_choice, MEMBER(access_log_format), {0, 0, ACCESSLOG_FORM_CHOICES}},
+	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,
+	    MEMBER(check), {1, 0, NULL}},
+	{"watchdog", 0, "TIME",
+	    "a worker that does nothing for so long is killed and replaced; 0 for never (30s)",
+	    &value_time_kind, MEMBER(watchdog), {0, YEAR, NULL}},
+	{"version", 'V', NULL, "print the version and exit", NONE},
+	{"help", 'h', NULL, "print this help and exit", NONE},
+};
+
+enum { SPEC_COUNT = sizeof specs / sizeof *specs, LONG_ONLY = 256 };
+
+/* Whether the argument may be left out; it is joined by "=" then, never a word of its own. */
+static bool may_lack(const struct option_spec *spec)
+{
+	return spec->argument != NULL && spec->argument[0] == '[';
+}
+
+static void set_defaults(struct options *options)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*options = (struct options){
+	    .socket_mode = 0660,
+	    .socket_owner = {(uid_t)-1, (gid_t)-1},
+	    .backlog = 511,
+	    .workers = cpus < 1 ? 1 : cpus > 1024 ? 1024 : (int)cpus,
+	    .max_scripts = 128,
+	    .queue = 512,
+	    .queue_timeout = 30 * 1000,
+	    .idle_timeout = 300 * 1000,
+	    .linger = 5 * 1000,
+	    .kill_delay = 5 * 1000,
+	    .drain_timeout = 30 * 1000,
+	    .watchdog = 30 * 1000,
+	    .max_body = 1ULL << 30,
+	    .max_params = 256 << 10,
+	    .log_level = LOG_LEVEL_INFO,
+	    .syslog_socket = "/dev/log",
+	};
+}
+
+/* ---- --help -------------------------------------------------------------- */
+
+/* Writes `text` in lines of at most 78 columns, from column 30 on. */
+static void put_wrapped(FILE *out, const char *text)
+{
+	enum { INDENT = 30, WIDTH = 78 - INDENT };
+
+	while (*text != '\0') {
+		size_t len = strlen(text);
+
+		if (len > WIDTH)
+			for (len = WIDTH; len > 0 && text[len] != ' ';)
+				len--;
+		fprintf(out, "%.*s\n", (int)len, text);
+		text += len;
+		if (*text == ' ') {
+			fprintf(out, "%*s", INDENT, "");
+			text++;
+		}
+	}
+}
+
+void options_help(FILE *out)
+{
+	fputs("usage: cgibridge [options] [@FILE]\n"
+	      "Runs CGI/1.1 scripts for FastCGI clients such as nginx.\n\n",
+	    out);
+	for (size_t i = 0; i < SPEC_COUNT; i++) {
+		char left[64];
+		char letter[8] = "   ";
+
+		if (specs[i].letter != 0)
+			snprintf(letter, sizeof letter, "-%c%c", specs[i].letter,
+			    specs[i].name == NULL ? ' ' : ',');
+		snprintf(left, sizeof left, "  %s %s%s%s%s", letter,
+		    specs[i].name == NULL ? "" : "--", specs[i].name == NULL ? "" : specs[i].name,
+		    specs[i].argument == NULL || may_lack(&specs[i]) ? "" : " ",
+		    specs[i].argument == NULL ? "" : specs[i].argument);
+		if (strlen(left) < 29)
+			fprintf(out, "%-30s", left);
+		else
+			fprintf(out, "%s\n%30s", left, "");
+		put_wrapped(out, specs[i].help);
+	}
+	fputs("\n@FILE stands for the options in a file, as --check prints them.\n"
+	      "Times take ms, s, m or h (seconds if none); sizes K, M or G.\n"
+	      "The manual is cgibridge(8).\n",
+	    out);
+}
+
+/* ---- --check ------------------------------------------------------------- */
+
+/* Writes an option so that a shell, or a start-up file, can take it back. */
+static void put_option(FILE *out, const struct option_spec *spec, const char *value)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-_./:@,+=%[]";
+
+	fprintf(out, "--%s%c", spec->name, may_lack(spec) ? '=' : ' ');
+	if (*value != '\0' && value[strspn(value, plain)] == '\0') {
+		fprintf(out, "%s\n", value);
+		return;
+	}
+	fputc('\'', out);
+	for (; *value != '\0'; value++)
+		fputs(*value == '\'' ? "'\\''" : (char[]){*value, '\0'}, out);
+	fputs("'\n", out);
+}
+
+static void put_list(FILE *out, const struct option_spec *spec, const struct value_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		put_option(out, spec, list->items[i]);
+}
+
+/* A flag that has a name of its own, and is no question to us. */
+static void put_flag(FILE *out, const struct option_spec *spec, const int *member)
+{
+	if (spec->name != NULL && spec->letter == 0 && *member == (int)spec->rule.min)
+		fprintf(out, "--%s\n", spec->name);
+}
+
+static void put_value(FILE *out, const struct option_spec *spec, const void *member)
+{
+	char text[VALUE_TEXT_MAX];
+
+	spec->kind->write(&spec->rule, member, text);
+	if (text[0] != '\0')
+		put_option(out, spec, text);
+}
+
+void options_print(const struct options *options, FILE *out)
+{
+	for (size_t i = 0; i < SPEC_COUNT; i++) {
+		const struct option_spec *spec = &specs[i];
+		const void *member;
+
+		if (spec->member == NO_MEMBER)
+			continue;
+		member = (const char *)options + spec->member;
+		if (spec->kind == NULL)
+			put_flag(out, spec, member);
+		else if (spec->kind->write == NULL)
+			put_list(out, spec, member);
+		else
+			put_value(out, spec, member);
+	}
+}
+
+/* ---- parsing ------------------------------------------------------------- */
+
+static void fill_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 2])
+{
+	*shorts++ = ':'; /* a missing argument is told from an unknown option */
+	for (int i = 0; i < SPEC_COUNT; i++) {
+		const struct option_spec *spec = &specs[i];
+
+		if (spec->letter != 0) {
+			*shorts++ = spec->letter;
+			if (spec->argument != NULL)
+				*shorts++ = ':';
+		}
+		if (spec->name == NULL)
+			continue;
+		*longs++ = (struct option){.name = spec->name,
+		    .has_arg = spec->argument == NULL ? no_argument
+			: may_lack(spec)	       ? optional_argument
+						       : required_argument,
+		    .val = LONG_ONLY + i};
+	}
+	*shorts = '\0';
+	*longs = (struct option){.name = NULL};
+}
+
+static const struct option_spec *spec_of(int found)
+{
+	size_t i = 0;
+
+	if (found >= LONG_ONLY)
+		return &specs[found - LONG_ONLY];
+	/* getopt has found it, so it is in the table: the last one if no other */
+	while (i < SPEC_COUNT - 1 && specs[i].letter != found)
+		i++;
+	return &specs[i];
+}
+
+static enum options_verdict usage(const char *subject, const char *why)
+{
+	fprintf(stderr, "cgibridge: %s: %s\n", subject, why);
+	return OPTIONS_USAGE;
+}
+
+static enum options_verdict answer(const struct option_spec *spec)
+{
+	if (spec->letter == 'h')
+		options_help(stdout);
+	else
+		printf("cgibridge %s\n", PACKAGE_VERSION);
+	return OPTIONS_DONE;
+}
+
+static enum options_verdict apply(struct options *options, const struct option_spec *spec,
+    const char *value)
+{
+	char subject[256];
+	const char *why = "";
+
+	if (spec->member == NO_MEMBER)
+		return answer(spec);
+	if (spec->kind == NULL) {
+		*(int *)(void *)((char *)options + spec->member) = (int)spec->rule.min;
+		return OPTIONS_RUN;
+	}
+	if (value == NULL)
+		value = spec->rule.choices;
+	if (spec->kind->read(&spec->rule, (char *)options + spec->member, value, &why) == 0)
+		return OPTIONS_RUN;
+	snprintf(subject, sizeof subject, "--%s '%s'", spec->name, value);
+	return usage(subject, why);
+}
+
+/* `found` is ':' or '?'; `last` the word that getopt has looked at last. */
+static enum options_verdict refuse(int found, const char *last)
+{
+	char letter[] = {'-', (char)optopt, '\0'};
+	const char *word = optopt > 0 && optopt < LONG_ONLY ? letter : last;
+
+	if (found == ':')
+		return usage(word, "an argument is expected");
+	return usage(word, "no such option, or not one with this argument (--help lists them)");
+}
+
+static enum options_verdict parse_words(struct options *options, int argc, char **argv)
+{
+	struct option longs[SPEC_COUNT + 1];
+	char shorts[2 * SPEC_COUNT + 2];
+	enum options_verdict verdict = OPTIONS_RUN;
+
+	fill_tables(longs, shorts);
+	opterr = 0;
+	optind = 1;
+	while (verdict == OPTIONS_RUN) {
+		int found = getopt_long(argc, argv, shorts, longs, NULL);
+
+		if (found == -1)
+			break;
+		if (found == '?' || found == ':')
+			verdict = refuse(found, argv[optind - 1]);
+		else
+			verdict = apply(options, spec_of(found), optarg);
+	}
+	if (verdict == OPTIONS_RUN && optind < argc)
+		verdict = usage(argv[optind], "no argument is expected besides options");
+	return verdict;
+}
+
+static enum options_verdict settle(struct options *options)
+{
+	char fault[OPTIONS_FAULT_MAX];
+	enum options_verdict verdict = options_settle(options, fault);
+
+	if (verdict != OPTIONS_RUN)
+		fprintf(stderr, "cgibridge: %s\n", fault);
+	return verdict;
+}
+
+enum options_verdict options_parse(struct options *options, int argc, char **argv)
+{
+	char why[512];
+	enum options_verdict verdict;
+
+	set_defaults(options);
+	if (words_init(&options->words, argc, argv, why, sizeof why) != 0) {
+		fprintf(stderr, "cgibridge: %s\n", why);
+		return OPTIONS_USAGE;
+	}
+	verdict = parse_words(options, options->words.argc, options->words.argv);
+	if (verdict == OPTIONS_RUN)
+		verdict = settle(options);
+	if (verdict == OPTIONS_RUN && options->check) {
+		options_print(options, stdout);
+		return OPTIONS_DONE;
+	}
+	return verdict;
+}
+
+void options_fini(struct options *options)
+{
+	identity_fini(&options->identity);
+	allow_fini(&options->allow);
+	free(options->allow_networks.items);
+	free(options->allow_users.items);
+	free(options->sockets.items);
+	free(options->programs.items);
+	free(options->roots.items);
+	free(options->handlers.items);
+	free(options->variables.items);
+	free(options->limits.items);
+	words_fini(&options->words);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * options: argv -> struct options, every value checked.
+ *
+ * One table in options.c is the parser, the source of --help and what the man
+ * page is held against by a test.  Times are in milliseconds, sizes in bytes.
+ */
+#ifndef CGIBRIDGE_OPTIONS_H
+#define CGIBRIDGE_OPTIONS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/allow.h"
+#include "base/attributes.h"
+#include "config/identity.h"
+#include "config/value.h"
+#include "config/words.h"
+
+#define ON_DISCONNECT_CHOICES "kill|close|ignore"
+enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_CLOSE, ON_DISCONNECT_IGNORE };
+enum stderr_to { STDERR_LOG, STDERR_CLIENT, STDERR_DISCARD };
+
+struct options {
+	struct value_list sockets;  /* socket URLs; empty: inherited ones */
+	int socket_mode;             /* of unix sockets, as in chmod(2) */
+	struct value_owner socket_owner; /* of unix sockets; -1: as started */
+	int backlog;
+	struct value_list allow_networks; /* "ADDR" or "ADDR/LEN" of TCP peers */
+	struct value_list allow_users; /* names or numbers of unix peers */
+	struct allow allow;          /* the two, and FCGI_WEB_SERVER_ADDRS */
+	const char *user;            /* workers and scripts run as; NULL: as started */
+	const char *group;
+	const char *chroot_dir;      /* NULL: none */
+	struct identity identity;    /* the three, looked up */
+	int workers;
+	int max_scripts;             /* running at once, all workers together */
+	int queue;                   /* requests waiting for a script slot, all workers */
+	int64_t queue_timeout;
+	struct value_list programs; /* only these paths may run; empty: any */
+	struct value_list roots;    /* only below these directories; empty: any */
+	struct value_list handlers; /* ".EXT=PROGRAM": what runs scripts that end so */
+	int query_args;             /* a query without "=" becomes arguments */
+	struct value_list variables; /* "NAME[=VALUE]": for scripts, besides the inherited */
+	int clear_env;              /* scripts inherit nothing */
+	struct value_list limits;   /* "NAME=VALUE", for value_limit() */
+	int64_t timeout;             /* 0: none */
+	int64_t idle_timeout;        /* 0: none */
+	int64_t linger;
+	int64_t kill_delay;
+	int64_t drain_timeout;
+	int64_t watchdog;            /* 0: none */
+	int on_disconnect;           /* enum on_disconnect */
+	int stderr_to;               /* enum stderr_to */
+	int error_detail;            /* the client is told what the log is */
+	uint64_t max_body;
+	uint64_t max_params;
+	const char *spool_dir;       /* below chroot_dir */
+	const char *status_path;     /* what is answered with the status; NULL: nothing */
+	const char *ping_path;       /* what is answered "pong"; NULL: nothing */
+	int log_level;               /* enum log_level */
+	int syslog;                  /* the log's facility there; 0: it goes to stderr */
+	const char *syslog_socket;
+	const char *access_log;      /* for accesslog_open(); NULL: none */
+	int access_log_format;       /* enum accesslog_form */
+	int check;                   /* only say what is in effect */
+	struct words words;          /* what the values point into */
+};
+
+enum options_verdict {
+	OPTIONS_RUN,   /* go on */
+	OPTIONS_DONE,  /* --help, --version or --check has been answered: exit 0 */
+	OPTIONS_USAGE, /* an error has been written to stderr: exit 2 */
+	OPTIONS_FAILED, /* the same, but it is not the command line that is wrong: exit 1 */
+};
+
+/* Reads argv into `options`, defaults first.  Answers and errors are written here. */
+enum options_verdict options_parse(struct options *options, int argc, char **argv) MUST_CHECK;
+
+/* Room for an error of options_settle(). */
+#define OPTIONS_FAULT_MAX 512
+
+/*
+ * The last step of options_parse(): makes what comes of several options, or of the
+ * machine, and checks that it fits.  OPTIONS_RUN, or another verdict with its error in
+ * `fault`, which the caller writes.
+ */
+enum options_verdict options_settle(struct options *options,
+    char fault[OPTIONS_FAULT_MAX]) MUST_CHECK;
+
+/* Frees the lists. */
+void options_fini(struct options *options);
+
+/* Writes what --help shows to `out`. */
+void options_help(FILE *out);
+
+/* Writes all options in effect to `out`, in a form that can be given again. */
+void options_print(const struct options *options, FILE *out);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * options_settle: what one option cannot say alone: who the user is and what he may,
+ * what lies below the new root, whether a socket goes with those who may connect.
+ *
+ * Each step gives OPTIONS_RUN, or has written its error and gives what becomes of it.
+ */
+#include "config/options.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/address.h"
+
+static enum options_verdict fail(char *fault, enum options_verdict verdict, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+static enum options_verdict fail(char *fault, enum options_verdict verdict, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(fault, OPTIONS_FAULT_MAX, fmt, args);
+	va_end(args);
+	return verdict;
+}
+
+/* ---- identity and directories ------------------------------------------------------ */
+
+static enum options_verdict find_identity(struct options *options, char *fault)
+{
+	const char *wrong;
+	char why[IDENTITY_WHY_MAX];
+
+	if (identity_find(&options->identity, options->user, options->group, &wrong, why) != 0)
+		return fail(fault, OPTIONS_USAGE, "--%s '%s': %s",
+		    wrong == options->user ? "user" : "group", wrong, why);
+	options->identity.root = options->chroot_dir;
+	return OPTIONS_RUN;
+}
+
+/* The file that will have the name `path` below the new root. */
+static void path_below(const struct options *options, const char *path, char full[VALUE_TEXT_MAX])
+{
+	snprintf(full, VALUE_TEXT_MAX, "%s%s",
+	    options->chroot_dir == NULL ? "" : options->chroot_dir, path);
+}
+
+/* 0, or an errno. */
+static int directory_error(const char *path)
+{
+	struct stat info;
+
+	if (stat(path, &info) != 0)
+		return errno;
+	return S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+}
+
+/* Whether `path` is a directory for spool files, as far as we, who are not the user, can tell. */
+static int spool_error(const struct options *options, const char *path)
+{
+	char full[VALUE_TEXT_MAX];
+	int error;
+
+	path_below(options, path, full);
+	error = directory_error(full);
+	if (error == 0 && !identity_is_set(&options->identity) && access(full, W_OK | X_OK) != 0)
+		error = errno;
+	return error;
+}
+
+static void choose_spool_dir(struct options *options)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (tmp != NULL && tmp[0] == '/' && spool_error(options, tmp) == 0)
+		options->spool_dir = tmp;
+	else
+		options->spool_dir = "/tmp";
+}
+
+static enum options_verdict check_directories(struct options *options, char *fault)
+{
+	bool given = options->spool_dir != NULL;
+	const char *dir = options->chroot_dir;
+	int error = dir == NULL ? 0 : directory_error(dir);
+
+	if (error != 0)
+		return fail(fault, OPTIONS_USAGE, "--chroot '%s': %s", dir, strerror(error));
+	if (!given)
+		choose_spool_dir(options);
+	error = spool_error(options, options->spool_dir);
+	/* a /tmp that nobody asked for is missed only by large request bodies */
+	if (error == 0 || (!given && dir == NULL))
+		return OPTIONS_RUN;
+	return fail(fault, OPTIONS_USAGE,
+	    "--spool-dir '%s'%s%s: a directory that can be written to is expected: %s",
+	    options->spool_dir, dir == NULL ? "" : " below --chroot ", dir == NULL ? "" : dir,
+	    strerror(error));
+}
+
+/* ---- who may connect ---------------------------------------------------------------- */
+
+static enum options_verdict add_networks(struct options *options, char *fault)
+{
+	const char *addresses = getenv("FCGI_WEB_SERVER_ADDRS");
+	char why[ALLOW_WHY_MAX];
+
+	for (size_t i = 0; i < options->allow_networks.count; i++) {
+		const char *item = options->allow_networks.items[i];
+
+		if (allow_add_network(&options->allow, item, why) != 0)
+			return fail(fault, OPTIONS_USAGE, "--allow '%s': %s", item, why);
+	}
+	if (addresses != NULL && *addresses != '\0' &&
+	    allow_add_addresses(&options->allow, addresses, why) != 0)
+		return fail(fault, OPTIONS_FAILED, "the environment variable FCGI_WEB_SERVER_ADDRS: %s",
+		    why);
+	return OPTIONS_RUN;
+}
+
+/* To refuse root, or who runs the scripts anyway, would keep nobody from anything. */
+static int add_ourselves(struct options *options)
+{
+	uid_t ours = options->identity.has_user ? options->identity.uid : geteuid();
+
+	return allow_add_user(&options->allow, 0) != 0 || allow_add_user(&options->allow, ours) != 0
+		   ? -1
+		   : 0;
+}
+
+static enum options_verdict add_users(struct options *options, char *fault)
+{
+	for (size_t i = 0; i < options->allow_users.count; i++) {
+		const char *item = options->allow_users.items[i];
+		uid_t uid;
+
+		if (identity_user_id(item, &uid) != 0)
+			return fail(fault, OPTIONS_USAGE, "--allow-user '%s': there is no such user",
+			    item);
+		if (allow_add_user(&options->allow, uid) != 0)
+			return fail(fault, OPTIONS_FAILED, "--allow-user: out of memory");
+	}
+	if (options->allow_users.count > 0 && add_ourselves(options) != 0)
+		return fail(fault, OPTIONS_FAILED, "--allow-user: out of memory");
+	return OPTIONS_RUN;
+}
+
+static enum options_verdict check_sockets(struct options *options, char *fault)
+{
+	for (size_t i = 0; i < options->sockets.count; i++) {
+		const char *url = options->sockets.items[i];
+		struct address address;
+		const char *why;
+
+		if (address_parse(url, &address, &why) != 0)
+			return fail(fault, OPTIONS_USAGE, "--socket '%s': %s", url, why);
+		if (address.kind == ADDRESS_TCP &&
+		    !allow_listening(&options->allow, (const struct sockaddr *)&address.addr))
+			return fail(fault, OPTIONS_USAGE, "--socket '%s': other machines can reach it, and "
+			    "whoever can connect can run programs: name the web servers by --allow "
+			    "ADDR or ADDR/LEN, or listen on 127.0.0.1", url);
+	}
+	return OPTIONS_RUN;
+}
+
+/* ---- can it be done ------------------------------------------------------------------ */
+
+/* As the user, below the new root: what a worker will do there. */
+static int try_out(void *context, char why[IDENTITY_WHY_MAX])
+{
+	const struct options *options = context;
+	const char *reason;
+
+	if (access(options->spool_dir, W_OK | X_OK) != 0) {
+		snprintf(why, IDENTITY_WHY_MAX, "--spool-dir %.100s cannot be written to: %s: choose "
+		    "another", options->spool_dir, strerror(errno));
+		return -1;
+	}
+	for (size_t i = 0; i < options->limits.count; i++) {
+		struct sys_limit limit;
+
+		if (value_limit(options->limits.items[i], &limit, &reason) != 0) {
+			snprintf(why, IDENTITY_WHY_MAX, "--limit %.60s: %s", options->limits.items[i],
+			    reason);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --check is for everybody: who may not become the user is not told so. */
+static enum options_verdict rehearse(struct options *options, char *fault)
+{
+	char why[IDENTITY_WHY_MAX];
+
+	if (!identity_is_set(&options->identity) || (options->check && geteuid() != 0))
+		return OPTIONS_RUN;
+	if (identity_rehearse(&options->identity, try_out, options, why) == 0)
+		return OPTIONS_RUN;
+	return fail(fault, OPTIONS_FAILED, "%s", why);
+}
+
+enum options_verdict options_settle(struct options *options, char fault[OPTIONS_FAULT_MAX])
+{
+	static enum options_verdict (*const steps[])(struct options *options, char *fault) = {
+	    find_identity, check_directories, add_networks, add_users, check_sockets, rehearse};
+	enum options_verdict verdict = OPTIONS_RUN;
+
+	for (size_t i = 0; verdict == OPTIONS_RUN && i < sizeof steps / sizeof *steps; i++)
+		verdict = steps[i](options, fault);
+	return verdict;
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * value: the text of an option's value <-> its C form, one kind after the other.
+ */
+#include "config/value.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/address.h"
+
+static char why_text[160];
+
+static int out_of_range(const char **why, const char *kind, const struct value_rule *rule)
+{
+	snprintf(why_text, sizeof why_text, "%s from %lld to %lld is expected", kind, rule->min,
+	    rule->max);
+	*why = why_text;
+	return -1;
+}
+
+/* A decimal number with no sign at the start of `text`; -1 if there is none or it is huge. */
+static long long leading_number(const char *text, const char **rest)
+{
+	char *end;
+	long long number;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -1;
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	*rest = end;
+	return errno != 0 ? -1 : number;
+}
+
+/* `number` in units of `unit`, or -1 if that does not fit. */
+static long long scaled(long long number, long long unit)
+{
+	return number < 0 || number > LLONG_MAX / unit ? -1 : number * unit;
+}
+
+int64_t value_time(const char *text)
+{
+	static const struct {
+		const char *suffix;
+		long long ms;
+	} units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
+	const char *suffix = "";
+	long long number = leading_number(text, &suffix);
+
+	for (size_t i = 0; number >= 0 && i < sizeof units / sizeof *units; i++)
+		if (strcmp(suffix, units[i].suffix) == 0)
+			return scaled(number, units[i].ms);
+	return -1;
+}
+
+static long long parse_size(const char *text)
+{
+	static const char units[] = "KMG";
+	const char *suffix = "";
+	long long number = leading_number(text, &suffix);
+	const char *unit;
+
+	if (number < 0 || *suffix == '\0')
+		return number;
+	unit = strchr(units, *suffix);
+	if (unit == NULL || suffix[1] != '\0')
+		return -1;
+	return scaled(number, 1LL << (10 * (unit - units + 1)));
+}
+
+static int read_number(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	const char *rest = "";
+	long long number = leading_number(value, &rest);
+
+	if (number < rule->min || number > rule->max || *rest != '\0')
+		return out_of_range(why, "a number", rule);
+	*(int *)member = (int)number;
+	return 0;
+}
+
+static int read_time(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	int64_t ms = value_time(value);
+
+	if (ms < rule->min || ms > rule->max) {
+		*why = "a time such as 500ms, 10s, 5m or 1h is expected, at most 8760h";
+		return -1;
+	}
+	*(int64_t *)member = ms;
+	return 0;
+}
+
+static int read_size(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	long long size = parse_size(value);
+
+	if (size < rule->min || size > rule->max)
+		return out_of_range(why, "a size such as 64K, 10M or 1G, in bytes", rule);
+	*(uint64_t *)member = (uint64_t)size;
+	return 0;
+}
+
+static int read_choice(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	const char *at = rule->choices;
+	size_t len = strlen(value);
+
+	for (int i = 0; at != NULL; i++) {
+		size_t item = strcspn(at, "|");
+
+		if (item == len && memcmp(at, value, len) == 0) {
+			*(int *)member = i;
+			return 0;
+		}
+		at = at[item] == '|' ? at + item + 1 : NULL;
+	}
+	snprintf(why_text, sizeof why_text, "one of %s is expected", rule->choices);
+	*why = why_text;
+	return -1;
+}
+
+static int read_item(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	struct value_list *list = member;
+	const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
+
+	(void)rule;
+	if (items == NULL) {
+		*why = "out of memory";
+		return -1;
+	}
+	items[list->count++] = value;
+	list->items = items;
+	return 0;
+}
+
+static int read_path(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	if (value[0] == '/')
+		return read_item(rule, member, value, why);
+	*why = "an absolute path is expected";
+	return -1;
+}
+
+static int read_word(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	(void)rule;
+	if (*value == '\0') {
+		*why = "a value that is not empty is expected";
+		return -1;
+	}
+	*(const char **)member = value;
+	return 0;
+}
+
+static int read_words(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	const char *word;
+
+	return read_word(rule, &word, value, why) != 0 ? -1 : read_item(rule, member, word, why);
+}
+
+static int read_directory(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	if (value[0] == '/')
+		return read_word(rule, member, value, why);
+	*why = "the absolute path of a directory is expected";
+	return -1;
+}
+
+static int read_socket(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	struct address address;
+
+	return address_parse(value, &address, why) != 0 ? -1 : read_item(rule, member, value, why);
+}
+
+static int read_handler(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	const char *program = strstr(value, "=/");
+	const char *equals = strchr(value, '=');
+
+	if (value[0] == '.' && program != NULL && program == equals && program > value + 1 &&
+	    memchr(value, '/', (size_t)(program - value)) == NULL)
+		return read_item(rule, member, value, why);
+	*why = ".EXT=PROGRAM is expected, with the program's absolute path";
+	return -1;
+}
+
+static int read_variable(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	static const char legal[] = "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	size_t len = strspn(value, legal);
+
+	if (len > 0 && (value[0] < '0' || value[0] > '9') && (value[len] == '\0' || value[len] == '='))
+		return read_item(rule, member, value, why);
+	*why = "NAME or NAME=VALUE is expected, the name of letters, digits and _";
+	return -1;
+}
+
+/* ---- limits of resources ---- */
+
+static long long limit_seconds(const char *text)
+{
+	int64_t ms = value_time(text);
+
+	return ms < 0 ? -1 : (ms + 999) / 1000;
+}
+
+static long long limit_number(const char *text)
+{
+	const char *rest = "";
+	long long number = leading_number(text, &rest);
+
+	return *rest == '\0' ? number : -1;
+}
+
+/* Whether we may set this limit for our scripts; else `*why` says what we have. */
+static int limit_is_ours(const struct sys_limit *limit, const char **why)
+{
+	struct rlimit now;
+
+	if (geteuid() == 0 || getrlimit(limit->resource, &now) != 0 ||
+	    now.rlim_max == RLIM_INFINITY || limit->value.rlim_max <= now.rlim_max)
+		return 0;
+	snprintf(why_text, sizeof why_text, "at most this process' own hard limit, %llu, is possible",
+	    (unsigned long long)now.rlim_max);
+	*why = why_text;
+	return -1;
+}
+
+int value_limit(const char *text, struct sys_limit *limit, const char **why)
+{
+	static const struct {
+		const char *name;
+		sys_resource resource;
+		long long (*read)(const char *text);
+	} kinds[] = {{"cpu", RLIMIT_CPU, limit_seconds}, {"as", RLIMIT_AS, parse_size},
+	    {"data", RLIMIT_DATA, parse_size}, {"stack", RLIMIT_STACK, parse_size},
+	    {"nofile", RLIMIT_NOFILE, limit_number}, {"nproc", RLIMIT_NPROC, limit_number},
+	    {"fsize", RLIMIT_FSIZE, parse_size}, {"core", RLIMIT_CORE, parse_size}};
+	size_t len = strcspn(text, "=");
+
+	*why = "NAME=VALUE is expected, as cpu=30s, as=512M or nofile=256; the names are cpu, as, "
+	       "data, stack, nofile, nproc, fsize, core";
+	for (size_t i = 0; text[len] == '=' && i < sizeof kinds / sizeof *kinds; i++) {
+		const char *value = text + len + 1;
+		long long number;
+
+		if (strlen(kinds[i].name) != len || memcmp(kinds[i].name, text, len) != 0)
+			continue;
+		number = strcmp(value, "unlimited") == 0 ? 0 : kinds[i].read(value);
+		if (number < 0)
+			return -1;
+		limit->resource = kinds[i].resource;
+		limit->value.rlim_cur = strcmp(value, "unlimited") == 0 ? RLIM_INFINITY : (rlim_t)number;
+		limit->value.rlim_max = limit->value.rlim_cur;
+		return limit_is_ours(limit, why);
+	}
+	return -1;
+}
+
+static int read_limit(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	struct sys_limit limit;
+
+	return value_limit(value, &limit, why) != 0 ? -1 : read_item(rule, member, value, why);
+}
+
+static int read_mode(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	char *end;
+	long mode = strtol(value, &end, 8);
+
+	(void)rule;
+	if (value[0] < '0' || value[0] > '7' || *end != '\0' || mode > 0777) {
+		*why = "an octal file mode from 0 to 0777 is expected";
+		return -1;
+	}
+	*(int *)member = (int)mode;
+	return 0;
+}
+
+/* A number, or the id that `by_name` finds; -1 if neither. */
+static long find_id(const char *name, long (*by_name)(const char *))
+{
+	const char *rest = "";
+	long long number = leading_number(name, &rest);
+
+	if (number >= 0 && *rest == '\0')
+		return number < UINT_MAX ? (long)number : -1;
+	return by_name(name);
+}
+
+static long user_by_name(const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	return user == NULL ? -1 : (long)user->pw_uid;
+}
+
+static long group_by_name(const char *name)
+{
+	const struct group *group = getgrnam(name);
+
+	return group == NULL ? -1 : (long)group->gr_gid;
+}
+
+/* USER[:GROUP]; a user alone leaves the group as it is. */
+static int read_owner(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	struct value_owner *owner = member;
+	char user[128];
+	const char *colon = strchr(value, ':');
+	size_t len = colon == NULL ? strlen(value) : (size_t)(colon - value);
+	long uid = -1;
+	long gid = 0;
+
+	(void)rule;
+	*why = "USER or USER:GROUP is expected, and both have to exist";
+	if (len < sizeof user) {
+		memcpy(user, value, len);
+		user[len] = '\0';
+		uid = find_id(user, user_by_name);
+	}
+	if (colon != NULL)
+		gid = find_id(colon + 1, group_by_name);
+	if (uid < 0 || gid < 0)
+		return -1;
+	owner->uid = (uid_t)uid;
+	if (colon != NULL)
+		owner->gid = (gid_t)gid;
+	return 0;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+static void write_number(const struct value_rule *rule, const void *member, char *text)
+{
+	(void)rule;
+	snprintf(text, VALUE_TEXT_MAX, "%d", *(const int *)member);
+}
+
+static void write_time(const struct value_rule *rule, const void *member, char *text)
+{
+	int64_t ms = *(const int64_t *)member;
+
+	(void)rule;
+	if (ms % 1000 == 0)
+		snprintf(text, VALUE_TEXT_MAX, "%llds", (long long)ms / 1000);
+	else
+		snprintf(text, VALUE_TEXT_MAX, "%lldms", (long long)ms);
+}
+
+static void write_size(const struct value_rule *rule, const void *member, char *text)
+{
+	static const char *const units[] = {"", "K", "M", "G"};
+	uint64_t size = *(const uint64_t *)member;
+	size_t unit = 0;
+
+	(void)rule;
+	while (unit < 3 && size > 0 && size % 1024 == 0) {
+		size /= 1024;
+		unit++;
+	}
+	snprintf(text, VALUE_TEXT_MAX, "%llu%s", (unsigned long long)size, units[unit]);
+}
+
+static void write_choice(const struct value_rule *rule, const void *member, char *text)
+{
+	const char *at = rule->choices;
+
+	for (int i = *(const int *)member; i > 0; i--)
+		at += strcspn(at, "|") + 1;
+	snprintf(text, VALUE_TEXT_MAX, "%.*s", (int)strcspn(at, "|"), at);
+}
+
+static void write_mode(const struct value_rule *rule, const void *member, char *text)
+{
+	(void)rule;
+	snprintf(text, VALUE_TEXT_MAX, "0%o", (unsigned)*(const int *)member);
+}
+
+static void write_text(const struct value_rule *rule, const void *member, char *text)
+{
+	const char *value = *(const char *const *)member;
+
+	(void)rule;
+	snprintf(text, VALUE_TEXT_MAX, "%s", value == NULL ? "" : value);
+}
+
+static void write_owner(const struct value_rule *rule, const void *member, char *text)
+{
+	const struct value_owner *owner = member;
+
+	(void)rule;
+	text[0] = '\0';
+	if (owner->uid != (uid_t)-1 && owner->gid != (gid_t)-1)
+		snprintf(text, VALUE_TEXT_MAX, "%ld:%ld", (long)owner->uid, (long)owner->gid);
+	else if (owner->uid != (uid_t)-1)
+		snprintf(text, VALUE_TEXT_MAX, "%ld", (long)owner->uid);
+}
+
+const struct value_kind value_number = {read_number, write_number};
+const struct value_kind value_time_kind = {read_time, write_time};
+const struct value_kind value_size = {read_size, write_size};
+const struct value_kind value_choice = {read_choice, write_choice};
+const struct value_kind value_mode = {read_mode, write_mode};
+const struct value_kind value_owner_kind = {read_owner, write_owner};
+const struct value_kind value_word = {read_word, write_text};
+const struct value_kind value_words = {read_words, NULL};
+const struct value_kind value_directory = {read_directory, write_text};
+const struct value_kind value_path = {read_path, NULL};
+const struct value_kind value_socket = {read_socket, NULL};
+const struct value_kind value_handler = {read_handler, NULL};
+const struct value_kind value_variable = {read_variable, NULL};
+const struct value_kind value_limit_kind = {read_limit, NULL};

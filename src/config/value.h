@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * value: the values that options take, each kind read from text and written back.
+ *
+ * Reading checks: a value that is read is good, as far as it can be told without the
+ * others; for the rest there is options_settle.c.  What is written can be read again.
+ */
+#ifndef CGIBRIDGE_VALUE_H
+#define CGIBRIDGE_VALUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+#include "base/sys.h"
+
+/* The least room for a written value. */
+#define VALUE_TEXT_MAX 4200
+
+/* What an option allows beyond its kind. */
+struct value_rule {
+	long long min, max;  /* of numbers, times (ms) and sizes (bytes) */
+	const char *choices; /* "a|b|c", stored as 0, 1, 2 */
+};
+
+/* Values of an option that may be repeated, in order; the strings are borrowed. */
+struct value_list {
+	const char **items; /* owned */
+	size_t count;
+};
+
+struct value_owner {
+	uid_t uid; /* (uid_t)-1: none given */
+	gid_t gid; /* (gid_t)-1: none given */
+};
+
+/*
+ * A kind of value.  read() stores what `text` says in `member`: 0, or -1 with `*why`
+ * a phrase that says what would be right.  write() puts the text of `member` into
+ * `text`, "" if there is none; it is NULL for the kinds that are kept as a value_list.
+ */
+struct value_kind {
+	int (*read)(const struct value_rule *rule, void *member, const char *text,
+	    const char **why);
+	void (*write)(const struct value_rule *rule, const void *member, char *text);
+};
+
+extern const struct value_kind value_number;     /* int */
+extern const struct value_kind value_time_kind;  /* int64_t, in ms */
+extern const struct value_kind value_size;       /* uint64_t, in bytes */
+extern const struct value_kind value_choice;     /* int */
+extern const struct value_kind value_mode;       /* int, as in chmod(2) */
+extern const struct value_kind value_owner_kind; /* struct value_owner */
+extern const struct value_kind value_facility;   /* int, as log_facility_parse() */
+extern const struct value_kind value_file;       /* const char *, borrowed: absolute path */
+extern const struct value_kind value_access_log; /* the same, or "syslog" or "-" */
+extern const struct value_kind value_word;       /* const char *, borrowed; not empty */
+extern const struct value_kind value_directory;  /* const char *, borrowed; an absolute path */
+extern const struct value_kind value_words;      /* struct value_list, none empty */
+extern const struct value_kind value_path;       /* struct value_list of absolute paths */
+extern const struct value_kind value_socket;     /* struct value_list of socket URLs */
+extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */
+extern const struct value_kind value_variable;   /* struct value_list of "NAME[=VALUE]" */
+extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL: none */
+extern const struct value_kind value_limit_kind; /* struct value_list for value_limit() */
+
+/*
+ * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds,
+ * or -1 if `text` is none.
+ */
+int64_t value_time(const char *text);
+
+/*
+ * Reads the limit of a resource, as "nofile=1024": cpu takes a time, as, data, stack,
+ * fsize and core take sizes, nofile and nproc numbers; all take "unlimited".  Soft and
+ * hard limit are the same.  0, or -1 with `*why` as for a read().
+ */
+int value_limit(const char *text, struct sys_limit *limit, const char **why) MUST_CHECK;
+
+#endif

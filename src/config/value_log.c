@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * value_log: where logs go.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log_syslog.h"
+#include "config/value.h"
+
+static int read_facility(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	int facility = log_facility_parse(value);
+
+	(void)rule;
+	if (facility < 0) {
+		*why = "a syslog facility is expected: daemon, user, auth, authpriv, cron, ftp, lpr, "
+		       "mail, news, syslog, uucp or local0 to local7";
+		return -1;
+	}
+	*(int *)member = facility;
+	return 0;
+}
+
+static void write_facility(const struct value_rule *rule, const void *member, char *text)
+{
+	(void)rule;
+	snprintf(text, VALUE_TEXT_MAX, "%s", log_facility_name(*(const int *)member));
+}
+
+static int read_file(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	(void)rule;
+	if (value[0] != '/') {
+		*why = "an absolute path is expected";
+		return -1;
+	}
+	*(const char **)member = value;
+	return 0;
+}
+
+static int read_access_log(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	if (strcmp(value, "-") != 0 && strcmp(value, "syslog") != 0 &&
+	    read_file(rule, member, value, why) != 0) {
+		*why = "an absolute path, \"syslog\", or \"-\" for standard output is expected";
+		return -1;
+	}
+	*(const char **)member = value;
+	return 0;
+}
+
+static void write_path(const struct value_rule *rule, const void *member, char *text)
+{
+	const char *path = *(const char *const *)member;
+
+	(void)rule;
+	snprintf(text, VALUE_TEXT_MAX, "%s", path == NULL ? "" : path);
+}
+
+const struct value_kind value_facility = {read_facility, write_facility};
+const struct value_kind value_file = {read_file, write_path};
+const struct value_kind value_access_log = {read_access_log, write_path};

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * words: joined words, and words out of files.
+ */
+#include "config/words.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int add(struct words *words, char *word)
+{
+	if (words->argc + 1 >= words->room) {
+		int room = words->room < 32 ? 64 : 2 * words->room;
+		char **argv = realloc(words->argv, (size_t)room * sizeof *argv);
+
+		if (argv == NULL || room > WORDS_MAX) {
+			words->argv = argv == NULL ? words->argv : argv;
+			errno = argv == NULL ? ENOMEM : E2BIG;
+			return -1;
+		}
+		words->argv = argv;
+		words->room = room;
+	}
+	words->argv[words->argc++] = word;
+	words->argv[words->argc] = NULL;
+	return 0;
+}
+
+/* ---- joined words ----------------------------------------------------------------- */
+
+static bool is_joined(const char *word)
+{
+	size_t name = strcspn(word, " =");
+
+	return word[0] == '-' && word[name] == ' ' && (word[1] == '-' || name == 2);
+}
+
+static int add_joined(struct words *words, char *word)
+{
+	char *next = word;
+
+	if (!is_joined(word))
+		return *word == '\0' ? 0 : add(words, word);
+	while ((word = strtok_r(next, " ", &next)) != NULL)
+		if (add(words, word) != 0)
+			return -1;
+	return 0;
+}
+
+/* ---- files ------------------------------------------------------------------------ */
+
+/* The whole file as a string, which is then `words`'s; NULL with errno. */
+static char *read_file(struct words *words, const char *path)
+{
+	FILE *in = fopen(path, "re");
+	char **texts = realloc(words->texts, (size_t)(words->text_count + 1) * sizeof *texts);
+	char *text = malloc(WORDS_FILE_MAX + 1);
+	size_t n;
+
+	if (texts != NULL)
+		words->texts = texts;
+	if (in == NULL || texts == NULL || text == NULL) {
+		free(text);
+		if (in != NULL)
+			fclose(in);
+		return NULL;
+	}
+	words->texts[words->text_count++] = text;
+	n = fread(text, 1, WORDS_FILE_MAX + 1, in);
+	if (ferror(in) || n > WORDS_FILE_MAX || memchr(text, '\0', n) != NULL) {
+		errno = ferror(in) ? errno : n > WORDS_FILE_MAX ? EFBIG : EINVAL;
+		fclose(in);
+		return NULL;
+	}
+	fclose(in);
+	text[n] = '\0';
+	return text;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static const char *skip_blanks(const char *at)
+{
+	while (is_blank(*at) || *at == '#')
+		at += *at == '#' ? strcspn(at, "\n") : 1;
+	return at;
+}
+
+/*
+ * Takes the quotes off the word at `*at`, in place; moves `*at` behind it.  The word,
+ * terminated, or NULL when a quote is not closed.
+ */
+static char *cut_word(char **at)
+{
+	char *from = *at;
+	char *to = from;
+	char *word = to;
+	char quote = '\0';
+
+	for (; *from != '\0' && (quote != '\0' || !is_blank(*from)); from++) {
+		if (*from == quote)
+			quote = '\0';
+		else if (quote == '\0' && (*from == '\'' || *from == '"'))
+			quote = *from;
+		else if (*from == '\\' && quote != '\'' && from[1] != '\0')
+			*to++ = *++from;
+		else
+			*to++ = *from;
+	}
+	*at = *from == '\0' ? from : from + 1;
+	*to = '\0';
+	return quote == '\0' ? word : NULL;
+}
+
+static int add_file(struct words *words, const char *path)
+{
+	char *at = read_file(words, path);
+
+	if (at == NULL)
+		return -1;
+	for (;;) {
+		char *word;
+
+		at += skip_blanks(at) - at;
+		if (*at == '\0')
+			return 0;
+		word = cut_word(&at);
+		if (word == NULL)
+			errno = EILSEQ;
+		if (word == NULL || add(words, word) != 0)
+			return -1;
+	}
+}
+
+/* ---- the command line --------------------------------------------------------------- */
+
+static const char *explain(int error)
+{
+	if (error == EILSEQ)
+		return "a quote is not closed";
+	if (error == EINVAL)
+		return "it is no text";
+	return strerror(error);
+}
+
+int words_init(struct words *words, int argc, char **argv, char *why, size_t size)
+{
+	*words = (struct words){.argc = 0};
+	for (int i = 0; i < argc; i++) {
+		/* an argument may start with '@' too, but not one of ours: paths are absolute */
+		bool file = i > 0 && argv[i][0] == '@' && argv[i][1] != '\0';
+		int failed = i == 0 ? add(words, argv[0])
+		    : file	    ? add_file(words, argv[i] + 1)
+				    : add_joined(words, argv[i]);
+
+		if (failed != 0) {
+			snprintf(why, size, "%s: %s", argv[i], explain(errno));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void words_fini(struct words *words)
+{
+	for (int i = 0; i < words->text_count; i++)
+		free(words->texts[i]);
+	free(words->texts);
+	free(words->argv);
+	*words = (struct words){.argc = 0};
+}

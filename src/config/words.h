@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * words: the words of a command line, before any of them is an option.
+ *
+ * Start-up files pass several options as one word, "-f -c 4", where a variable is
+ * not split, or an empty word where it is not set.  Such words are taken apart and
+ * dropped; a blank anywhere but right behind an option's name stays what it is.
+ *
+ * "@FILE" stands for the words in a file: separated by blanks and line ends, quoted
+ * as in a shell ('...', "...", \c), with comments from '#' at the start of a word to
+ * the end of the line.  What --check prints is such a file.
+ */
+#ifndef CGIBRIDGE_WORDS_H
+#define CGIBRIDGE_WORDS_H
+
+#include <stddef.h>
+
+#include "base/attributes.h"
+
+enum {
+	WORDS_FILE_MAX = 1024 * 1024, /* bytes of a file */
+	WORDS_MAX = 100000,
+};
+
+struct words {
+	char **argv; /* NULL at the end; owned */
+	int argc;
+	int room;
+	char **texts; /* the files' contents, owned: words point into them */
+	int text_count;
+};
+
+/*
+ * Makes `words` of a command line, whose strings are borrowed and may be cut.  0, or
+ * -1 with `why` (of `size` bytes) saying what is wrong; words_fini() either way.
+ */
+int words_init(struct words *words, int argc, char **argv, char *why, size_t size) MUST_CHECK;
+void words_fini(struct words *words);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * handover: the variable, written and read.
+ */
+#include "daemon/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char variable[] = "CGIBRIDGE_HANDOVER";
+
+/* ---- reading -------------------------------------------------------------------- */
+
+/*
+ * Reads the `count` numbers behind `word`, at the start of `line`; returns what is behind
+ * them, less a blank, or NULL if they are not all there.
+ */
+static const char *read_numbers(const char *line, const char *word, long *numbers, int count)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(line, word, len) != 0)
+		return NULL;
+	line += len;
+	for (int i = 0; i < count; i++) {
+		char *end;
+
+		errno = 0;
+		numbers[i] = strtol(line, &end, 10);
+		if (end == line || line[0] != ' ' || errno != 0 || numbers[i] < INT_MIN ||
+		    numbers[i] > INT_MAX)
+			return NULL;
+		line = end;
+	}
+	return line + (*line == ' ');
+}
+
+static void add_worker(struct handover *handover, const char *line)
+{
+	long numbers[2];
+
+	if (read_numbers(line, "worker", numbers, 2) != NULL && numbers[0] > 1 &&
+	    handover->worker_count < HANDOVER_WORKERS)
+		handover->workers[handover->worker_count++] =
+		    (struct handover_worker){(pid_t)numbers[0], (int)numbers[1]};
+}
+
+static void add_socket(struct handover *handover, const char *line)
+{
+	long fd;
+	const char *name = read_numbers(line, "socket", &fd, 1);
+
+	if (name != NULL && *name != '\0' && fd > STDERR_FILENO &&
+	    handover->socket_count < HANDOVER_SOCKETS)
+		handover->sockets[handover->socket_count++] =
+		    (struct handover_socket){(int)fd, name};
+}
+
+static void read_board(struct scoreboard_share *board, const char *line)
+{
+	long numbers[6];
+
+	if (read_numbers(line, "board", numbers, 6) != NULL)
+		*board = (struct scoreboard_share){.fd = (int)numbers[0],
+		    .wake = {(int)numbers[1], (int)numbers[2]},
+		    .workers = (int)numbers[3],
+		    .scripts = (int)numbers[4],
+		    .layout = (unsigned)numbers[5]};
+}
+
+static void read_lifeline(struct handover *handover, const char *line)
+{
+	long numbers[2];
+
+	if (read_numbers(line, "lifeline", numbers, 2) == NULL)
+		return;
+	handover->lifeline[0] = (int)numbers[0];
+	handover->lifeline[1] = (int)numbers[1];
+}
+
+static enum handover_role role_of(long pid)
+{
+	if (pid == (long)getpid())
+		return HANDOVER_HEIR;
+	return pid == (long)getppid() ? HANDOVER_TRIAL : HANDOVER_NONE;
+}
+
+static void read_lines(struct handover *handover)
+{
+	char *next = handover->text;
+	char *line;
+	long pid = -1;
+
+	while ((line = strtok_r(next, "\n", &next)) != NULL) {
+		(void)read_numbers(line, "pid", &pid, 1);
+		read_lifeline(handover, line);
+		read_board(&handover->board, line);
+		add_worker(handover, line);
+		add_socket(handover, line);
+	}
+	if (handover->lifeline[0] >= 0 && handover->lifeline[1] >= 0)
+		handover->role = role_of(pid);
+}
+
+int handover_take(struct handover *handover)
+{
+	const char *value = getenv(variable);
+
+	*handover = (struct handover){.lifeline = {-1, -1}, .board = {.fd = -1}};
+	if (value == NULL)
+		return 0;
+	handover->text = strdup(value);
+	handover->workers = calloc(HANDOVER_WORKERS, sizeof *handover->workers);
+	handover->sockets = calloc(HANDOVER_SOCKETS, sizeof *handover->sockets);
+	unsetenv(variable);
+	if (handover->text == NULL || handover->workers == NULL || handover->sockets == NULL)
+		return -1;
+	read_lines(handover);
+	return 0;
+}
+
+void handover_fini(struct handover *handover)
+{
+	free(handover->text);
+	free(handover->workers);
+	free(handover->sockets);
+	*handover = (struct handover){.role = HANDOVER_NONE};
+}
+
+int handover_socket(struct handover *handover, const char *name)
+{
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		struct handover_socket *socket = &handover->sockets[i];
+		int fd = socket->fd;
+
+		if (fd < 0 || strcmp(socket->name, name) != 0)
+			continue;
+		socket->fd = -1;
+		return fd;
+	}
+	return -1;
+}
+
+/* ---- writing -------------------------------------------------------------------- */
+
+static void write_lines(const struct handover *handover, pid_t pid, FILE *out)
+{
+	const struct scoreboard_share *board = &handover->board;
+
+	fprintf(out, "pid %ld\nlifeline %d %d\n", (long)pid, handover->lifeline[0],
+	    handover->lifeline[1]);
+	if (board->fd >= 0)
+		fprintf(out, "board %d %d %d %d %d %u\n", board->fd, board->wake[0], board->wake[1],
+		    board->workers, board->scripts, board->layout);
+	for (size_t i = 0; i < handover->worker_count; i++)
+		fprintf(out, "worker %ld %d\n", (long)handover->workers[i].pid,
+		    handover->workers[i].number);
+	for (size_t i = 0; i < handover->socket_count; i++)
+		fprintf(out, "socket %d %s\n", handover->sockets[i].fd, handover->sockets[i].name);
+}
+
+int handover_give(const struct handover *handover, pid_t pid)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int failed = -1;
+
+	if (out == NULL)
+		return -1;
+	write_lines(handover, pid, out);
+	if (fclose(out) == 0)
+		failed = setenv(variable, text, 1);
+	free(text);
+	return failed;
+}
+
+void handover_withdraw(void)
+{
+	unsetenv(variable);
+}
+
+static int keep_one(int fd, bool keep)
+{
+	return fd < 0 ? 0 : fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+int handover_keep(const struct handover *handover, bool keep)
+{
+	const struct scoreboard_share *board = &handover->board;
+	int failed = 0;
+
+	for (int end = 0; end < 2; end++) {
+		failed |= keep_one(handover->lifeline[end], keep);
+		if (board->fd >= 0)
+			failed |= keep_one(board->wake[end], keep);
+	}
+	failed |= keep_one(board->fd, keep);
+	for (size_t i = 0; i < handover->socket_count; i++)
+		failed |= keep_one(handover->sockets[i].fd, keep);
+	return failed;
+}

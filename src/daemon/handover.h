@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * handover: what a supervisor leaves to the program that replaces it on a reload.
+ *
+ * The new image runs in the same process, so the workers stay its children and the
+ * descriptors stay open; which is which is written into one environment variable,
+ * CGIBRIDGE_HANDOVER, a line each:
+ *
+ *   pid PID                     the supervisor
+ *   lifeline READ WRITE         the pipe whose end of file stops workers
+ *   board FD READ WRITE WORKERS SCRIPTS LAYOUT   the scoreboard (scoreboard_share())
+ *   worker PID NUMBER           one each
+ *   socket FD NAME              one each, NAME as in struct listener
+ *
+ * Before that, a child tries the same start and says whether it would do: it finds
+ * the variable too, and knows by its pid that it is only asked.
+ */
+#ifndef CGIBRIDGE_HANDOVER_H
+#define CGIBRIDGE_HANDOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+#include "stats/scoreboard.h"
+
+enum { HANDOVER_WORKERS = 1024, HANDOVER_SOCKETS = 1024 };
+
+struct handover_worker {
+	pid_t pid;
+	int number;
+};
+
+struct handover_socket {
+	int fd;           /* -1: taken */
+	const char *name; /* borrowed from `text` */
+};
+
+enum handover_role {
+	HANDOVER_NONE,  /* an ordinary start */
+	HANDOVER_TRIAL, /* only asked whether it could start */
+	HANDOVER_HEIR,  /* takes over */
+};
+
+struct handover {
+	enum handover_role role;
+	char *text; /* owned */
+	int lifeline[2];
+	struct scoreboard_share board;
+	struct handover_worker *workers; /* owned */
+	size_t worker_count;
+	struct handover_socket *sockets; /* owned */
+	size_t socket_count;
+};
+
+/*
+ * Reads the variable and removes it.  What is no handover, or for another process,
+ * is an ordinary start.  0, or -1 with errno ENOMEM.
+ */
+int handover_take(struct handover *handover) MUST_CHECK;
+
+/* Frees the memory; closes no descriptor. */
+void handover_fini(struct handover *handover);
+
+/* The descriptor of the socket `name`, which is then the caller's, or -1. */
+int handover_socket(struct handover *handover, const char *name);
+
+/*
+ * Sets the variable to what `handover` has (`role` and `text` do not matter) for the
+ * supervisor `pid`.  0, or -1 with errno.
+ */
+int handover_give(const struct handover *handover, pid_t pid) MUST_CHECK;
+
+/* Removes the variable. */
+void handover_withdraw(void);
+
+/* Has all descriptors of `handover` stay open over an exec, or not.  0, or -1 with errno. */
+int handover_keep(const struct handover *handover, bool keep) MUST_CHECK;
+
+#endif

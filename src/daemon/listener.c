@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listener: binding, inheriting, and the unix socket file's life.
+ */
+#include "daemon/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "base/sys.h"
+
+enum { INHERITED_FIRST = 3 }; /* SD_LISTEN_FDS_START */
+
+static int fail(const char *name, const char *what)
+{
+	log_error("cannot listen on %s: %s: %s", name, what, strerror(errno));
+	return -1;
+}
+
+/* ---- any socket ------------------------------------------------------------ */
+
+static bool is_listening(int fd)
+{
+	int listening = 0;
+	socklen_t len = sizeof listening;
+	struct sockaddr_storage peer;
+	socklen_t peer_len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0)
+		return listening != 0;
+	/* FastCGI 1.0 2.2: getpeername fails with ENOTCONN on the listening socket */
+	return getpeername(fd, (struct sockaddr *)&peer, &peer_len) != 0 && errno == ENOTCONN;
+}
+
+static int add(struct listeners *listeners, const struct listener *listener)
+{
+	struct listener *items =
+	    realloc(listeners->items, (listeners->count + 1) * sizeof *items);
+
+	if (items == NULL)
+		return fail(listener->name, "no memory");
+	items[listeners->count++] = *listener;
+	listeners->items = items;
+	return 0;
+}
+
+/* Puts listening socket `listener->fd`, opened or inherited, into service. */
+static int adopt(struct listeners *listeners, const struct listener *listener,
+    const struct options *options)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
+	socklen_t len = sizeof addr;
+	int one = 1;
+
+	if (sys_cloexec(listener->fd) != 0 || sys_nonblock(listener->fd) != 0)
+		return fail(listener->name, "cannot set its flags");
+	if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) != 0 ||
+	    addr.sun_family != AF_UNIX)
+		/* accepted sockets inherit it: an END record must not wait for an ACK */
+		(void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	else if (len > offsetof(struct sockaddr_un, sun_path) && addr.sun_path[0] == '\0' &&
+		 options->allow.user_count == 0)
+		log_warn("%s: a name without a file has no mode: every user of this machine can connect "
+			 "(--allow-user says who may)",
+		    listener->name);
+	return add(listeners, listener);
+}
+
+/* ---- unix socket files ------------------------------------------------------- */
+
+/* Whether something answers at the socket file `address->path`; -1 if it is no socket. */
+static int probe(const struct address *address)
+{
+	struct stat info;
+	int fd;
+	int failed;
+
+	if (lstat(address->path, &info) != 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISSOCK(info.st_mode)) {
+		errno = EEXIST;
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (fd < 0)
+		return -1;
+	failed = connect(fd, (const struct sockaddr *)&address->addr, address->len);
+	close(fd);
+	/* refused: nobody has it open; anything else (EAGAIN: a full backlog) is alive */
+	return failed != 0 && errno == ECONNREFUSED ? 0 : 1;
+}
+
+static int check_path(const struct address *address, const char *name)
+{
+	int alive = probe(address);
+
+	if (alive == 0)
+		return 0;
+	if (alive > 0)
+		log_error("cannot listen on %s: another process is serving it; stop that one or "
+			  "choose another socket",
+		    name);
+	else if (errno == EEXIST)
+		log_error("cannot listen on %s: the file is there and is no socket; remove it or "
+			  "choose another path",
+		    name);
+	else
+		fail(name, "cannot look at it");
+	return -1;
+}
+
+/* A name in the same directory that no other process uses. */
+static int temporary_name(const char *path, char *name, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (snprintf(name, size, "%.*s/.cgib%ld", (int)(slash - path), path, (long)getpid()) <
+	    (int)size)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
+}
+
+/* Without --socket-owner, scripts could do to the socket what they could if started by --user. */
+static struct value_owner owner_of_socket(const struct options *options)
+{
+	struct value_owner owner = options->socket_owner;
+
+	if (owner.uid == (uid_t)-1 && options->identity.has_user)
+		owner.uid = options->identity.uid;
+	if (owner.gid == (gid_t)-1 && options->identity.has_group)
+		owner.gid = options->identity.gid;
+	return owner;
+}
+
+static int bind_temporary(int fd, const char *name, const struct options *options)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct value_owner owner = owner_of_socket(options);
+	mode_t before;
+	int failed;
+
+	memcpy(un.sun_path, name, strlen(name) + 1);
+	unlink(name); /* left by a process of the same number that died right here */
+	before = umask(0777 & ~(mode_t)options->socket_mode);
+	failed = bind(fd, (const struct sockaddr *)&un, sizeof un);
+	umask(before);
+	if (failed != 0)
+		return -1;
+	if (owner.uid != (uid_t)-1 || owner.gid != (gid_t)-1)
+		return lchown(name, owner.uid, owner.gid); /* it may be a link by now */
+	return 0;
+}
+
+static int open_unix_file(struct listener *listener, const struct address *address,
+    const struct options *options)
+{
+	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct stat info;
+
+	if (check_path(address, listener->name) != 0)
+		return -1;
+	if (temporary_name(address->path, name, sizeof name) != 0)
+		return fail(listener->name, "its directory's name is too long");
+	if (bind_temporary(listener->fd, name, options) != 0) {
+		int error = errno;
+
+		unlink(name);
+		errno = error;
+		return fail(listener->name, "cannot make it with its mode and owner");
+	}
+	if (listen(listener->fd, options->backlog) != 0 || stat(name, &info) != 0 ||
+	    rename(name, address->path) != 0) {
+		unlink(name);
+		return fail(listener->name, "cannot put it in its place");
+	}
+	listener->path = address->path;
+	listener->dev = info.st_dev;
+	listener->ino = info.st_ino;
+	return 0;
+}
+
+/* ---- other ways to a socket ---------------------------------------------------- */
+
+static int open_bound(struct listener *listener, const struct address *address,
+    const struct options *options)
+{
+	int one = 1;
+
+	(void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (address->addr.ss_family == AF_INET6)
+		(void)setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	if (bind(listener->fd, (const struct sockaddr *)&address->addr, address->len) != 0)
+		return fail(listener->name, "cannot bind");
+	if (listen(listener->fd, options->backlog) != 0)
+		return fail(listener->name, "cannot listen");
+	return 0;
+}
+
+/* Whether inherited socket `fd` is of a kind whose peers we can judge. */
+static int check_inherited(int fd, const char *name, const struct options *options)
+{
+	struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
+	struct address_peer own = {.len = sizeof own.addr};
+	socklen_t len = sizeof addr;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+		return fail(name, "cannot find out its address");
+	if (addr.ss_family == AF_UNIX)
+		return 0;
+	if (addr.ss_family != AF_INET && addr.ss_family != AF_INET6) {
+		log_error("cannot listen on %s: it is neither a unix nor a TCP socket", name);
+		return -1;
+	}
+	if (allow_listening(&options->allow, (const struct sockaddr *)&addr))
+		return 0;
+	memcpy(&own.addr, &addr, sizeof own.addr);
+	address_text(&own, text);
+	log_error("cannot listen on %s: other machines can reach %s, and whoever can connect can run "
+		  "programs: name the web servers by --allow ADDR or ADDR/LEN",
+	    name, text);
+	return -1;
+}
+
+/* Takes over descriptor `fd`, moved out of the way of 0, 1, 2. */
+static int inherit(struct listeners *listeners, int fd, const char *name,
+    const struct options *options)
+{
+	struct listener listener = {.fd = fd};
+
+	snprintf(listener.name, sizeof listener.name, "%s", name);
+	if (!is_listening(fd)) {
+		log_error("cannot listen on %s: it is no listening socket", name);
+		return -1;
+	}
+	if (check_inherited(fd, name, options) != 0)
+		return -1;
+	if (fd < INHERITED_FIRST) {
+		listener.fd = fcntl(fd, F_DUPFD, INHERITED_FIRST);
+		close(fd);
+		if (listener.fd < 0 || sys_open_stdio() != 0)
+			return fail(name, "cannot move it");
+	}
+	return adopt(listeners, &listener, options);
+}
+
+/* What identifies the socket file of a listener that was handed over, if it has one. */
+static void know_file(struct listener *listener, const struct address *address)
+{
+	struct stat info;
+
+	if (address->path == NULL || lstat(address->path, &info) != 0 || !S_ISSOCK(info.st_mode))
+		return;
+	listener->path = address->path;
+	listener->dev = info.st_dev;
+	listener->ino = info.st_ino;
+}
+
+/* Takes over what a supervisor before us has listened on; a new --backlog holds from now on. */
+static int take_over(struct listeners *listeners, struct listener *listener,
+    const struct address *address, const struct options *options)
+{
+	listener->handed_over = true;
+	if (address != NULL) {
+		know_file(listener, address);
+		(void)listen(listener->fd, options->backlog);
+	}
+	return adopt(listeners, listener, options);
+}
+
+static int open_socket(struct listeners *listeners, const char *url, const struct options *options,
+    struct handover *handover)
+{
+	struct listener listener = {.fd = -1};
+	struct address address;
+	const char *why;
+	int failed;
+
+	snprintf(listener.name, sizeof listener.name, "%s", url);
+	if (address_parse(url, &address, &why) != 0) {
+		log_error("cannot listen on %s: %s", url, why);
+		return -1;
+	}
+	listener.fd = handover_socket(handover, url);
+	if (listener.fd >= 0)
+		return take_over(listeners, &listener, &address, options);
+	if (address.kind == ADDRESS_FD)
+		return inherit(listeners, address.fd, url, options);
+	listener.fd = socket(address.addr.ss_family, SOCK_STREAM, 0);
+	if (listener.fd < 0)
+		return fail(url, "cannot make a socket");
+	failed = address.path != NULL ? open_unix_file(&listener, &address, options)
+				      : open_bound(&listener, &address, options);
+	if (failed == 0)
+		return adopt(listeners, &listener, options);
+	close(listener.fd);
+	return -1;
+}
+
+/* How many sockets LISTEN_FDS says that we have inherited; 0 if it is not for us. */
+static int inherited_count(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	const char *fds = getenv("LISTEN_FDS");
+	char ours[24];
+	long count;
+
+	snprintf(ours, sizeof ours, "%ld", (long)getpid());
+	if (pid == NULL || fds == NULL || strcmp(pid, ours) != 0)
+		return 0;
+	count = strtol(fds, NULL, 10);
+	return count < 0 || count > 1024 ? 0 : (int)count;
+}
+
+static void forget_inheritance(void)
+{
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
+static bool is_inherited_name(const char *name)
+{
+	return strchr(name, ':') == NULL;
+}
+
+/* The sockets that the supervisor before us had inherited: how many, or -1. */
+static int take_inherited(struct listeners *listeners, struct handover *handover,
+    const struct options *options)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		const char *name = handover->sockets[i].name;
+		struct listener listener = {.fd = -1};
+
+		if (!is_inherited_name(name))
+			continue;
+		listener.fd = handover_socket(handover, name);
+		snprintf(listener.name, sizeof listener.name, "%s", name);
+		if (listener.fd >= 0 && take_over(listeners, &listener, NULL, options) != 0)
+			return -1;
+		count++;
+	}
+	return count;
+}
+
+static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover,
+    const struct options *options)
+{
+	int count = take_inherited(listeners, handover, options);
+
+	if (count != 0)
+		return count > 0 ? LISTENER_OK : LISTENER_FAILED;
+	count = inherited_count();
+
+	for (int i = 0; i < count; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "inherited socket %d", INHERITED_FIRST + i);
+		if (inherit(listeners, INHERITED_FIRST + i, name, options) != 0)
+			return LISTENER_FAILED;
+	}
+	if (count > 0)
+		return LISTENER_OK;
+	if (!is_listening(0))
+		return LISTENER_NONE;
+	return inherit(listeners, 0, "descriptor 0", options) == 0 ? LISTENER_OK : LISTENER_FAILED;
+}
+
+/* What the supervisor before us listened on and we do not. */
+static void drop_rest(struct handover *handover)
+{
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		struct handover_socket *socket = &handover->sockets[i];
+
+		if (socket->fd < 0)
+			continue;
+		log_info("no longer listening on %s", socket->name);
+		if (strncmp(socket->name, "unix:/", 6) == 0)
+			unlink(socket->name + 5);
+		close(socket->fd);
+		socket->fd = -1;
+	}
+}
+
+enum listener_failure listeners_open(struct listeners *listeners, const struct options *options,
+    struct handover *handover)
+{
+	enum listener_failure result = LISTENER_OK;
+
+	*listeners = (struct listeners){.items = NULL};
+	if (options->sockets.count == 0)
+		result = open_inherited(listeners, handover, options);
+	for (size_t i = 0; result == LISTENER_OK && i < options->sockets.count; i++)
+		if (open_socket(listeners, options->sockets.items[i], options, handover) != 0)
+			result = LISTENER_FAILED;
+	forget_inheritance();
+	if (result != LISTENER_OK) {
+		listeners_abandon(listeners);
+	} else if (handover->role == HANDOVER_HEIR) {
+		drop_rest(handover);
+	}
+	return result;
+}
+
+void listeners_abandon(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++)
+		if (listeners->items[i].handed_over)
+			listeners->items[i].path = NULL;
+	listeners_unlink(listeners);
+	listeners_close(listeners);
+}
+
+void listeners_unlink(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct listener *listener = &listeners->items[i];
+		struct stat info;
+
+		/* another bridge may have put its own socket there since */
+		if (listener->path != NULL && lstat(listener->path, &info) == 0 &&
+		    info.st_dev == listener->dev && info.st_ino == listener->ino)
+			unlink(listener->path);
+		listener->path = NULL;
+	}
+}
+
+void listeners_close(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++)
+		close(listeners->items[i].fd);
+	free(listeners->items);
+	*listeners = (struct listeners){.items = NULL};
+}

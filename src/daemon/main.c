@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * main: wiring only.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stats/accesslog.h"
+#include "daemon/handover.h"
+#include "daemon/listener.h"
+#include "base/log.h"
+#include "base/log_syslog.h"
+#include "config/options.h"
+#include "daemon/supervisor.h"
+#include "base/sys.h"
+
+/* systemd.exec(5): JOURNAL_STREAM names the device and inode of a stderr that is the journal. */
+static enum log_form choose_log_form(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char ours[64];
+	struct stat info;
+
+	if (stream == NULL || fstat(STDERR_FILENO, &info) != 0)
+		return LOG_FORM_PLAIN;
+	snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)info.st_dev,
+	    (unsigned long long)info.st_ino);
+	return strcmp(stream, ours) == 0 ? LOG_FORM_JOURNAL : LOG_FORM_PLAIN;
+}
+
+static bool uses_syslog(const struct options *options)
+{
+	return options->syslog != 0 ||
+	    (options->access_log != NULL && strcmp(options->access_log, "syslog") == 0);
+}
+
+/* 0, or -1, which has been logged: a log that cannot be had is found out at the start. */
+static int open_logs(const struct options *options)
+{
+	int failed = 0;
+	const char *target = options->access_log;
+
+	log_open((enum log_level)options->log_level, choose_log_form());
+	if (uses_syslog(options)) {
+		failed = log_syslog_open(options->syslog_socket,
+		    options->syslog != 0 ? options->syslog : log_facility_parse("daemon"));
+		if (failed)
+			log_error("nobody takes log lines at %s: %s (start the syslog daemon, or see "
+				  "--syslog-socket)",
+			    options->syslog_socket, strerror(errno));
+	}
+	if (options->syslog != 0) /* it may come up later: until then it is stderr */
+		log_open((enum log_level)options->log_level, LOG_FORM_SYSLOG);
+	if (target == NULL)
+		return 0;
+	if (strcmp(target, "syslog") == 0 && failed)
+		return -1;
+	if (accesslog_open(target, (enum accesslog_form)options->access_log_format) == 0 &&
+	    (!options->identity.has_user ||
+		accesslog_give(options->identity.uid, options->identity.gid) == 0))
+		return 0;
+	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)", target,
+	    strerror(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
+	return -1;
+}
+
+static int serve(const struct options *options, struct handover *handover, char **argv)
+{
+	struct listeners listeners;
+	int status;
+
+	if (open_logs(options) != 0)
+		return 1;
+	/* who is to stop from here on has sockets to remove: the supervisor sees to it */
+	sys_signals_block(NULL);
+	switch (listeners_open(&listeners, options, handover)) {
+	case LISTENER_OK:
+		break;
+	case LISTENER_NONE:
+		fprintf(stderr, "cgibridge: no socket: give one with --socket, or have it inherited "
+				"(--help)\n");
+		return 2;
+	case LISTENER_FAILED:
+		return 1;
+	}
+	if (handover->role == HANDOVER_TRIAL) {
+		listeners_abandon(&listeners);
+		return 0;
+	}
+	status = supervisor_run(options, &listeners, handover, argv);
+	listeners_unlink(&listeners);
+	listeners_close(&listeners);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct handover handover;
+	int status = 0;
+
+	if (handover_take(&handover) != 0)
+		return 1;
+	/* signals that came during the exec of a reload wait for their handler */
+	sys_signals_reset(handover.role == HANDOVER_HEIR);
+	if (sys_open_stdio() != 0)
+		return 1;
+	sys_cloexec_from(STDERR_FILENO + 1);
+	switch (options_parse(&options, argc, argv)) {
+	case OPTIONS_RUN:
+		status = serve(&options, &handover, argv);
+		accesslog_close();
+		log_syslog_close();
+		break;
+	case OPTIONS_DONE:
+		break;
+	case OPTIONS_FAILED:
+		status = 1;
+		break;
+	case OPTIONS_USAGE:
+		status = 2;
+		break;
+	}
+	options_fini(&options);
+	handover_fini(&handover);
+	return status;
+}

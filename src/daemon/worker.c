@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker: accepting, the limits on that, and stopping.
+ */
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "stats/accesslog.h"
+#include "bridge/admission.h"
+#include "config/allow.h"
+#include "cgi/child.h"
+#include "bridge/conn.h"
+#include "cgi/environment.h"
+#include "config/identity.h"
+#include "base/log.h"
+#include "bridge/request.h"
+#include "base/sys.h"
+
+enum {
+	ACCEPT_LEAD = 2,        /* connections more than another worker's, past which it goes first */
+	BEAT = 1000,            /* ms between signs of life, at most */
+	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
+	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
+	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
+	FDS_A_SCRIPT = 3,
+	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection ... */
+	FAILURE_PAUSE = 10000,  /* ... or about one that cannot be accepted */
+};
+
+enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPING };
+
+struct worker;
+
+/* A listening socket in this worker's loop. */
+struct acceptor {
+	struct worker *worker;
+	struct listener *listener;
+	struct loop_watch watch;
+};
+
+/* What all connections read into, each for the time of one read. */
+static unsigned char scratch[CONN_SCRATCH];
+
+struct worker {
+	const struct worker_plan *plan;
+	enum worker_state state;
+	struct loop *loop;
+	struct environment environment;
+	struct admission admission;
+	struct children children;
+	struct sys_limit *script_limits; /* ours of open files, as it was, then --limit's */
+	struct request_services services;
+	struct request_sink sink;
+	struct conn_owner owner;
+	int64_t failures_quiet;  /* until then failures to accept are not logged */
+	int64_t refusals_quiet;  /* until then refused connections are only counted */
+	unsigned long refusals;  /* since the last one that was logged */
+	struct acceptor *acceptors;
+	size_t acceptor_count;
+	struct loop_watch lifeline;
+	struct loop_timer accept_again;
+	struct loop_timer beat;
+	struct loop_timer stop;
+};
+
+extern char **environ;
+
+/* ---- accepting ------------------------------------------------------------------- */
+
+static void count_connections(const struct worker *worker)
+{
+	scoreboard_connected(worker->plan->board, worker->plan->number, (int)worker->owner.count);
+}
+
+static void on_conn_opened(struct conn_owner *owner)
+{
+	const struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
+
+	count_connections(worker);
+	tally_add(scoreboard_tally(worker->plan->board, worker->plan->number), TALLY_ACCEPTED, 1);
+}
+
+static void stop_accepting(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		loop_unwatch(worker->loop, &worker->acceptors[i].watch);
+}
+
+static void start_accepting(struct worker *worker)
+{
+	if (worker->state != WORKER_RUNNING || worker->owner.count >= worker->owner.max)
+		return;
+	for (size_t i = 0; i < worker->acceptor_count; i++) {
+		struct acceptor *acceptor = &worker->acceptors[i];
+
+		if (acceptor->watch.fd < 0 &&
+		    loop_watch_shared(worker->loop, &acceptor->watch, acceptor->listener->fd) != 0) {
+			log_error("cannot watch %s: %s: trying again", acceptor->listener->name,
+			    strerror(errno));
+			loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
+		}
+	}
+}
+
+static void on_accept_again(struct loop_timer *timer)
+{
+	start_accepting(CONTAINER_OF(timer, struct worker, accept_again));
+}
+
+/* Out of something: connections wait in the kernel's queue meanwhile. */
+static void pause_accepting(struct worker *worker, int error)
+{
+	int64_t now = loop_now(worker->loop);
+
+	stop_accepting(worker);
+	loop_timer_set(worker->loop, &worker->accept_again, ACCEPT_PAUSE);
+	if (now < worker->failures_quiet)
+		return;
+	worker->failures_quiet = now + FAILURE_PAUSE;
+	log_error("cannot accept connections: %s: trying again every %d ms%s", strerror(error),
+	    ACCEPT_PAUSE, sys_remedy(error));
+}
+
+/* A port scanner, or a wrong --allow, must not fill the log. */
+static void log_refusal(struct worker *worker, const char *who)
+{
+	int64_t now = loop_now(worker->loop);
+
+	if (now < worker->refusals_quiet) {
+		worker->refusals++;
+		return;
+	}
+	if (worker->refusals == 0)
+		log_warn("connection refused: from %s", who);
+	else
+		log_warn("connection refused: from %s (and %lu since the last such line)", who,
+		    worker->refusals);
+	worker->refusals = 0;
+	worker->refusals_quiet = now + REFUSAL_PAUSE;
+}
+
+/* Accepts a connection; false if there is none, or it cannot be taken. */
+static bool accept_one(struct acceptor *acceptor)
+{
+	struct worker *worker = acceptor->worker;
+	struct address_peer peer = {.len = sizeof peer.addr};
+	char why[ALLOW_WHY_MAX];
+	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
+
+	if (fd < 0) {
+		/* these concern one connection, or none; all else will be there the next time, too */
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR &&
+		    errno != ECONNABORTED && errno != EPROTO && errno != EPERM)
+			pause_accepting(worker, errno);
+		return false;
+	}
+	if (!allow_peer(&worker->plan->options->allow, fd, &peer, why)) {
+		close(fd);
+		log_refusal(worker, why);
+		return false;
+	}
+	if (conn_open(&worker->owner, fd, &peer) != 0) {
+		pause_accepting(worker, errno);
+		return false;
+	}
+	return true;
+}
+
+static bool is_ahead(const struct worker *worker)
+{
+	return (int)worker->owner.count > scoreboard_fewest(worker->plan->board) + ACCEPT_LEAD;
+}
+
+/*
+ * The kernel wakes the worker that has stood in line the longest, so an idle one
+ * would get all connections.  Who is ahead of the others goes to the end of the line.
+ */
+static void give_way(struct worker *worker)
+{
+	if (!is_ahead(worker))
+		return;
+	stop_accepting(worker);
+	start_accepting(worker);
+}
+
+/*
+ * A turn is as long as there are connections to serve: the more there are, the more
+ * are accepted in it, or those in the queue would wait for many turns.
+ */
+static void on_connection(struct loop_watch *watch, unsigned events)
+{
+	struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+	struct worker *worker = acceptor->worker;
+	size_t more = worker->owner.count;
+
+	(void)events;
+	do {
+		if (!accept_one(acceptor))
+			return;
+	} while (more-- > 0 && worker->owner.count < worker->owner.max && !is_ahead(worker));
+	if (worker->owner.count < worker->owner.max) {
+		give_way(worker);
+		return;
+	}
+	log_warn("%zu connections, all that the limit of open files leaves room for: no more are "
+		 "accepted until one ends",
+	    worker->owner.count);
+	stop_accepting(worker);
+}
+
+static int64_t beat_time(const struct worker *worker)
+{
+	int64_t quarter = worker->plan->options->watchdog / 4;
+
+	return quarter < BEAT ? quarter + 1 : BEAT;
+}
+
+/*
+ * Says that we are alive; and takes a connection that waits, if there is one: the
+ * worker that was woken for it may be dead.
+ */
+static void on_beat(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, beat);
+
+	scoreboard_beat(worker->plan->board, worker->plan->number, loop_now(worker->loop));
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		if (worker->acceptors[i].watch.fd >= 0)
+			on_connection(&worker->acceptors[i].watch, LOOP_IN);
+	loop_timer_set(worker->loop, timer, beat_time(worker));
+}
+
+/* ---- stopping ---------------------------------------------------------------------- */
+
+static void exit_if_done(struct worker *worker)
+{
+	if (worker->state != WORKER_RUNNING && worker->owner.count == 0 &&
+	    worker->children.count == 0)
+		loop_stop(worker->loop);
+}
+
+static void on_conn_closed(struct conn_owner *owner)
+{
+	struct worker *worker = CONTAINER_OF(owner, struct worker, owner);
+
+	count_connections(worker);
+	start_accepting(worker);
+	exit_if_done(worker);
+}
+
+static void on_children_gone(struct children *children)
+{
+	exit_if_done(CONTAINER_OF(children, struct worker, children));
+}
+
+static void stop_now(struct worker *worker, int64_t grace)
+{
+	worker->state = WORKER_STOPPING;
+	stop_accepting(worker);
+	conn_stop_all(&worker->owner);
+	conn_drain_all(&worker->owner);
+	children_terminate(&worker->children);
+	loop_timer_set(worker->loop, &worker->stop, grace);
+	exit_if_done(worker);
+}
+
+/* Connections that we have been woken for, and nobody else: still ours. */
+static void accept_announced(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		while (worker->acceptors[i].watch.fd >= 0 &&
+		    worker->owner.count < worker->owner.max && accept_one(&worker->acceptors[i]))
+			;
+}
+
+static void drain(struct worker *worker)
+{
+	if (worker->state != WORKER_RUNNING)
+		return;
+	worker->state = WORKER_DRAINING;
+	accept_announced(worker);
+	stop_accepting(worker);
+	conn_drain_all(&worker->owner);
+	loop_timer_set(worker->loop, &worker->stop, worker->plan->options->drain_timeout);
+	exit_if_done(worker);
+}
+
+static void on_stop_time(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, stop);
+
+	if (worker->state == WORKER_DRAINING) {
+		log_warn("%zu scripts still run after --drain-timeout: stopped",
+		    worker->children.count);
+		stop_now(worker, worker->plan->options->kill_delay + STOP_TIME);
+	} else {
+		loop_stop(worker->loop);
+	}
+}
+
+static void on_lifeline(struct loop_watch *watch, unsigned events)
+{
+	struct worker *worker = CONTAINER_OF(watch, struct worker, lifeline);
+
+	(void)events;
+	log_error("the supervisor is gone: stopping at once");
+	loop_unwatch(worker->loop, watch);
+	stop_now(worker, STOP_TIME);
+}
+
+/* INT is for the supervisor, even if it is sent to all of us. */
+static void on_signal(void *context, int signo)
+{
+	struct worker *worker = context;
+
+	if (signo == SIGTERM)
+		drain(worker);
+	else if (signo == SIGQUIT && worker->state != WORKER_STOPPING)
+		stop_now(worker, STOP_TIME);
+	else if (signo == SIGUSR1)
+		accesslog_reopen();
+}
+
+/* ---- making ------------------------------------------------------------------------- */
+
+/* The limit of open files goes back to what it was, before --limit is obeyed. */
+static int limit_scripts(struct worker *worker, const struct rlimit *files)
+{
+	const struct value_list *limits = &worker->plan->options->limits;
+	size_t count = 0;
+
+	worker->script_limits = calloc(limits->count + 1, sizeof *worker->script_limits);
+	if (worker->script_limits == NULL)
+		return -1;
+	if (files->rlim_cur < files->rlim_max)
+		worker->script_limits[count++] = (struct sys_limit){RLIMIT_NOFILE, *files};
+	for (size_t i = 0; i < limits->count; i++) {
+		const char *why;
+
+		if (value_limit(limits->items[i], &worker->script_limits[count++], &why) != 0) {
+			log_error("--limit %s: %s", limits->items[i], why);
+			errno = EINVAL;
+			return -1;
+		}
+	}
+	worker->children.limits = worker->script_limits;
+	worker->children.limit_count = count;
+	return 0;
+}
+
+/* Takes all descriptors we may have.  Returns how many that are. */
+static size_t raise_fd_limit(struct rlimit limit)
+{
+	rlim_t before = limit.rlim_cur;
+
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		limit.rlim_cur = before;
+	return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > 1000000 ? 1000000
+									   : (size_t)limit.rlim_cur;
+}
+
+/* So many connections that scripts still find descriptors for their pipes. */
+static size_t connection_limit(size_t fds, int max_scripts)
+{
+	size_t taken = RESERVED_FDS + FDS_A_SCRIPT * (size_t)max_scripts;
+
+	return fds > taken + fds / 4 ? fds - taken : fds / 4;
+}
+
+static int make_acceptors(struct worker *worker)
+{
+	struct listeners *listeners = worker->plan->listeners;
+
+	worker->acceptors = calloc(listeners->count, sizeof *worker->acceptors);
+	if (worker->acceptors == NULL)
+		return -1;
+	worker->acceptor_count = listeners->count;
+	for (size_t i = 0; i < listeners->count; i++) {
+		worker->acceptors[i] = (struct acceptor){
+		    .worker = worker, .listener = &listeners->items[i]};
+		loop_watch_init(&worker->acceptors[i].watch, on_connection);
+	}
+	return 0;
+}
+
+static void connect_parts(struct worker *worker)
+{
+	const struct worker_plan *plan = worker->plan;
+
+	admission_init(&worker->admission, worker->loop, plan->board, plan->options, plan->number);
+	worker->services = (struct request_services){.loop = worker->loop,
+	    .options = plan->options,
+	    .environment = &worker->environment,
+	    .admission = &worker->admission,
+	    .children = &worker->children,
+	    .sink = &worker->sink};
+	request_sink_init(&worker->sink, &worker->services);
+	worker->owner.services = &worker->services;
+	worker->owner.scratch = scratch;
+	worker->owner.opened = on_conn_opened;
+	worker->owner.closed = on_conn_closed;
+	worker->children.emptied = on_children_gone;
+	worker->children.worker = plan->number;
+	loop_watch_init(&worker->lifeline, on_lifeline);
+	loop_timer_init(&worker->accept_again, on_accept_again);
+	loop_timer_init(&worker->beat, on_beat);
+	loop_timer_init(&worker->stop, on_stop_time);
+}
+
+/* After this there is no /dev/null, and no way back. */
+static int become_user(const struct options *options)
+{
+	char why[IDENTITY_WHY_MAX];
+
+	if (identity_become(&options->identity, why) == 0)
+		return 0;
+	log_error("%s", why);
+	errno = EPERM;
+	return -1;
+}
+
+static int worker_init(struct worker *worker)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
+	const struct options *options = worker->plan->options;
+	const struct environment_wish wish = {
+	    options->clear_env, options->variables.items, options->variables.count};
+	struct rlimit files = {256, 256};
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		log_warn("cannot find out the limit of open files: %s", strerror(errno));
+	worker->loop = loop_new();
+	if (worker->loop == NULL || children_init(&worker->children, worker->loop, worker->plan->board,
+		options->kill_delay) != 0 ||
+	    become_user(options) != 0 ||
+	    environment_init(&worker->environment, environ, &wish) != 0 ||
+	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
+		return -1;
+	connect_parts(worker);
+	worker->owner.max = connection_limit(raise_fd_limit(files), options->max_scripts);
+	if (loop_signals(worker->loop, signals, on_signal, worker) != 0)
+		return -1;
+	return loop_watch(worker->loop, &worker->lifeline, worker->plan->lifeline, LOOP_IN);
+}
+
+static void free_memory(struct worker *worker)
+{
+	environment_fini(&worker->environment);
+	free(worker->acceptors);
+	free(worker->script_limits);
+	loop_free(&worker->loop);
+}
+
+static void worker_fini(struct worker *worker)
+{
+	conn_close_all(&worker->owner);
+	request_sink_stop(&worker->sink);
+	children_fini(&worker->children);
+	/* what was closed frees itself in a last turn */
+	if (loop_turn(worker->loop, 0) != 0)
+		log_debug("the last turn failed: %s", strerror(errno));
+	admission_fini(&worker->admission);
+	free_memory(worker);
+}
+
+int worker_run(const struct worker_plan *plan)
+{
+	struct worker worker = {.plan = plan};
+	int failed;
+
+	if (worker_init(&worker) != 0) {
+		log_error("worker %d cannot start: %s", plan->number, strerror(errno));
+		free_memory(&worker);
+		return 1;
+	}
+	scoreboard_enter(plan->board, plan->number, loop_now(worker.loop));
+	start_accepting(&worker);
+	if (plan->options->watchdog > 0)
+		loop_timer_set(worker.loop, &worker.beat, beat_time(&worker));
+	failed = loop_run(worker.loop);
+	if (failed)
+		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));
+	worker_fini(&worker);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * outlet: records from memory, and contents from pipes, to a socket.
+ */
+#include "fcgi/outlet.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+
+void outlet_init(struct outlet *outlet, size_t max)
+{
+	*outlet = (struct outlet){.socket = -1, .pipe = -1};
+	buf_init(&outlet->records, max);
+}
+
+void outlet_fini(struct outlet *outlet)
+{
+	buf_fini(&outlet->records);
+}
+
+size_t outlet_waiting(const struct outlet *outlet)
+{
+	return outlet->header_left + outlet->left + buf_len(&outlet->records);
+}
+
+bool outlet_is_moving(const struct outlet *outlet, int fd)
+{
+	return outlet->left > 0 && outlet->pipe == fd;
+}
+
+/* ---- bytes from memory ---------------------------------------------------------- */
+
+/* As send(2), but 0 when the socket is full. */
+static ssize_t send_some(const struct outlet *outlet, const void *bytes, size_t len, int flags)
+{
+	ssize_t n;
+
+	do {
+		n = send(outlet->socket, bytes, len, flags | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
+}
+
+static int send_records(struct outlet *outlet)
+{
+	while (buf_len(&outlet->records) > 0) {
+		ssize_t n =
+		    send_some(outlet, buf_bytes(&outlet->records), buf_len(&outlet->records), 0);
+
+		if (n <= 0)
+			return (int)n;
+		buf_consume(&outlet->records, (size_t)n);
+	}
+	buf_release(&outlet->records);
+	return 0;
+}
+
+/* ---- a record whose content is in a pipe ------------------------------------------ */
+
+static int send_header(struct outlet *outlet)
+{
+	const unsigned char *at = outlet->header + FCGI_HEADER_LEN - outlet->header_left;
+	ssize_t n = send_some(outlet, at, outlet->header_left, MSG_MORE);
+
+	if (n > 0)
+		outlet->header_left -= (size_t)n;
+	return n < 0 ? -1 : 0;
+}
+
+/* Reads `len` bytes that wait in `fd`; false if they do not. */
+static bool read_whole(int fd, unsigned char *to, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = read(fd, to, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		to += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* What is on its way goes in front of the records in memory. */
+static void take_into_memory(struct outlet *outlet)
+{
+	size_t head = outlet->header_left;
+	size_t len = head + outlet->left;
+	bool there = buf_reserve(&outlet->records, len) != NULL;
+	unsigned char *front = buf_bytes(&outlet->records);
+
+	if (there) {
+		memmove(front + len, front, buf_len(&outlet->records));
+		memcpy(front, outlet->header + FCGI_HEADER_LEN - head, head);
+		there = read_whole(outlet->pipe, front + head, outlet->left);
+		buf_commit(&outlet->records, len);
+	}
+	outlet->broken = outlet->broken || !there;
+	outlet->header_left = outlet->left = 0;
+}
+
+static int send_content(struct outlet *outlet)
+{
+	while (outlet->left > 0) {
+		ssize_t n = sys_move(outlet->pipe, outlet->socket, outlet->left);
+
+		if (n > 0) {
+			outlet->left -= (size_t)n;
+		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			/* a socket that is at its end says so again when it is sent to */
+			outlet->copies = true;
+			take_into_memory(outlet);
+		} else if (n == 0 || errno == EAGAIN) {
+			/* the socket is full; or someone else has read what was in the pipe */
+			outlet->broken = sys_readable(outlet->pipe) < outlet->left;
+			return outlet->broken ? -1 : 0;
+		}
+	}
+	return 0;
+}
+
+/* ---- both ----------------------------------------------------------------------- */
+
+static int send_all(struct outlet *outlet)
+{
+	if (outlet->broken)
+		return -1;
+	if (outlet->header_left > 0 && send_header(outlet) != 0)
+		return -1;
+	if (outlet->header_left == 0 && send_content(outlet) != 0)
+		return -1;
+	if (outlet->broken)
+		return -1;
+	return outlet->left > 0 ? 0 : send_records(outlet);
+}
+
+int outlet_flush(struct outlet *outlet)
+{
+	return send_all(outlet);
+}
+
+bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
+{
+	if (outlet->copies || outlet->socket < 0 || outlet_waiting(outlet) > 0)
+		return false;
+	fcgi_put_header(outlet->header, FCGI_STDOUT, id, len, 0);
+	outlet->header_left = FCGI_HEADER_LEN;
+	outlet->pipe = fd;
+	outlet->left = len;
+	send_all(outlet); /* who waits for the socket will see what became of it */
+	return true;
+}
+
+void outlet_recall(struct outlet *outlet, int fd)
+{
+	if (outlet_is_moving(outlet, fd))
+		take_into_memory(outlet);
+}

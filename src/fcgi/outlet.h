@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * outlet: what goes out to one client.
+ *
+ *   [ header | rest of a script's pipe ]  [ whole records, in memory ]
+ *     the record that is on its way         what goes behind it
+ *
+ * Records wait in a buffer.  A record of much output is not copied through it: its
+ * header is sent, and its content then goes from the script's pipe to the socket
+ * without passing through us (splice(2)).  Such a record goes before anything else, so
+ * whoever has the pipe must call outlet_recall() before closing or reading it.
+ */
+#ifndef CGIBRIDGE_OUTLET_H
+#define CGIBRIDGE_OUTLET_H
+
+#include <stdbool.h>
+
+#include "base/attributes.h"
+#include "base/buf.h"
+#include "fcgi/fcgi.h"
+
+struct outlet {
+	struct buf records; /* whole ones; they go out after what is on its way */
+	int socket;         /* non-blocking, borrowed; -1: there is no client */
+	unsigned char header[FCGI_HEADER_LEN];
+	size_t header_left; /* bytes of `header` that are still to go out */
+	int pipe;           /* where the content behind it is; borrowed */
+	size_t left;        /* bytes of that content that are still to go out */
+	bool copies;        /* this system or socket cannot do without a copy */
+	bool broken;        /* the content that a header announces is not there */
+};
+
+/* Without a client; at most `max` bytes wait. */
+void outlet_init(struct outlet *outlet, size_t max);
+void outlet_fini(struct outlet *outlet);
+
+/* How many bytes are still to go out. */
+size_t outlet_waiting(const struct outlet *outlet);
+
+/* Whether the rest of a record is to come from pipe `fd`. */
+bool outlet_is_moving(const struct outlet *outlet, int fd);
+
+/*
+ * Sends what the socket takes.  0, or -1: the client is gone or, if `broken`, has to
+ * be left, for what it would get next is not what it was told.
+ */
+int outlet_flush(struct outlet *outlet) MUST_CHECK;
+
+/*
+ * Sends a STDOUT record of request `id` whose content is the next `len` bytes that
+ * wait in pipe `fd`; a multiple of 8, at most 65528.  True if it is out or on its
+ * way; false if it has to be copied: something else waits, or the system cannot do it.
+ */
+bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len) MUST_CHECK;
+
+/* Takes from pipe `fd` what is still to come from it, if anything, into memory. */
+void outlet_recall(struct outlet *outlet, int fd);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * accesslog: where the lines go, and what is said of those that could not.
+ */
+#include "stats/accesslog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/log_syslog.h"
+#include "base/sys.h"
+
+enum {
+	COMPLAIN_EVERY = 60, /* s */
+	PRIORITY = 6,        /* "informational" */
+	OPEN_FLAGS = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+};
+
+/* What all workers know. */
+struct common {
+	atomic_ullong lost;       /* lines, since the log was last told */
+	atomic_llong complained;  /* when that was, s; 0: never */
+	atomic_int torn;          /* the file ends in the middle of a line */
+};
+
+enum way { WAY_NONE, WAY_FILE, WAY_SOCKET, WAY_SYSLOG };
+
+static struct {
+	enum way way;
+	enum accesslog_form form;
+	const char *target;
+	int fd;
+	uid_t uid; /* whose the file is; (uid_t)-1: its maker's */
+	gid_t gid;
+	struct common *common;
+} access_log = {.fd = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
+/* ---- opening -------------------------------------------------------------------- */
+
+/* Standard output as it is, for what cannot be opened again. */
+static int duplicate_stdout(void)
+{
+	struct stat info;
+	int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+	/* only of a pipe it is ours to say that writing does not wait: a terminal is others' */
+	if (fd >= 0 && fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && sys_nonblock(fd) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* A descriptor of our own for standard output, so that its modes are no one else's. */
+static int open_stdout(void)
+{
+	int fd = open("/dev/stdout", OPEN_FLAGS);
+
+	/* where it is but another name of the old one, flags have no effect */
+	if (fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd < 0 ? duplicate_stdout() : fd;
+}
+
+/*
+ * Root follows no link but its own: where scripts may write, one could lead to any file,
+ * which would then be written to, and given away.
+ */
+static int link_flags(const char *target)
+{
+	struct stat info;
+
+	if (geteuid() != 0 ||
+	    (lstat(target, &info) == 0 && S_ISLNK(info.st_mode) && info.st_uid == 0))
+		return 0;
+	return O_NOFOLLOW;
+}
+
+static int open_target(const char *target)
+{
+	return strcmp(target, "-") == 0
+	    ? open_stdout()
+	    : open(target, OPEN_FLAGS | O_CREAT | link_flags(target), 0640);
+}
+
+static bool is_socket(int fd)
+{
+	struct stat info;
+
+	return fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+int accesslog_open(const char *target, enum accesslog_form form)
+{
+	int fd = -1;
+
+	if (strcmp(target, "syslog") != 0) {
+		fd = open_target(target);
+		if (fd < 0)
+			return -1;
+	}
+	if (access_log.common == NULL)
+		access_log.common = sys_shared_alloc(sizeof *access_log.common);
+	if (access_log.common == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	access_log.target = target;
+	access_log.form = form;
+	access_log.fd = fd;
+	access_log.way = fd < 0 ? WAY_SYSLOG : is_socket(fd) ? WAY_SOCKET : WAY_FILE;
+	return 0;
+}
+
+/* Whether the open file has the target's name and no other. */
+static bool is_our_own(void)
+{
+	struct stat file;
+	struct stat name;
+
+	return fstat(access_log.fd, &file) == 0 && lstat(access_log.target, &name) == 0 &&
+	    S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_dev == name.st_dev &&
+	    file.st_ino == name.st_ino;
+}
+
+/* Standard output, devices and what a link leads to are others'. */
+static int give_file(void)
+{
+	if (access_log.uid == (uid_t)-1 || strcmp(access_log.target, "-") == 0 || !is_our_own())
+		return 0;
+	return fchown(access_log.fd, access_log.uid, access_log.gid);
+}
+
+int accesslog_give(uid_t uid, gid_t gid)
+{
+	access_log.uid = uid;
+	access_log.gid = gid;
+	return access_log.fd < 0 ? 0 : give_file();
+}
+
+bool accesslog_is_open(void)
+{
+	return access_log.way != WAY_NONE;
+}
+
+void accesslog_close(void)
+{
+	if (access_log.fd >= 0)
+		close(access_log.fd);
+	if (access_log.common != NULL)
+		sys_shared_free(access_log.common, sizeof *access_log.common);
+	access_log.fd = -1;
+	access_log.common = NULL;
+	access_log.way = WAY_NONE;
+}
+
+void accesslog_reopen(void)
+{
+	int fd;
+
+	if (access_log.way == WAY_SYSLOG)
+		log_syslog_close();
+	if (access_log.way != WAY_FILE || strcmp(access_log.target, "-") == 0)
+		return;
+	fd = open_target(access_log.target);
+	if (fd < 0) {
+		log_error("access log %s cannot be opened again: %s: still writing to the old file "
+			  "(make it, or its directory, writable for uid %ld, and send USR1 again)",
+		    access_log.target, strerror(errno), (long)geteuid());
+		return;
+	}
+	close(access_log.fd);
+	access_log.fd = fd;
+	if (geteuid() == 0 && give_file() != 0)
+		log_warn("access log %s cannot be given to uid %ld: %s", access_log.target,
+		    (long)access_log.uid, strerror(errno));
+	atomic_store(&access_log.common->torn, 0);
+}
+
+/* ---- lines that are lost ----------------------------------------------------------- */
+
+static long long monotonic_seconds(void)
+{
+	struct timespec now = {0, 0};
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (long long)now.tv_sec + 1;
+}
+
+/* Whether it is time to say so, and up to us among the workers. */
+static bool may_complain(void)
+{
+	long long now = monotonic_seconds();
+	long long last = atomic_load(&access_log.common->complained);
+
+	return (last == 0 || now - last >= COMPLAIN_EVERY) &&
+	    atomic_compare_exchange_strong(&access_log.common->complained, &last, now);
+}
+
+static void complain(const char *why)
+{
+	unsigned long long lost = atomic_exchange(&access_log.common->lost, 0);
+
+	log_warn("access log %s: lines lost: %llu: %s", access_log.target, lost, why);
+}
+
+static const char *reason(int error)
+{
+	if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS)
+		return "who reads it does not keep up";
+	if (error == EPIPE)
+		return "nobody reads it";
+	return strerror(error);
+}
+
+static void lose(int error)
+{
+	atomic_fetch_add(&access_log.common->lost, 1);
+	if (may_complain())
+		complain(reason(error));
+}
+
+/* ---- lines that are not --------------------------------------------------------------- */
+
+/* One write; 0, or -1 with errno. */
+static int write_bytes(const char *bytes, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = access_log.way == WAY_SOCKET
+		    ? send(access_log.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+		    : write(access_log.fd, bytes, len);
+	} while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)len)
+		return 0;
+	if (n > 0)
+		atomic_store(&access_log.common->torn, 1);
+	if (n >= 0)
+		errno = ENOSPC;
+	return -1;
+}
+
+/*
+ * `line` has a newline in front of its `len` bytes: it goes along if the last line is torn.
+ * What was said of the tear is taken back first, so that one worker heals it.
+ */
+static int write_line(const char *line, size_t len)
+{
+	bool torn = atomic_load(&access_log.common->torn) != 0 &&
+	    atomic_exchange(&access_log.common->torn, 0) != 0;
+
+	if (!torn)
+		return write_bytes(line + 1, len);
+	if (write_bytes(line, len + 1) == 0)
+		return 0;
+	atomic_store(&access_log.common->torn, 1);
+	return -1;
+}
+
+void accesslog_write(const struct accesslog_entry *entry)
+{
+	char line[1 + ACCESSLOG_LINE_MAX] = "\n";
+	struct timespec now = {0, 0};
+	size_t len;
+	int failed;
+
+	if (access_log.way == WAY_NONE)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	len = accesslog_format(access_log.form, entry,
+	    (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, line + 1);
+	failed = access_log.way == WAY_SYSLOG ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
+					      : write_line(line, len);
+	if (failed)
+		lose(errno);
+	else if (atomic_load(&access_log.common->lost) > 0 && may_complain())
+		complain("it can be written again");
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * status_json: one JSON object (RFC 8259), in UTF-8 and safe within HTML.
+ */
+#include <string.h>
+
+#include "stats/status_private.h"
+
+/* The length of the UTF-8 sequence at `text` (RFC 3629), or 0 if there is none. */
+static size_t sequence(const unsigned char *text)
+{
+	size_t len = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2
+	    : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < len; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
+	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+/* A string; what is no UTF-8 is shown as U+FFFD, what HTML might take for markup escaped. */
+static void put_string(struct status_page *page, const char *text)
+{
+	status_put(page, "\"");
+	while (*text != '\0') {
+		size_t len = sequence((const unsigned char *)text);
+
+		if (len == 0)
+			status_put(page, "\\ufffd");
+		else if (len == 1 && ((unsigned char)*text < 0x20 || strchr("\"\\<>&'\177", *text)))
+			status_put(page, "\\u%04x", (unsigned)*text);
+		else
+			status_put_bytes(page, text, len);
+		text += len == 0 ? 1 : len;
+	}
+	status_put(page, "\"");
+}
+
+static void put_time(struct status_page *page, const struct status_snapshot *s,
+    enum tally_time time)
+{
+	uint64_t sum = 0;
+
+	status_put(page, "\"%s\":{\"count\":%llu,\"sum\":", status_time_names[time],
+	    (unsigned long long)status_timed(s, time));
+	status_put_seconds(page, s->sum.times[time].sum);
+	status_put(page, ",\"buckets\":[");
+	for (int i = 0; i < TALLY_BUCKETS - 1; i++) {
+		sum += s->sum.times[time].buckets[i];
+		status_put(page, "%s{\"le\":", i == 0 ? "" : ",");
+		status_put_seconds(page, (uint64_t)tally_bound(time, i));
+		status_put(page, ",\"count\":%llu}", (unsigned long long)sum);
+	}
+	status_put(page, "]},\n");
+}
+
+static void put_worker(struct status_page *page, int number, const struct status_worker *worker)
+{
+	status_put(page,
+	    "%s\n{\"worker\":%d,\"state\":\"%s\",\"pid\":%ld,\"age\":%.3f,\"starts\":%d,"
+	    "\"connections\":%d,\"active_requests\":%d,\"queued_requests\":%d,"
+	    "\"running_scripts\":%d,\"requests\":%llu}",
+	    number == 0 ? "" : ",", number, worker->state, (long)worker->said.pid,
+	    (double)worker->age / 1000, worker->said.starts, worker->said.connections,
+	    (int)worker->sum.gauges[TALLY_ACTIVE], worker->said.waiting, worker->scripts,
+	    (unsigned long long)worker->sum.events[TALLY_REQUESTS]);
+}
+
+static void put_script(struct status_page *page, const struct status_script *script)
+{
+	const struct scoreboard_card *card = &script->said.card;
+
+	status_put(page,
+	    "{\"pid\":%ld,\"state\":\"%s\",\"worker\":%d,\"request\":%u,\"started\":%.3f,"
+	    "\"age\":%.3f,\"client\":",
+	    (long)script->said.pid, script->state, script->said.worker, card->request,
+	    (double)script->started / 1000, (double)script->age / 1000);
+	put_string(page, card->client);
+	status_put(page, ",\"peer\":");
+	put_string(page, card->peer);
+	status_put(page, ",\"script\":");
+	put_string(page, card->script);
+	status_put(page, "}");
+}
+
+static void put_workers(struct status_page *page, const struct status_snapshot *s)
+{
+	int count = scoreboard_workers(s->source->board);
+	int i = 0;
+
+	status_put(page, "\"worker_list\":[");
+	for (; i < count && status_has_room(page, true); i++) {
+		struct status_worker worker;
+
+		status_worker(s, i, &worker);
+		put_worker(page, i, &worker);
+	}
+	status_put(page, "],\n\"more_workers\":%d,\n", count - i);
+}
+
+static void put_scripts(struct status_page *page, const struct status_snapshot *s)
+{
+	const char *separator = "\n";
+	int i = 0;
+
+	status_put(page, "\"script_list\":[");
+	for (; i < s->listed && status_has_room(page, false); i++) {
+		struct status_script script;
+
+		if (!status_script(s, i, &script))
+			continue;
+		status_put(page, "%s", separator);
+		put_script(page, &script);
+		separator = ",\n";
+	}
+	status_put(page, "],\n\"more_scripts\":%d\n", s->running - i);
+}
+
+void status_json(struct status_page *page, const struct status_snapshot *snapshot)
+{
+	status_put(page, "{\"version\":\"%s\",\n", PACKAGE_VERSION);
+	for (int i = 0; i < STATUS_VALUES; i++)
+		status_put(page, "\"%s\":%llu,\n", status_names[i].name,
+		    (unsigned long long)snapshot->values[i]);
+	for (int time = 0; time < TALLY_TIMES; time++)
+		put_time(page, snapshot, (enum tally_time)time);
+	put_workers(page, snapshot);
+	put_scripts(page, snapshot);
+	status_put(page, "}\n");
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * status_private: what status.c and the forms, status_*.c, have of each other.  Nobody
+ * else includes it.
+ */
+#ifndef CGIBRIDGE_STATUS_PRIVATE_H
+#define CGIBRIDGE_STATUS_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "stats/status.h"
+
+/* ---- numbers ------------------------------------------------------------- */
+
+enum status_value {
+	STATUS_START_TIME,
+	STATUS_UPTIME,
+	STATUS_WORKERS,
+	STATUS_CONNECTIONS,
+	STATUS_IDLE,
+	STATUS_ACTIVE,
+	STATUS_QUEUED,
+	STATUS_MAX_QUEUE,
+	STATUS_RUNNING,
+	STATUS_MAX_SCRIPTS,
+	STATUS_ACCEPTED,
+	STATUS_REQUESTS,
+	STATUS_2XX,
+	STATUS_3XX,
+	STATUS_4XX,
+	STATUS_5XX,
+	STATUS_OTHER,
+	STATUS_REFUSED,
+	STATUS_SPAWNED,
+	STATUS_SPAWN_FAILURES,
+	STATUS_FAILED,
+	STATUS_TIMEOUTS,
+	STATUS_KILLS,
+	STATUS_LOST,
+	STATUS_BYTES_IN,
+	STATUS_BYTES_OUT,
+	STATUS_PAGES,
+	STATUS_RESPAWNS,
+	STATUS_VALUES,
+};
+
+struct status_name {
+	const char *name;   /* in text and JSON */
+	const char *family; /* in OpenMetrics; NULL: the same */
+	const char *class;  /* the value of its label "class"; NULL: none */
+	bool grows;         /* it counts events */
+	const char *help;
+};
+
+extern const struct status_name status_names[STATUS_VALUES];
+extern const char *const status_time_names[TALLY_TIMES];
+
+/* ---- what there is ------------------------------------------------------- */
+
+enum { STATUS_LIST_MAX = 256, STATUS_WORKERS_MAX = 1024 };
+
+struct status_snapshot {
+	const struct status_source *source;
+	uint64_t values[STATUS_VALUES];
+	struct tally_sum sum;
+	struct {
+		int64_t started;
+		int cell;
+	} oldest[STATUS_LIST_MAX]; /* the oldest scripts, in order */
+	int listed;                /* of them */
+	int running;               /* scripts there were in all */
+	int scripts[STATUS_WORKERS_MAX]; /* how many each worker has */
+};
+
+/* A worker, or a script, as the lists show it. */
+struct status_worker {
+	struct scoreboard_worker said;
+	struct tally_sum sum;
+	const char *state;
+	int64_t age; /* ms */
+	int scripts;
+};
+
+struct status_script {
+	struct scoreboard_script said;
+	const char *state;
+	int64_t age;     /* ms */
+	int64_t started; /* ms since 1970 */
+};
+
+void status_worker(
+    const struct status_snapshot *snapshot, int number, struct status_worker *worker);
+
+/* Script `i` of those listed; false if it has gone meanwhile. */
+bool status_script(const struct status_snapshot *snapshot, int i, struct status_script *script);
+
+/* How many things of a kind have been timed. */
+uint64_t status_timed(const struct status_snapshot *snapshot, enum tally_time time);
+
+/* ---- writing ------------------------------------------------------------- */
+
+/* A page being written; one write that fails spoils it. */
+struct status_page {
+	struct buf *out;
+	bool failed;
+};
+
+void status_put(struct status_page *page, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void status_put_bytes(struct status_page *page, const char *bytes, size_t len);
+
+/* Writes `us` microseconds as seconds, with no zeroes behind the last digit that is none. */
+void status_put_seconds(struct status_page *page, uint64_t us);
+
+/* Whether one more worker, or script, fits. */
+bool status_has_room(const struct status_page *page, bool is_worker);
+
+/* ---- the forms ----------------------------------------------------------- */
+
+void status_text(struct status_page *page, const struct status_snapshot *snapshot);
+void status_json(struct status_page *page, const struct status_snapshot *snapshot);
+void status_metrics(struct status_page *page, const struct status_snapshot *snapshot);
+void status_html(struct status_page *page);
+
+#endif

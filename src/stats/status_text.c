@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * status_text: "name: value" lines, for people and for the log.
+ */
+#include "stats/status_private.h"
+
+/* What is not printable ASCII, as \xHH. */
+static void put_escaped(struct status_page *page, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte >= 0x20 && byte < 0x7f)
+			status_put_bytes(page, text, 1);
+		else
+			status_put(page, "\\x%02x", (unsigned)byte);
+	}
+}
+
+/* An upper bound of the time that `percent` of all took at most. */
+static void put_percentile(struct status_page *page, const struct status_snapshot *s,
+    enum tally_time time, unsigned percent)
+{
+	uint64_t wanted = (status_timed(s, time) * percent + 99) / 100;
+	uint64_t sum = 0;
+	int i = 0;
+
+	while (i < TALLY_BUCKETS - 1 && (sum += s->sum.times[time].buckets[i]) < wanted)
+		i++;
+	status_put(page, ", %u%% %s ", percent, i < TALLY_BUCKETS - 1 ? "<=" : ">");
+	status_put_seconds(page,
+	    (uint64_t)tally_bound(time, i < TALLY_BUCKETS - 1 ? i : TALLY_BUCKETS - 2));
+}
+
+static void put_time(struct status_page *page, const struct status_snapshot *s,
+    enum tally_time time)
+{
+	uint64_t count = status_timed(s, time);
+
+	status_put(page, "%s: %llu", status_time_names[time], (unsigned long long)count);
+	if (count > 0) {
+		status_put(page, ", mean ");
+		status_put_seconds(page, s->sum.times[time].sum / count);
+		put_percentile(page, s, time, 50);
+		put_percentile(page, s, time, 90);
+		put_percentile(page, s, time, 99);
+	}
+	status_put(page, "\n");
+}
+
+static void put_worker(struct status_page *page, int number, const struct status_worker *worker)
+{
+	status_put(page, "worker %d: %s, pid %ld, up ", number, worker->state,
+	    (long)worker->said.pid);
+	status_put_seconds(page, (uint64_t)worker->age * 1000);
+	status_put(page,
+	    ", %d connections, %d requests active, %d queued, %d scripts, %llu requests in all\n",
+	    worker->said.connections, (int)worker->sum.gauges[TALLY_ACTIVE],
+	    worker->said.waiting, worker->scripts,
+	    (unsigned long long)worker->sum.events[TALLY_REQUESTS]);
+}
+
+static void put_script(struct status_page *page, const struct status_script *script)
+{
+	const struct scoreboard_card *card = &script->said.card;
+
+	status_put(page, "script %ld: %s, age ", (long)script->said.pid, script->state);
+	status_put_seconds(page, (uint64_t)script->age * 1000);
+	status_put(page, ", worker %d, request %u, client ", script->said.worker, card->request);
+	put_escaped(page, card->client[0] == '\0' ? "-" : card->client);
+	status_put(page, ", peer ");
+	put_escaped(page, card->peer);
+	status_put(page, ", ");
+	put_escaped(page, card->script);
+	status_put(page, "\n");
+}
+
+static void put_workers(struct status_page *page, const struct status_snapshot *s)
+{
+	int count = scoreboard_workers(s->source->board);
+	int i = 0;
+
+	for (; i < count && status_has_room(page, true); i++) {
+		struct status_worker worker;
+
+		status_worker(s, i, &worker);
+		put_worker(page, i, &worker);
+	}
+	if (i < count)
+		status_put(page, "and %d more workers\n", count - i);
+}
+
+static void put_scripts(struct status_page *page, const struct status_snapshot *s)
+{
+	int i = 0;
+
+	for (; i < s->listed && status_has_room(page, false); i++) {
+		struct status_script script;
+
+		if (status_script(s, i, &script))
+			put_script(page, &script);
+	}
+	if (i < s->running)
+		status_put(page, "and %d younger scripts\n", s->running - i);
+}
+
+void status_text(struct status_page *page, const struct status_snapshot *snapshot)
+{
+	status_put(page, "version: %s\n", PACKAGE_VERSION);
+	for (int i = 0; i < STATUS_VALUES; i++)
+		status_put(page, "%s: %llu\n", status_names[i].name,
+		    (unsigned long long)snapshot->values[i]);
+	for (int time = 0; time < TALLY_TIMES; time++)
+		put_time(page, snapshot, (enum tally_time)time);
+	put_workers(page, snapshot);
+	put_scripts(page, snapshot);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tally: relaxed additions; no number orders anything else.
+ */
+#include "stats/tally.h"
+
+#include <time.h>
+
+/* The first bucket's bound; each next one is twice as large. */
+static const int64_t first_bounds[TALLY_TIMES] = {
+    [TALLY_SPAWN] = 125,    /* us; up to 32 s */
+    [TALLY_REQUEST] = 1000, /* up to 262 s */
+};
+
+static void add(tally_word *word, uint64_t n)
+{
+	atomic_fetch_add_explicit(word, n, memory_order_relaxed);
+}
+
+static uint64_t get(const tally_word *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+void tally_add(struct tally *tally, enum tally_event event, uint64_t n)
+{
+	add(&tally->events[event], n);
+}
+
+void tally_move(struct tally *tally, enum tally_gauge gauge, int change)
+{
+	atomic_fetch_add_explicit(&tally->gauges[gauge], change, memory_order_relaxed);
+}
+
+int64_t tally_bound(enum tally_time time, int i)
+{
+	return first_bounds[time] << i;
+}
+
+void tally_time(struct tally *tally, enum tally_time time, int64_t us)
+{
+	int i = 0;
+
+	if (us < 0)
+		us = 0;
+	while (i < TALLY_BUCKETS - 1 && us > tally_bound(time, i))
+		i++;
+	add(&tally->times[time].buckets[i], 1);
+	add(&tally->times[time].sum, (uint64_t)us);
+}
+
+int64_t tally_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void tally_bury(struct tally *tally)
+{
+	for (int i = 0; i < TALLY_GAUGES; i++)
+		atomic_store(&tally->gauges[i], 0);
+}
+
+void tally_grow(struct tally *tally, const struct tally_sum *now, const struct tally_sum *before)
+{
+	for (int i = 0; i < TALLY_EVENTS; i++)
+		add(&tally->events[i], now->events[i] - before->events[i]);
+	for (int t = 0; t < TALLY_TIMES; t++) {
+		for (int i = 0; i < TALLY_BUCKETS; i++)
+			add(&tally->times[t].buckets[i],
+			    now->times[t].buckets[i] - before->times[t].buckets[i]);
+		add(&tally->times[t].sum, now->times[t].sum - before->times[t].sum);
+	}
+}
+
+void tally_read(const struct tally *tally, struct tally_sum *sum)
+{
+	for (int i = 0; i < TALLY_EVENTS; i++)
+		sum->events[i] += get(&tally->events[i]);
+	for (int i = 0; i < TALLY_GAUGES; i++)
+		sum->gauges[i] += atomic_load(&tally->gauges[i]);
+	for (int t = 0; t < TALLY_TIMES; t++) {
+		for (int i = 0; i < TALLY_BUCKETS; i++)
+			sum->times[t].buckets[i] += get(&tally->times[t].buckets[i]);
+		sum->times[t].sum += get(&tally->times[t].sum);
+	}
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tally: what one worker has counted: events, gauges, and how long things took.
+ *
+ * It lives in memory that processes share.  Only one process adds to it, anyone may read
+ * it; a number that is read while it changes is the old or the new one.  It outlives
+ * its worker, whose successor goes on from there.
+ */
+#ifndef CGIBRIDGE_TALLY_H
+#define CGIBRIDGE_TALLY_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+
+/* Where the processor has no atomic 64 bits, the numbers wrap at 32. */
+#if ATOMIC_LLONG_LOCK_FREE == 2
+typedef atomic_ullong tally_word;
+#else
+typedef atomic_ulong tally_word;
+#endif
+
+/* Events: these only grow. */
+enum tally_event {
+	TALLY_ACCEPTED,       /* connections */
+	TALLY_REQUESTS,       /* begun */
+	TALLY_OTHER,          /* responses with a status that is none of the next four */
+	TALLY_2XX,
+	TALLY_3XX,
+	TALLY_4XX,
+	TALLY_5XX,
+	TALLY_REFUSED,        /* requests that found no room for their script */
+	TALLY_TIMEOUTS,       /* scripts stopped by --timeout or --idle-timeout */
+	TALLY_KILLS,          /* scripts that TERM was not enough for */
+	TALLY_LOST,           /* requests whose client has aborted them, or has gone */
+	TALLY_SPAWNED,        /* scripts started */
+	TALLY_SPAWN_FAILURES,
+	TALLY_FAILED,         /* scripts with a bad exit, or without a CGI response */
+	TALLY_BYTES_IN,       /* request bodies; counted when the request ends, as the next */
+	TALLY_BYTES_OUT,      /* responses */
+	TALLY_STATUS_PAGES,   /* pages of --status-path and --ping-path */
+	TALLY_EVENTS,
+};
+
+/* How many there are now. */
+enum tally_gauge {
+	TALLY_BUSY,   /* connections with an active request */
+	TALLY_ACTIVE, /* requests that have begun and not ended */
+	TALLY_GAUGES,
+};
+
+/* How long things took. */
+enum tally_time {
+	TALLY_SPAWN,   /* to start a script, up to its exec */
+	TALLY_REQUEST, /* a request, from its beginning to its end */
+	TALLY_TIMES,
+};
+
+/* Bucket i of a time has what took at most tally_bound(time, i); the last one the rest. */
+enum { TALLY_BUCKETS = 20 };
+
+struct tally_histogram {
+	tally_word buckets[TALLY_BUCKETS];
+	tally_word sum; /* us */
+};
+
+struct tally {
+	tally_word events[TALLY_EVENTS];
+	atomic_int gauges[TALLY_GAUGES];
+	struct tally_histogram times[TALLY_TIMES];
+};
+
+/* The same as plain numbers, of one or of several. */
+struct tally_sum {
+	uint64_t events[TALLY_EVENTS];
+	int64_t gauges[TALLY_GAUGES];
+	struct {
+		uint64_t buckets[TALLY_BUCKETS];
+		uint64_t sum; /* us */
+	} times[TALLY_TIMES];
+};
+
+/* Counts `n` events. */
+void tally_add(struct tally *tally, enum tally_event event, uint64_t n);
+
+/* There are so many more, or fewer, from now on. */
+void tally_move(struct tally *tally, enum tally_gauge gauge, int change);
+
+/* Notes that something took `us` microseconds. */
+void tally_time(struct tally *tally, enum tally_time time, int64_t us);
+
+/* The upper bound of bucket `i` in microseconds; i < TALLY_BUCKETS - 1. */
+int64_t tally_bound(enum tally_time time, int i);
+
+/* Monotonic microseconds, for tally_time(). */
+int64_t tally_clock(void);
+
+/* The worker has died: its gauges are 0, its events stay. */
+void tally_bury(struct tally *tally);
+
+/* Adds to `tally` by how much events and times are more in `now` than in `before`. */
+void tally_grow(struct tally *tally, const struct tally_sum *now, const struct tally_sum *before);
+
+/* Adds what `tally` has to `sum`. */
+void tally_read(const struct tally *tally, struct tally_sum *sum);
+
+#endif
