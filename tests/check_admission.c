@@ -8,7 +8,7 @@
 
 #include "bridge/admission.h"
 
-enum { CELLS = 2 };
+enum { SLOTS = 2 };
 
 /* One that asks. */
 struct asker {
@@ -33,7 +33,7 @@ static void setup(void)
 	decisions = 0;
 	options.queue = 4;
 	options.queue_timeout = 3600 * 1000;
-	board = scoreboard_new(2, CELLS);
+	board = scoreboard_new(2, SLOTS);
 	ck_assert_ptr_nonnull(board);
 	for (int i = 0; i < 2; i++) {
 		loops[i] = loop_new();
@@ -59,7 +59,7 @@ static void on_decided(struct admission_ticket *ticket, int granted)
 	asker->decisions++;
 	asker->granted = granted;
 	asker->place = ++decisions;
-	ck_assert_int_eq(granted != 0, ticket->cell >= 0);
+	ck_assert_int_eq(granted != 0, ticket->slot >= 0);
 	if (asker->leaves != NULL)
 		admission_leave(&admissions[0], &asker->leaves->ticket);
 }
@@ -69,9 +69,9 @@ static enum admission_answer ask(int worker, int number)
 	return admission_ask(&admissions[worker], &askers[number].ticket, on_decided);
 }
 
-static void fill_cells(void)
+static void fill_slots(void)
 {
-	for (int i = 0; i < CELLS; i++)
+	for (int i = 0; i < SLOTS; i++)
 		ck_assert_int_eq(ask(0, i), ADMISSION_GRANTED);
 }
 
@@ -95,29 +95,29 @@ static void wait_for_decisions(int wanted)
 	ck_assert_int_eq(decisions, wanted);
 }
 
-START_TEST(grants_at_once_while_there_are_cells)
+START_TEST(grants_at_once_while_there_are_slots)
 {
-	fill_cells();
-	ck_assert_int_ge(askers[0].ticket.cell, 0);
-	ck_assert_int_ne(askers[0].ticket.cell, askers[1].ticket.cell);
+	fill_slots();
+	ck_assert_int_ge(askers[0].ticket.slot, 0);
+	ck_assert_int_ne(askers[0].ticket.slot, askers[1].ticket.slot);
 	ck_assert_int_eq(decisions, 0); /* no call: the answer has said it */
 	ck_assert_int_eq(ask(0, 2), ADMISSION_WAIT);
-	ck_assert_int_eq(askers[2].ticket.cell, -1);
+	ck_assert_int_eq(askers[2].ticket.slot, -1);
 	ck_assert_int_eq(scoreboard_waiting(board), 1);
 }
 END_TEST
 
 START_TEST(who_waits_is_served_in_order)
 {
-	fill_cells();
+	fill_slots();
 	for (int i = 2; i < 6; i++)
 		ck_assert_int_eq(ask(0, i), ADMISSION_WAIT);
 	turn_both(5);
 	ck_assert_int_eq(decisions, 0);
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	wait_for_decisions(1);
-	scoreboard_release(board, askers[1].ticket.cell);
-	scoreboard_release(board, askers[2].ticket.cell);
+	scoreboard_release(board, askers[1].ticket.slot);
+	scoreboard_release(board, askers[2].ticket.slot);
 	wait_for_decisions(3);
 	for (int i = 2; i < 5; i++) {
 		ck_assert_int_eq(askers[i].decisions, 1);
@@ -130,9 +130,9 @@ END_TEST
 
 START_TEST(nobody_overtakes_who_waits)
 {
-	fill_cells();
+	fill_slots();
 	ck_assert_int_eq(ask(0, 2), ADMISSION_WAIT);
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	ck_assert_int_eq(ask(0, 3), ADMISSION_WAIT);
 	wait_for_decisions(1);
 	ck_assert_int_eq(askers[2].granted, 1);
@@ -142,7 +142,7 @@ END_TEST
 
 START_TEST(a_full_queue_turns_away)
 {
-	fill_cells();
+	fill_slots();
 	for (int i = 2; i < 6; i++)
 		ck_assert_int_eq(ask(i % 2, i), ADMISSION_WAIT); /* over all workers */
 	ck_assert_int_eq(ask(0, 6), ADMISSION_FULL);
@@ -156,10 +156,10 @@ END_TEST
 START_TEST(a_queue_of_none_turns_away_at_once)
 {
 	options.queue = 0;
-	fill_cells();
+	fill_slots();
 	ck_assert_int_eq(ask(0, 2), ADMISSION_FULL);
 	ck_assert_int_eq(scoreboard_waiting(board), 0);
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	ck_assert_int_eq(ask(0, 3), ADMISSION_GRANTED);
 }
 END_TEST
@@ -167,31 +167,31 @@ END_TEST
 START_TEST(who_has_waited_too_long_is_told)
 {
 	options.queue_timeout = 20;
-	fill_cells();
+	fill_slots();
 	ck_assert_int_eq(ask(0, 2), ADMISSION_WAIT);
 	ck_assert_int_eq(ask(0, 3), ADMISSION_WAIT);
 	wait_for_decisions(2);
 	for (int i = 2; i < 4; i++) {
 		ck_assert_int_eq(askers[i].decisions, 1);
 		ck_assert_int_eq(askers[i].granted, 0);
-		ck_assert_int_eq(askers[i].ticket.cell, -1);
+		ck_assert_int_eq(askers[i].ticket.slot, -1);
 	}
 	ck_assert_int_eq(scoreboard_waiting(board), 0);
 	/* and it goes on */
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	ck_assert_int_eq(ask(0, 4), ADMISSION_GRANTED);
 }
 END_TEST
 
 START_TEST(who_has_left_is_not_told)
 {
-	fill_cells();
+	fill_slots();
 	for (int i = 2; i < 5; i++)
 		ck_assert_int_eq(ask(0, i), ADMISSION_WAIT);
 	admission_leave(&admissions[0], &askers[2].ticket);
 	admission_leave(&admissions[0], &askers[2].ticket);
 	ck_assert_int_eq(scoreboard_waiting(board), 2);
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	wait_for_decisions(1);
 	ck_assert_int_eq(askers[2].decisions, 0);
 	ck_assert_int_eq(askers[3].granted, 1);
@@ -200,23 +200,23 @@ END_TEST
 
 START_TEST(a_decision_may_take_others_out)
 {
-	fill_cells();
+	fill_slots();
 	for (int i = 2; i < 5; i++)
 		ck_assert_int_eq(ask(0, i), ADMISSION_WAIT);
 	askers[2].leaves = &askers[3];
-	for (int i = 0; i < CELLS; i++)
-		scoreboard_release(board, askers[i].ticket.cell);
+	for (int i = 0; i < SLOTS; i++)
+		scoreboard_release(board, askers[i].ticket.slot);
 	wait_for_decisions(2);
 	ck_assert_int_eq(askers[3].decisions, 0);
 	ck_assert_int_eq(askers[4].granted, 1);
 }
 END_TEST
 
-START_TEST(a_cell_of_one_worker_serves_another)
+START_TEST(a_slot_of_one_worker_serves_another)
 {
-	fill_cells();
+	fill_slots();
 	ck_assert_int_eq(ask(1, 2), ADMISSION_WAIT);
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	wait_for_decisions(1);
 	ck_assert_int_eq(askers[2].granted, 1);
 }
@@ -224,11 +224,11 @@ END_TEST
 
 START_TEST(no_wake_up_is_lost_between_workers)
 {
-	fill_cells();
+	fill_slots();
 	ck_assert_int_eq(ask(0, 2), ADMISSION_WAIT);
 	ck_assert_int_eq(ask(1, 3), ADMISSION_WAIT);
-	for (int i = 0; i < CELLS; i++)
-		scoreboard_release(board, askers[i].ticket.cell);
+	for (int i = 0; i < SLOTS; i++)
+		scoreboard_release(board, askers[i].ticket.slot);
 	wait_for_decisions(2);
 	ck_assert_int_eq(askers[2].granted, 1);
 	ck_assert_int_eq(askers[3].granted, 1);
@@ -237,11 +237,11 @@ END_TEST
 
 START_TEST(the_end_forgets_who_waits)
 {
-	fill_cells();
+	fill_slots();
 	ck_assert_int_eq(ask(0, 2), ADMISSION_WAIT);
 	admission_fini(&admissions[0]);
 	ck_assert_int_eq(scoreboard_waiting(board), 0);
-	scoreboard_release(board, askers[0].ticket.cell);
+	scoreboard_release(board, askers[0].ticket.slot);
 	turn_both(5);
 	ck_assert_int_eq(decisions, 0);
 }
@@ -250,7 +250,7 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, grants_at_once_while_there_are_cells);
+	tcase_add_test(tcase, grants_at_once_while_there_are_slots);
 	tcase_add_test(tcase, who_waits_is_served_in_order);
 	tcase_add_test(tcase, nobody_overtakes_who_waits);
 	tcase_add_test(tcase, a_full_queue_turns_away);
@@ -258,7 +258,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, who_has_waited_too_long_is_told);
 	tcase_add_test(tcase, who_has_left_is_not_told);
 	tcase_add_test(tcase, a_decision_may_take_others_out);
-	tcase_add_test(tcase, a_cell_of_one_worker_serves_another);
+	tcase_add_test(tcase, a_slot_of_one_worker_serves_another);
 	tcase_add_test(tcase, no_wake_up_is_lost_between_workers);
 	tcase_add_test(tcase, the_end_forgets_who_waits);
 }

@@ -24,7 +24,7 @@
 #include "cgi/child.h"
 #include "base/sys.h"
 
-enum { CELLS = 4, MANY = 150 };
+enum { SLOTS = 4, MANY = 150 };
 
 static struct loop *loop;
 static struct scoreboard *board;
@@ -55,7 +55,7 @@ static void setup(void)
 	signals_keep();
 	temp_make();
 	loop = loop_new();
-	board = scoreboard_new(1, CELLS);
+	board = scoreboard_new(1, SLOTS);
 	ck_assert(loop != NULL && board != NULL);
 	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
 	ck_assert_int_eq(children_init(&children, loop, board, 50), 0);
@@ -110,7 +110,7 @@ static struct child_plan plan_of(const char *path)
 	return (struct child_plan){.argv = argv,
 	    .dir = temp_dir(),
 	    .envp = no_environment,
-	    .cell = scoreboard_claim(board, 0),
+	    .slot = scoreboard_claim(board, 0),
 	    .wants_stdin = 1,
 	    .wants_stderr = 1};
 }
@@ -382,7 +382,7 @@ START_TEST(limits_are_set_in_it_and_not_here)
 }
 END_TEST
 
-START_TEST(its_pid_is_in_its_cell)
+START_TEST(its_pid_is_in_its_slot)
 {
 	struct child_plan plan;
 	struct child *child;
@@ -391,33 +391,33 @@ START_TEST(its_pid_is_in_its_cell)
 	plan = plan_of(temp_path("run.cgi"));
 	child = spawn(&plan);
 	wait_for_line();
-	ck_assert_int_eq(atomic_load(scoreboard_pid(board, plan.cell)), (int)child_pid(child));
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, plan.slot)), (int)child_pid(child));
 	close_pipe(&pipes.in);
 	ck_assert(turn_until(loop, is_over, NULL));
-	ck_assert_int_eq(atomic_load(scoreboard_pid(board, plan.cell)), 0);
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, plan.slot)), 0);
 }
 END_TEST
 
 START_TEST(many_run_at_once)
 {
-	struct child_pipes each[CELLS];
+	struct child_pipes each[SLOTS];
 
 	script("run.cgi", "cat\n");
-	for (int i = 0; i < CELLS; i++) {
+	for (int i = 0; i < SLOTS; i++) {
 		struct child_plan plan = plan_of(temp_path("run.cgi"));
 
 		spawn(&plan);
 		each[i] = pipes;
 	}
-	ck_assert_uint_eq(children.count, CELLS);
-	for (int i = 0; i < CELLS; i++) {
+	ck_assert_uint_eq(children.count, SLOTS);
+	for (int i = 0; i < SLOTS; i++) {
 		close(each[i].in);
 		close(each[i].out);
 		close(each[i].err);
 	}
 	pipes = (struct child_pipes){-1, -1, -1};
 	ck_assert(turn_until(loop, is_over, NULL));
-	ck_assert_int_eq(exits, CELLS);
+	ck_assert_int_eq(exits, SLOTS);
 	ck_assert_int_eq(emptied, 1);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 }
@@ -436,7 +436,7 @@ static void check_failure(const struct child_plan *plan, enum sys_step step, int
 	ck_assert_int_eq(fault.error, error);
 	ck_assert_int_eq(count_fds(), fds);
 	ck_assert_uint_eq(children.count, 0);
-	ck_assert_int_eq(scoreboard_running(board), 1); /* the cell is still ours */
+	ck_assert_int_eq(scoreboard_running(board), 1); /* the slot is still ours */
 	turn_for(loop, 10);
 	ck_assert_int_eq(exits, 0);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nothing to reap */
@@ -554,7 +554,7 @@ START_TEST(what_it_has_started_is_killed_after_it)
 	wait_for_line();
 	child_terminate(child);
 	ck_assert(turn_until(loop, has_exited, NULL));
-	ck_assert_int_eq(scoreboard_running(board), 0); /* its cell is free */
+	ck_assert_int_eq(scoreboard_running(board), 0); /* its slot is free */
 	read_all(pipes.out);
 	ck_assert(turn_until(loop, is_over, NULL));
 	ck_assert_int_eq(exits, 1);
@@ -595,7 +595,7 @@ END_TEST
 
 START_TEST(all_are_ended_together)
 {
-	for (int i = 0; i < CELLS; i++) {
+	for (int i = 0; i < SLOTS; i++) {
 		close_pipe(&pipes.in);
 		close_pipe(&pipes.out);
 		close_pipe(&pipes.err);
@@ -604,7 +604,7 @@ START_TEST(all_are_ended_together)
 	}
 	children_terminate(&children);
 	ck_assert(turn_until(loop, is_over, NULL));
-	ck_assert_int_eq(exits, CELLS);
+	ck_assert_int_eq(exits, SLOTS);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 }
 END_TEST
@@ -650,7 +650,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, it_has_default_signals);
 	tcase_add_test(tcase, it_dies_of_a_broken_pipe_like_anywhere);
 	tcase_add_test(tcase, limits_are_set_in_it_and_not_here);
-	tcase_add_test(tcase, its_pid_is_in_its_cell);
+	tcase_add_test(tcase, its_pid_is_in_its_slot);
 	tcase_add_test(tcase, many_run_at_once);
 	tcase_add_loop_test(tcase, an_exec_that_fails_says_why, 0,
 	    sizeof unstartable / sizeof *unstartable);

@@ -23,7 +23,7 @@
 
 /* ---- the bridge's side ---------------------------------------------------------------- */
 
-enum { CELLS = 4, CONTENT_MAX = 4 << 20 };
+enum { SLOTS = 4, CONTENT_MAX = 4 << 20 };
 
 static struct options options;
 static struct loop *loop;
@@ -57,7 +57,7 @@ static void set_options(void)
 {
 	memset(&options, 0, sizeof options);
 	options.workers = 3;
-	options.max_scripts = CELLS;
+	options.max_scripts = SLOTS;
 	options.queue = 8;
 	options.queue_timeout = 3600 * 1000;
 	options.linger = 100;
@@ -74,7 +74,7 @@ static void open_services(void)
 	static char *base[] = {path, NULL};
 
 	loop = loop_new();
-	board = scoreboard_new(1, CELLS);
+	board = scoreboard_new(1, SLOTS);
 	ck_assert(loop != NULL && board != NULL);
 	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
 	ck_assert_int_eq(children_init(&children, loop, board, options.kill_delay), 0);
@@ -713,20 +713,20 @@ START_TEST(past_the_queue_it_is_overloaded)
 	options.queue = 1;
 	options.max_scripts = 20;
 	script("cat.cgi", HEAD "exec cat\n");
-	for (uint16_t id = 1; id <= CELLS + 2; id++)
+	for (uint16_t id = 1; id <= SLOTS + 2; id++)
 		put_post(id, FCGI_KEEP_CONN, "cat.cgi", "1");
 	send_stream();
-	wait_for_end(CELLS + 2);
-	expect_status(CELLS + 2, "Status: 503 ");
-	ck_assert_ptr_nonnull(strstr((char *)answers[CELLS + 2].out, "Retry-After"));
-	ck_assert_uint_eq(answers[CELLS + 2].status, FCGI_OVERLOADED);
-	ck_assert_int_eq(answers[CELLS + 1].ends, 0); /* waits */
-	put(FCGI_STDIN, CELLS + 1, "w");
+	wait_for_end(SLOTS + 2);
+	expect_status(SLOTS + 2, "Status: 503 ");
+	ck_assert_ptr_nonnull(strstr((char *)answers[SLOTS + 2].out, "Retry-After"));
+	ck_assert_uint_eq(answers[SLOTS + 2].status, FCGI_OVERLOADED);
+	ck_assert_int_eq(answers[SLOTS + 1].ends, 0); /* waits */
+	put(FCGI_STDIN, SLOTS + 1, "w");
 	put(FCGI_STDIN, 1, "x");
 	send_stream();
 	wait_for_end(1);
-	wait_for_end(CELLS + 1);
-	expect(CELLS + 1, ANSWER "w");
+	wait_for_end(SLOTS + 1);
+	expect(SLOTS + 1, ANSWER "w");
 }
 END_TEST
 

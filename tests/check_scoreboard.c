@@ -18,13 +18,13 @@
 #include "stats/scoreboard.h"
 #include "base/sys.h"
 
-enum { CELLS = 7, PROCESSES = 6, ROUNDS = 20000 };
+enum { SLOTS = 7, PROCESSES = 6, ROUNDS = 20000 };
 
 static struct scoreboard *board;
 
 static void setup(void)
 {
-	board = scoreboard_new(PROCESSES, CELLS);
+	board = scoreboard_new(PROCESSES, SLOTS);
 	ck_assert_ptr_nonnull(board);
 }
 
@@ -35,21 +35,21 @@ static void teardown(void)
 	scoreboard_free(&board);
 }
 
-START_TEST(has_as_many_cells_as_it_was_made_with)
+START_TEST(has_as_many_slots_as_it_was_made_with)
 {
-	bool seen[CELLS] = {false};
+	bool seen[SLOTS] = {false};
 
-	for (int i = 0; i < CELLS; i++) {
-		int cell = scoreboard_claim(board, i % PROCESSES);
+	for (int i = 0; i < SLOTS; i++) {
+		int slot = scoreboard_claim(board, i % PROCESSES);
 
-		ck_assert(cell >= 0 && cell < CELLS && !seen[cell]);
-		seen[cell] = true;
+		ck_assert(slot >= 0 && slot < SLOTS && !seen[slot]);
+		seen[slot] = true;
 		ck_assert_int_eq(scoreboard_running(board), i + 1);
 	}
 	ck_assert_int_eq(scoreboard_claim(board, 0), -1);
-	ck_assert_int_eq(scoreboard_running(board), CELLS);
+	ck_assert_int_eq(scoreboard_running(board), SLOTS);
 	scoreboard_release(board, 3);
-	ck_assert_int_eq(scoreboard_running(board), CELLS - 1);
+	ck_assert_int_eq(scoreboard_running(board), SLOTS - 1);
 	ck_assert_int_eq(scoreboard_claim(board, 5), 3);
 	ck_assert_int_eq(scoreboard_claim(board, 5), -1);
 }
@@ -67,44 +67,44 @@ START_TEST(knows_the_fewest_connections)
 }
 END_TEST
 
-START_TEST(a_claimed_cell_names_no_process_yet)
+START_TEST(a_claimed_slot_names_no_process_yet)
 {
-	int cell = scoreboard_claim(board, 0);
+	int slot = scoreboard_claim(board, 0);
 
-	atomic_store(scoreboard_pid(board, cell), 4711);
-	scoreboard_release(board, cell);
-	ck_assert_int_eq(atomic_load(scoreboard_pid(board, cell)), 0);
-	for (int i = 0; i < CELLS; i++) {
-		cell = scoreboard_claim(board, 0);
-		ck_assert_int_eq(atomic_load(scoreboard_pid(board, cell)), 0);
+	atomic_store(scoreboard_pid(board, slot), 4711);
+	scoreboard_release(board, slot);
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, slot)), 0);
+	for (int i = 0; i < SLOTS; i++) {
+		slot = scoreboard_claim(board, 0);
+		ck_assert_int_eq(atomic_load(scoreboard_pid(board, slot)), 0);
 	}
 }
 END_TEST
 
 /*
- * Claims and gives back at random; no cell may be another's meanwhile.  `holders` has
- * one number a cell, and behind them how many processes are there.
+ * Claims and gives back at random; no slot may be another's meanwhile.  `holders` has
+ * one number a slot, and behind them how many processes are there.
  */
 static int contend(int worker, atomic_int *holders)
 {
-	int held[CELLS];
+	int held[SLOTS];
 	int count = 0;
 
-	atomic_fetch_add(&holders[CELLS], 1);
-	while (atomic_load(&holders[CELLS]) < PROCESSES) /* all at once */
+	atomic_fetch_add(&holders[SLOTS], 1);
+	while (atomic_load(&holders[SLOTS]) < PROCESSES) /* all at once */
 		sched_yield();
 	for (int i = 0; i < ROUNDS; i++) {
-		int cell = (i * 7 + worker) % 3 == 0 ? -1 : scoreboard_claim(board, worker);
+		int slot = (i * 7 + worker) % 3 == 0 ? -1 : scoreboard_claim(board, worker);
 
-		if (cell >= 0) {
-			if (atomic_exchange(&holders[cell], worker + 1) != 0)
+		if (slot >= 0) {
+			if (atomic_exchange(&holders[slot], worker + 1) != 0)
 				return 1;
-			held[count++] = cell;
+			held[count++] = slot;
 		} else if (count > 0) {
-			cell = held[--count];
-			if (atomic_exchange(&holders[cell], 0) != worker + 1)
+			slot = held[--count];
+			if (atomic_exchange(&holders[slot], 0) != worker + 1)
 				return 2;
-			scoreboard_release(board, cell);
+			scoreboard_release(board, slot);
 		}
 	}
 	while (count > 0) {
@@ -114,9 +114,9 @@ static int contend(int worker, atomic_int *holders)
 	return 0;
 }
 
-START_TEST(no_cell_is_ever_two_processes)
+START_TEST(no_slot_is_ever_two_processes)
 {
-	atomic_int *holders = sys_shared_alloc((CELLS + 1) * sizeof *holders);
+	atomic_int *holders = sys_shared_alloc((SLOTS + 1) * sizeof *holders);
 	pid_t pids[PROCESSES];
 
 	ck_assert_ptr_nonnull(holders);
@@ -129,7 +129,7 @@ START_TEST(no_cell_is_ever_two_processes)
 	for (int i = 0; i < PROCESSES; i++)
 		ck_assert_int_eq(wait_for(pids[i]), 0);
 	ck_assert_int_eq(scoreboard_running(board), 0);
-	sys_shared_free(holders, (CELLS + 1) * sizeof *holders);
+	sys_shared_free(holders, (SLOTS + 1) * sizeof *holders);
 }
 END_TEST
 
@@ -143,7 +143,7 @@ static int claim_all(int worker)
 	return count;
 }
 
-START_TEST(all_processes_together_get_exactly_all_cells)
+START_TEST(all_processes_together_get_exactly_all_slots)
 {
 	pid_t pids[PROCESSES];
 	int sum = 0;
@@ -156,12 +156,12 @@ START_TEST(all_processes_together_get_exactly_all_cells)
 	}
 	for (int i = 0; i < PROCESSES; i++)
 		sum += wait_for(pids[i]);
-	ck_assert_int_eq(sum, CELLS);
-	ck_assert_int_eq(scoreboard_running(board), CELLS);
+	ck_assert_int_eq(sum, SLOTS);
+	ck_assert_int_eq(scoreboard_running(board), SLOTS);
 	sum = 0;
 	for (int i = 0; i < PROCESSES; i++)
 		sum += scoreboard_bury(board, i);
-	ck_assert_int_eq(sum, CELLS);
+	ck_assert_int_eq(sum, SLOTS);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 }
 END_TEST
@@ -169,11 +169,11 @@ END_TEST
 /* ---- the dead ----------------------------------------------------------------------------- */
 
 /* A session leader with a child; both hold `fd` until they die. */
-static void run_script(int cell, int fd)
+static void run_script(int slot, int fd)
 {
 	setsid();
 	if (fork() != 0) {
-		atomic_store(scoreboard_pid(board, cell), (int)getpid());
+		atomic_store(scoreboard_pid(board, slot), (int)getpid());
 		if (write(fd, "x", 1) < 0)
 			_exit(1);
 	}
@@ -233,12 +233,12 @@ START_TEST(waiters_are_counted_over_all_workers)
 }
 END_TEST
 
-START_TEST(a_cell_given_back_wakes_one_waiter_if_there_is_one)
+START_TEST(a_slot_given_back_wakes_one_waiter_if_there_is_one)
 {
-	int cell = scoreboard_claim(board, 0);
+	int slot = scoreboard_claim(board, 0);
 	int more = scoreboard_claim(board, 0);
 
-	scoreboard_release(board, cell);
+	scoreboard_release(board, slot);
 	ck_assert(!is_woken());
 	scoreboard_take_wake(board); /* none: it does not wait for one */
 	scoreboard_wait(board, 1, 1);
@@ -257,9 +257,9 @@ END_TEST
 
 START_TEST(burying_wakes_who_waits)
 {
-	ck_assert_int_eq(claim_all(0), CELLS);
+	ck_assert_int_eq(claim_all(0), SLOTS);
 	scoreboard_wait(board, 1, 1);
-	ck_assert_int_eq(scoreboard_bury(board, 0), CELLS);
+	ck_assert_int_eq(scoreboard_bury(board, 0), SLOTS);
 	ck_assert(is_woken());
 }
 END_TEST
@@ -275,90 +275,90 @@ END_TEST
 
 /* ---- what is shown -------------------------------------------------------------------------- */
 
-static struct scoreboard_card card_of(char letter)
+static struct script_info info_of(char letter)
 {
-	struct scoreboard_card card;
+	struct script_info info;
 
-	memset(&card, letter, sizeof card);
-	card.script[sizeof card.script - 1] = '\0';
-	card.client[sizeof card.client - 1] = '\0';
-	card.peer[sizeof card.peer - 1] = '\0';
-	card.started = letter;
-	return card;
+	memset(&info, letter, sizeof info);
+	info.script[sizeof info.script - 1] = '\0';
+	info.client[sizeof info.client - 1] = '\0';
+	info.peer[sizeof info.peer - 1] = '\0';
+	info.started = letter;
+	return info;
 }
 
-START_TEST(a_cell_shows_its_card_while_a_script_is_there)
+START_TEST(a_slot_shows_its_info_while_a_script_is_there)
 {
 	struct scoreboard_script script;
-	struct scoreboard_card card = card_of('a');
-	int cell = scoreboard_claim(board, 3);
+	struct script_info info = info_of('a');
+	int slot = scoreboard_claim(board, 3);
 
-	ck_assert(!scoreboard_script(board, cell, &script));
-	scoreboard_describe(board, cell, &card);
-	ck_assert(scoreboard_script(board, cell, &script));
+	ck_assert(!scoreboard_script(board, slot, &script));
+	scoreboard_describe(board, slot, &info);
+	ck_assert(scoreboard_script(board, slot, &script));
 	ck_assert_int_eq(script.state, SCOREBOARD_STARTING);
 	ck_assert_int_eq(script.worker, 3);
 	ck_assert_int_eq(script.pid, 0);
-	ck_assert_str_eq(script.card.script, card.script);
-	ck_assert_str_eq(script.card.peer, card.peer);
-	ck_assert_int_eq(script.card.started, 'a');
-	scoreboard_set_state(board, cell, SCOREBOARD_STOPPING);
-	ck_assert(scoreboard_script(board, cell, &script));
+	ck_assert_str_eq(script.info.script, info.script);
+	ck_assert_str_eq(script.info.peer, info.peer);
+	ck_assert_int_eq(script.info.started, 'a');
+	scoreboard_set_state(board, slot, SCOREBOARD_STOPPING);
+	ck_assert(scoreboard_script(board, slot, &script));
 	ck_assert_int_eq(script.state, SCOREBOARD_STOPPING);
-	scoreboard_release(board, cell);
-	ck_assert(!scoreboard_script(board, cell, &script));
-	ck_assert_int_eq(scoreboard_claim(board, 1), (cell + 1) % CELLS);
+	scoreboard_release(board, slot);
+	ck_assert(!scoreboard_script(board, slot, &script));
+	ck_assert_int_eq(scoreboard_claim(board, 1), (slot + 1) % SLOTS);
 }
 END_TEST
 
-/* Writes one card after the other for ever. */
-static void keep_writing(int cell)
+/* Writes one info after the other for ever. */
+static void keep_writing(int slot)
 {
 	for (char letter = 'a';; letter = letter == 'z' ? 'a' : (char)(letter + 1)) {
-		struct scoreboard_card card = card_of(letter);
+		struct script_info info = info_of(letter);
 
-		scoreboard_describe(board, cell, &card);
+		scoreboard_describe(board, slot, &info);
 	}
 }
 
-START_TEST(a_card_that_is_being_written_is_read_whole_or_not_at_all)
+START_TEST(a_info_that_is_being_written_is_read_whole_or_not_at_all)
 {
-	int cell = scoreboard_claim(board, 0);
+	int slot = scoreboard_claim(board, 0);
 	int whole = 0;
 	time_t until = time(NULL) + patience(5000) / 1000;
 	pid_t pid = fork();
 
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)
-		keep_writing(cell);
+		keep_writing(slot);
 	while (whole < ROUNDS && time(NULL) < until) {
 		struct scoreboard_script script;
-		struct scoreboard_card wanted;
+		struct script_info wanted;
 
-		if (!scoreboard_script(board, cell, &script)) {
+		if (!scoreboard_script(board, slot, &script)) {
 			sched_yield(); /* the writer may have lost its turn in the middle */
 			continue;
 		}
-		wanted = card_of(script.card.script[0]);
-		ck_assert_str_eq(script.card.script, wanted.script);
-		ck_assert_str_eq(script.card.client, wanted.client);
-		ck_assert_str_eq(script.card.peer, wanted.peer);
-		ck_assert_int_eq(script.card.started, wanted.started);
+		wanted = info_of(script.info.script[0]);
+		ck_assert_str_eq(script.info.script, wanted.script);
+		ck_assert_str_eq(script.info.client, wanted.client);
+		ck_assert_str_eq(script.info.peer, wanted.peer);
+		ck_assert_int_eq(script.info.started, wanted.started);
 		whole++;
 	}
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(wait_for(pid), -1);
 	ck_assert_int_gt(whole, 0);
-	/* wherever that writer has died, the next one's card can be read */
+	/* wherever that writer has died, the next one's info can be read */
 	ck_assert_int_eq(scoreboard_bury(board, 0), 1);
-	for (int i = 0; i < CELLS; i++) {
-		struct scoreboard_card card = card_of('n');
+	for (int i = 0; i < SLOTS; i++) {
+		struct script_info info = info_of('n');
 		struct scoreboard_script script;
 		int next = scoreboard_claim(board, 1);
 
-		scoreboard_describe(board, next, &card);
+		scoreboard_describe(board, next, &info);
 		ck_assert(scoreboard_script(board, next, &script));
-		ck_assert_str_eq(script.card.peer, card.peer);
+		ck_assert_str_eq(script.info.peer, info.peer);
 	}
 }
 END_TEST
@@ -378,23 +378,23 @@ END_TEST
 
 START_TEST(a_worker_says_who_it_is_until_it_is_buried)
 {
-	struct scoreboard_worker said;
+	struct scoreboard_worker worker;
 
-	scoreboard_worker(board, 2, &said);
-	ck_assert_int_eq(said.pid, 0);
+	scoreboard_worker(board, 2, &worker);
+	ck_assert_int_eq(worker.pid, 0);
 	scoreboard_enter(board, 2, 12345);
 	scoreboard_connected(board, 2, 4);
 	tally_add(scoreboard_tally(board, 2), TALLY_2XX, 6);
-	scoreboard_worker(board, 2, &said);
-	ck_assert_int_eq(said.pid, getpid());
-	ck_assert_int_eq(said.started, 12345);
-	ck_assert_int_eq(said.starts, 1);
-	ck_assert_int_eq(said.connections, 4);
+	scoreboard_worker(board, 2, &worker);
+	ck_assert_int_eq(worker.pid, getpid());
+	ck_assert_int_eq(worker.started, 12345);
+	ck_assert_int_eq(worker.starts, 1);
+	ck_assert_int_eq(worker.connections, 4);
 	ck_assert_int_eq(scoreboard_bury(board, 2), 0);
 	scoreboard_enter(board, 2, 23456);
-	scoreboard_worker(board, 2, &said);
-	ck_assert_int_eq(said.starts, 2);
-	ck_assert_int_eq(said.connections, 0);
+	scoreboard_worker(board, 2, &worker);
+	ck_assert_int_eq(worker.starts, 2);
+	ck_assert_int_eq(worker.connections, 0);
 	ck_assert_uint_eq(atomic_load(&scoreboard_tally(board, 2)->events[TALLY_2XX]), 6);
 }
 END_TEST
@@ -462,18 +462,18 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, has_as_many_cells_as_it_was_made_with);
+	tcase_add_test(tcase, has_as_many_slots_as_it_was_made_with);
 	tcase_add_test(tcase, knows_the_fewest_connections);
-	tcase_add_test(tcase, a_claimed_cell_names_no_process_yet);
-	tcase_add_test(tcase, no_cell_is_ever_two_processes);
-	tcase_add_test(tcase, all_processes_together_get_exactly_all_cells);
+	tcase_add_test(tcase, a_claimed_slot_names_no_process_yet);
+	tcase_add_test(tcase, no_slot_is_ever_two_processes);
+	tcase_add_test(tcase, all_processes_together_get_exactly_all_slots);
 	tcase_add_test(tcase, the_scripts_of_a_dead_worker_are_killed_with_all_their_processes);
 	tcase_add_test(tcase, waiters_are_counted_over_all_workers);
-	tcase_add_test(tcase, a_cell_given_back_wakes_one_waiter_if_there_is_one);
+	tcase_add_test(tcase, a_slot_given_back_wakes_one_waiter_if_there_is_one);
 	tcase_add_test(tcase, burying_wakes_who_waits);
 	tcase_add_test(tcase, endless_wakes_do_not_block);
-	tcase_add_test(tcase, a_cell_shows_its_card_while_a_script_is_there);
-	tcase_add_test(tcase, a_card_that_is_being_written_is_read_whole_or_not_at_all);
+	tcase_add_test(tcase, a_slot_shows_its_info_while_a_script_is_there);
+	tcase_add_test(tcase, a_info_that_is_being_written_is_read_whole_or_not_at_all);
 	tcase_add_test(tcase, a_text_that_is_too_long_keeps_its_end);
 	tcase_add_test(tcase, a_worker_says_who_it_is_until_it_is_buried);
 	tcase_add_test(tcase, counts_are_inherited_once_and_whole);

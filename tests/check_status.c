@@ -15,10 +15,10 @@
 static struct scoreboard *board;
 static struct buf page;
 
-static void make_board(int workers, int cells)
+static void make_board(int workers, int slots)
 {
 	scoreboard_free(&board);
-	board = scoreboard_new(workers, cells);
+	board = scoreboard_new(workers, slots);
 	ck_assert_ptr_nonnull(board);
 }
 
@@ -71,16 +71,16 @@ static void hides(enum status_form form, const char *unwanted)
 /* A script of worker `worker` that is `age` ms old. */
 static int run(int worker, const char *path, int64_t age)
 {
-	struct scoreboard_card card = {
+	struct script_info info = {
 	    .client = "192.0.2.7", .peer = "unix", .started = source().now - age, .request = 3};
-	int cell = scoreboard_claim(board, worker);
+	int slot = scoreboard_claim(board, worker);
 
-	ck_assert_int_ge(cell, 0);
-	scoreboard_cut(card.script, sizeof card.script, path);
-	scoreboard_describe(board, cell, &card);
-	scoreboard_set_state(board, cell, SCOREBOARD_RUNNING);
-	atomic_store(scoreboard_pid(board, cell), 4711);
-	return cell;
+	ck_assert_int_ge(slot, 0);
+	scoreboard_cut(info.script, sizeof info.script, path);
+	scoreboard_describe(board, slot, &info);
+	scoreboard_set_state(board, slot, SCOREBOARD_RUNNING);
+	atomic_store(scoreboard_pid(board, slot), 4711);
+	return slot;
 }
 
 /* ---- which form --------------------------------------------------------------- */
@@ -196,7 +196,7 @@ END_TEST
 
 START_TEST(a_script_is_shown_until_it_is_over)
 {
-	int cell = run(1, "/srv/x.cgi", 1234);
+	int slot = run(1, "/srv/x.cgi", 1234);
 
 	shows(STATUS_TEXT, "\nrunning_scripts: 1\n");
 	shows(STATUS_TEXT, "\nscript 4711: running, age 1.234, worker 1, request 3, "
@@ -204,9 +204,9 @@ START_TEST(a_script_is_shown_until_it_is_over)
 	shows(STATUS_JSON, "{\"pid\":4711,\"state\":\"running\",\"worker\":1,\"request\":3,");
 	shows(STATUS_JSON, "\"age\":1.234,\"client\":\"192.0.2.7\",\"peer\":\"unix\","
 			   "\"script\":\"/srv/x.cgi\"}");
-	scoreboard_set_state(board, cell, SCOREBOARD_STOPPING);
+	scoreboard_set_state(board, slot, SCOREBOARD_STOPPING);
 	shows(STATUS_TEXT, "\nscript 4711: stopping, ");
-	scoreboard_release(board, cell);
+	scoreboard_release(board, slot);
 	hides(STATUS_TEXT, "4711");
 	hides(STATUS_JSON, "4711");
 }
@@ -279,40 +279,40 @@ static long count_of(const char *text, const char *what)
 
 START_TEST(lists_are_cut_and_say_so)
 {
-	enum { WORKERS = 1024, CELLS = 65536 };
+	enum { WORKERS = 1024, SLOTS = 65536 };
 	char path[256];
 	const char *text;
 	long shown;
 
-	make_board(WORKERS, CELLS);
+	make_board(WORKERS, SLOTS);
 	memset(path, 1, sizeof path - 1); /* each byte takes six in JSON */
 	path[sizeof path - 1] = '\0';
-	for (int i = 0; i < CELLS; i++)
-		run(i % WORKERS, path, i * 7919LL % CELLS);
+	for (int i = 0; i < SLOTS; i++)
+		run(i % WORKERS, path, i * 7919LL % SLOTS);
 	text = render(STATUS_JSON);
 	ck_assert_str_eq(text + strlen(text) - 2, "}\n");
 	shown = count_of(text, "\"script\":\"");
 	ck_assert_int_gt(shown, 10);
-	ck_assert_int_eq(number_behind(text, "\"more_scripts\":"), CELLS - shown);
+	ck_assert_int_eq(number_behind(text, "\"more_scripts\":"), SLOTS - shown);
 	shown = count_of(text, "{\"worker\":");
 	ck_assert_int_gt(shown, 50);
 	ck_assert_int_eq(number_behind(text, "\"more_workers\":"), WORKERS - shown);
 	text = render(STATUS_TEXT);
 	shown = count_of(text, "\nscript 4711: ");
 	ck_assert_int_gt(shown, 10);
-	ck_assert_int_eq(strtol(strrchr(text, 'a') + 4, NULL, 10), CELLS - shown);
+	ck_assert_int_eq(strtol(strrchr(text, 'a') + 4, NULL, 10), SLOTS - shown);
 }
 END_TEST
 
 START_TEST(the_oldest_scripts_are_shown_first)
 {
-	enum { CELLS = 3000 };
+	enum { SLOTS = 3000 };
 	const char *at;
-	double before = CELLS;
+	double before = SLOTS;
 
-	make_board(1, CELLS);
-	for (int i = 0; i < CELLS; i++)
-		run(0, "/x", i * 7919LL % CELLS * 1000);
+	make_board(1, SLOTS);
+	for (int i = 0; i < SLOTS; i++)
+		run(0, "/x", i * 7919LL % SLOTS * 1000);
 	at = render(STATUS_TEXT);
 	for (int i = 0; i < 100; i++) {
 		double age;

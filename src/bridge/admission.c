@@ -38,17 +38,17 @@ static void watch_queue(struct admission *admission)
 		log_warn("cannot wait for a free script slot: %s", strerror(errno));
 }
 
-/* Gives cells to those who wait, in order, as long as there are any. */
+/* Gives slots to those who wait, in order, as long as there are any. */
 static void serve_queue(struct admission *admission)
 {
 	while (!is_empty(admission)) {
 		struct admission_ticket *first = admission->queue.next;
-		int cell = scoreboard_claim(admission->board, admission->worker);
+		int slot = scoreboard_claim(admission->board, admission->worker);
 
-		if (cell < 0)
+		if (slot < 0)
 			break;
 		unlink_ticket(admission, first);
-		first->cell = cell;
+		first->slot = slot;
 		first->decided(first, 1);
 	}
 	watch_queue(admission);
@@ -104,10 +104,10 @@ void admission_fini(struct admission *admission)
 enum admission_answer admission_ask(struct admission *admission, struct admission_ticket *ticket,
     admission_fn *decided)
 {
-	*ticket = (struct admission_ticket){.cell = -1, .decided = decided};
+	*ticket = (struct admission_ticket){.slot = -1, .decided = decided};
 	if (is_empty(admission))
-		ticket->cell = scoreboard_claim(admission->board, admission->worker);
-	if (ticket->cell >= 0)
+		ticket->slot = scoreboard_claim(admission->board, admission->worker);
+	if (ticket->slot >= 0)
 		return ADMISSION_GRANTED;
 	if (scoreboard_waiting(admission->board) >= admission->options->queue)
 		return ADMISSION_FULL;
@@ -116,10 +116,10 @@ enum admission_answer admission_ask(struct admission *admission, struct admissio
 	ticket->prev = admission->queue.prev;
 	ticket->prev->next = admission->queue.prev = ticket;
 	scoreboard_wait(admission->board, admission->worker, 1);
-	/* a cell given back before we were counted has woken nobody: look once more */
+	/* a slot given back before we were counted has woken nobody: look once more */
 	if (ticket->prev == &admission->queue) {
-		ticket->cell = scoreboard_claim(admission->board, admission->worker);
-		if (ticket->cell >= 0) {
+		ticket->slot = scoreboard_claim(admission->board, admission->worker);
+		if (ticket->slot >= 0) {
 			unlink_ticket(admission, ticket);
 			return ADMISSION_GRANTED;
 		}

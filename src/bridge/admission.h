@@ -3,7 +3,7 @@
  * admission: which request may start its script now.
  *
  * The limit is the scoreboard's; this is one worker's queue in front of it.  First
- * come, first served within a worker; over the workers, a cell that is given back
+ * come, first served within a worker; over the workers, a slot that is given back
  * wakes whoever waits.  A request that waits too long, or finds the queue full, is
  * refused: its answer is 503.
  */
@@ -22,7 +22,7 @@ typedef void admission_fn(struct admission_ticket *ticket, int granted);
 
 /* Embedded in who asks. */
 struct admission_ticket {
-	int cell;              /* -1 until granted; then the holder's to give back */
+	int slot;              /* -1 until granted; then the holder's to give back */
 	int64_t deadline;
 	admission_fn *decided; /* called later for a ticket that had to wait */
 	struct admission_ticket *next, *prev;
@@ -45,7 +45,7 @@ void admission_fini(struct admission *admission);
 
 enum admission_answer { ADMISSION_GRANTED, ADMISSION_WAIT, ADMISSION_FULL };
 
-/* Asks for a cell.  On ADMISSION_WAIT `ticket->decided` is called later, once. */
+/* Asks for a slot.  On ADMISSION_WAIT `ticket->decided` is called later, once. */
 enum admission_answer admission_ask(struct admission *admission, struct admission_ticket *ticket,
     admission_fn *decided) MUST_CHECK;
 

@@ -2,7 +2,7 @@
 /*
  * request: one FastCGI request, from its BEGIN_REQUEST to its END_REQUEST.
  *
- *   PARAMS --end of params--> BODY --length known--> QUEUED --cell--> RUNNING --> ENDED
+ *   PARAMS --end of params--> BODY --length known--> QUEUED --slot--> RUNNING --> ENDED
  *      |                       |                        |                |          ^
  *      +--- refused, lost, aborted, timed out ----------+----------------+----------+
  *
@@ -77,7 +77,7 @@ void request_sink_stop(struct request_sink *sink);
 enum request_state {
 	REQUEST_PARAMS,  /* PARAMS are coming in */
 	REQUEST_BODY,    /* the body's length is unknown: it is collected first */
-	REQUEST_QUEUED,  /* waits for a cell of the scoreboard */
+	REQUEST_QUEUED,  /* waits for a slot of the scoreboard */
 	REQUEST_RUNNING, /* its script runs */
 	REQUEST_ENDED,   /* all its records are in `out`, or will never be */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_count: what a request leaves in the scoreboard: a card while its script
+ * request_count: what a request leaves in the scoreboard: an info while its script
  * runs, and its numbers at the end.
  */
 #include <stdio.h>
@@ -9,14 +9,14 @@
 
 void request_show(struct request *request)
 {
-	struct scoreboard_card card = {
+	struct script_info info = {
 	    .started = loop_now(request_loop(request)), .request = request->id};
 	const char *client = params_get_filled(&request->params, "REMOTE_ADDR");
 
-	scoreboard_cut(card.script, sizeof card.script, request->script);
-	scoreboard_cut(card.client, sizeof card.client, client == NULL ? "" : client);
-	request->link->describe(request->link, card.peer, sizeof card.peer);
-	scoreboard_describe(request->link->services->admission->board, request->ticket.cell, &card);
+	scoreboard_cut(info.script, sizeof info.script, request->script);
+	scoreboard_cut(info.client, sizeof info.client, client == NULL ? "" : client);
+	request->link->describe(request->link, info.peer, sizeof info.peer);
+	scoreboard_describe(request->link->services->admission->board, request->ticket.slot, &info);
 }
 
 static enum tally_event class_of(int status)

@@ -41,7 +41,7 @@ void request_limit_silence(struct request *request);
 
 /* ---- request_start.c ---------------------------------------------------------- */
 
-/* The length of its body is known: asks for a cell, and starts when there is one. */
+/* The length of its body is known: asks for a slot, and starts when there is one. */
 void request_admit(struct request *request);
 
 /* ---- request_count.c ---------------------------------------------------------- */

@@ -67,7 +67,7 @@ static bool has_body(const struct request *request)
 	return !(request->body.ended && body_waiting(&request->body) == 0);
 }
 
-/* Starts the script in the cell of the ticket; its pipes are then in `pipes`. */
+/* Starts the script in the slot of the ticket; its pipes are then in `pipes`. */
 static struct child *spawn(struct request *request, struct child_pipes *pipes,
     struct sys_fault *fault)
 {
@@ -78,7 +78,7 @@ static struct child *spawn(struct request *request, struct child_pipes *pipes,
 	    .argv = argv,
 	    .dir = directory_of(request, directory, sizeof directory),
 	    .envp = envp,
-	    .cell = request->ticket.cell,
+	    .slot = request->ticket.slot,
 	    .wants_stdin = has_body(request),
 	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
 	};
@@ -130,7 +130,7 @@ static void start(struct request *request)
 	request->child = spawn(request, &pipes, &fault);
 	if (request->child == NULL) {
 		request_count(request, TALLY_SPAWN_FAILURES);
-		scoreboard_release(request->link->services->admission->board, request->ticket.cell);
+		scoreboard_release(request->link->services->admission->board, request->ticket.slot);
 		refuse_start(request, &fault);
 		return;
 	}
@@ -170,7 +170,7 @@ static void on_decided(struct admission_ticket *ticket, int granted)
 	request->link->touched(request->link);
 }
 
-/* Asks for a cell; starts at once if there is one. */
+/* Asks for a slot; starts at once if there is one. */
 static void admit(struct request *request)
 {
 	switch (admission_ask(request->link->services->admission, &request->ticket, on_decided)) {

@@ -28,7 +28,7 @@ struct child {
 	struct children *family;
 	struct child *next, *prev;
 	enum child_state state;
-	int cell; /* -1 once given back */
+	int slot; /* -1 once given back */
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* loop time */
@@ -71,8 +71,8 @@ static void on_reap(struct loop_task *task)
 /* Says in the scoreboard what the script does now. */
 static void show(const struct child *child, enum scoreboard_state state)
 {
-	if (child->cell >= 0)
-		scoreboard_set_state(child->family->board, child->cell, state);
+	if (child->slot >= 0)
+		scoreboard_set_state(child->family->board, child->slot, state);
 }
 
 static void signal_group(const struct child *child, int signo)
@@ -99,8 +99,8 @@ static void on_exited(struct loop_child *process, int status)
 	struct child *child = CONTAINER_OF(process, struct child, process);
 	child_exit_fn *exited = child->exited;
 
-	scoreboard_release(child->family->board, child->cell);
-	child->cell = -1;
+	scoreboard_release(child->family->board, child->slot);
+	child->slot = -1;
 	child->exited = NULL;
 	if (loop_timer_active(&child->kill) && group_is_alive(child))
 		child->state = CHILD_ORPHANED;
@@ -158,9 +158,9 @@ void children_fini(struct children *children)
 	for (struct child *child = children->first; child != NULL; child = next) {
 		next = child->next;
 		signal_group(child, SIGKILL);
-		if (child->cell >= 0) {
+		if (child->slot >= 0) {
 			loop_child_remove(children->loop, &child->process);
-			scoreboard_release(children->board, child->cell);
+			scoreboard_release(children->board, child->slot);
 		}
 		child_free(child);
 	}
@@ -222,7 +222,7 @@ static struct child *child_new(struct children *children, const struct child_pla
 
 	if (child == NULL)
 		return NULL;
-	*child = (struct child){.family = children, .cell = plan->cell};
+	*child = (struct child){.family = children, .slot = plan->slot};
 	loop_timer_init(&child->kill, on_kill);
 	loop_task_init(&child->reap, on_reap);
 	return child;
@@ -250,7 +250,7 @@ static pid_t run(const struct children *children, const struct child_plan *plan,
 	    .stdio = {streams->theirs[0], streams->theirs[1], streams->theirs[2]},
 	    .limits = children->limits,
 	    .limit_count = children->limit_count,
-	    .pid_cell = scoreboard_pid(children->board, plan->cell),
+	    .pid_cell = scoreboard_pid(children->board, plan->slot),
 	};
 
 	return sys_spawn(&program, fault);

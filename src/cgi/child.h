@@ -4,7 +4,7 @@
  *
  * Each script runs in a process group of its own, in the worker's session: so a
  * signal to the negative pid reaches it and what it has started.  A child holds a
- * cell of the scoreboard until its process has been reaped.  It may outlive its
+ * slot of the scoreboard until its process has been reaped.  It may outlive its
  * request: dropped by its owner, it still gets its KILL, is reaped, and frees itself.
  */
 #ifndef CGIBRIDGE_CHILD_H
@@ -41,7 +41,7 @@ struct child_plan {
 	char *const *argv;   /* argv[0]: the program, an absolute path */
 	const char *dir;     /* working directory; NULL to stay */
 	char *const *envp;
-	int cell;            /* of the scoreboard, claimed */
+	int slot;            /* of the scoreboard, claimed */
 	int wants_stdin;     /* a pipe, else /dev/null */
 	int wants_stderr;    /* a pipe, else /dev/null */
 };
@@ -64,7 +64,7 @@ void children_terminate(struct children *children);
 /*
  * Starts a script.  `exited` is called once, when it has been reaped, with
  * waitpid(2)'s status.  NULL with `fault` filled when it could not be started: no
- * pipe is open then, and the cell is still the caller's.
+ * pipe is open then, and the slot is still the caller's.
  */
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
     struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited,

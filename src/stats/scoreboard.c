@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard: the memory, cells, seats, and the wake-up pipe.
+ * scoreboard: the memory, slots, workers, and the wake-up pipe.
  */
 #include <errno.h>
 #include <limits.h>
@@ -25,14 +25,14 @@ static size_t aligned(size_t size)
 	return (size + 63) / 64 * 64;
 }
 
-static size_t place_of_seats(int scripts)
+static size_t place_of_workers(int scripts)
 {
-	return aligned(sizeof(struct shared) + (size_t)scripts * sizeof(struct cell));
+	return aligned(sizeof(struct shared) + (size_t)scripts * sizeof(struct shared_slot));
 }
 
-static size_t place_of_shown(int workers, int scripts)
+static size_t place_of_infos(int workers, int scripts)
 {
-	return place_of_seats(scripts) + aligned((size_t)workers * sizeof(struct seat));
+	return place_of_workers(scripts) + aligned((size_t)workers * sizeof(struct shared_worker));
 }
 
 /* The sizes of what is shared, and the order that this version has it in. */
@@ -40,8 +40,8 @@ static unsigned layout(void)
 {
 	const unsigned order = 3;
 
-	return order << 28 | (unsigned)sizeof(struct seat) << 14 |
-	    (unsigned)(sizeof(struct shown) + sizeof(struct cell) + sizeof(struct shared));
+	return order << 28 | (unsigned)sizeof(struct shared_worker) << 14 |
+	    (unsigned)(sizeof(struct shared_info) + sizeof(struct shared_slot) + sizeof(struct shared));
 }
 
 static int64_t clock_ms(clockid_t clock)
@@ -60,7 +60,7 @@ static struct scoreboard *make(int workers, int scripts)
 		return NULL;
 	*board = (struct scoreboard){
 	    .fd = -1, .workers = workers, .scripts = scripts, .wake = {-1, -1}};
-	board->size = place_of_shown(workers, scripts) + (size_t)scripts * sizeof(struct shown);
+	board->size = place_of_infos(workers, scripts) + (size_t)scripts * sizeof(struct shared_info);
 	return board;
 }
 
@@ -77,8 +77,8 @@ static void find_parts(struct scoreboard *board)
 {
 	char *base = (char *)board->shared;
 
-	board->seats = (void *)(base + place_of_seats(board->scripts));
-	board->shown = (void *)(base + place_of_shown(board->workers, board->scripts));
+	board->per_worker = (void *)(base + place_of_workers(board->scripts));
+	board->infos = (void *)(base + place_of_infos(board->workers, board->scripts));
 }
 
 struct scoreboard *scoreboard_new(int workers, int scripts)
@@ -133,7 +133,7 @@ void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old)
 	int respawns = scoreboard_respawns(old);
 
 	for (int i = 0; i < old->workers; i++)
-		tally_read(&old->seats[i].tally, &sum);
+		tally_read(&old->per_worker[i].tally, &sum);
 	tally_read(&old->shared->inherited, &sum);
 	tally_grow(&board->shared->inherited, &sum, &old->passed);
 	old->passed = sum;
@@ -165,13 +165,13 @@ int scoreboard_claim(struct scoreboard *board, int worker)
 {
 	for (int i = 0; i < board->scripts; i++) {
 		int at = (board->next + i) % board->scripts;
-		struct cell *cell = &board->shared->cells[at];
+		struct shared_slot *slot = &board->shared->slots[at];
 		int free_owner = 0;
 
-		if (atomic_load(&cell->owner) != 0 ||
-		    !atomic_compare_exchange_strong(&cell->owner, &free_owner, worker + 1))
+		if (atomic_load(&slot->owner) != 0 ||
+		    !atomic_compare_exchange_strong(&slot->owner, &free_owner, worker + 1))
 			continue;
-		atomic_store(&cell->pid, 0);
+		atomic_store(&slot->pid, 0);
 		atomic_fetch_add(&board->shared->running, 1);
 		board->next = at + 1;
 		return at;
@@ -179,18 +179,18 @@ int scoreboard_claim(struct scoreboard *board, int worker)
 	return -1;
 }
 
-atomic_int *scoreboard_pid(struct scoreboard *board, int cell)
+atomic_int *scoreboard_pid(struct scoreboard *board, int slot)
 {
-	return &board->shared->cells[cell].pid;
+	return &board->shared->slots[slot].pid;
 }
 
-void scoreboard_release(struct scoreboard *board, int cell)
+void scoreboard_release(struct scoreboard *board, int slot)
 {
-	atomic_store(&board->shown[cell].state, SCOREBOARD_NONE);
-	atomic_store(&board->shared->cells[cell].pid, 0);
+	atomic_store(&board->infos[slot].state, SCOREBOARD_NONE);
+	atomic_store(&board->shared->slots[slot].pid, 0);
 	atomic_fetch_sub(&board->shared->running, 1);
-	/* the owner last: from here on the cell is another's */
-	atomic_store(&board->shared->cells[cell].owner, 0);
+	/* the owner last: from here on the slot is another's */
+	atomic_store(&board->shared->slots[slot].owner, 0);
 	scoreboard_pass_wake(board);
 }
 
@@ -201,7 +201,7 @@ int scoreboard_running(const struct scoreboard *board)
 
 void scoreboard_wait(struct scoreboard *board, int worker, int change)
 {
-	atomic_fetch_add(&board->seats[worker].waiting, change);
+	atomic_fetch_add(&board->per_worker[worker].waiting, change);
 }
 
 int scoreboard_waiting(const struct scoreboard *board)
@@ -209,23 +209,23 @@ int scoreboard_waiting(const struct scoreboard *board)
 	int sum = 0;
 
 	for (int i = 0; i < board->workers; i++)
-		sum += atomic_load(&board->seats[i].waiting);
+		sum += atomic_load(&board->per_worker[i].waiting);
 	return sum;
 }
 
 void scoreboard_connected(struct scoreboard *board, int worker, int count)
 {
-	atomic_store(&board->seats[worker].connections, count);
+	atomic_store(&board->per_worker[worker].connections, count);
 }
 
 void scoreboard_beat(struct scoreboard *board, int worker, int64_t now)
 {
-	atomic_store(&board->seats[worker].beat, now);
+	atomic_store(&board->per_worker[worker].beat, now);
 }
 
 int64_t scoreboard_last_beat(const struct scoreboard *board, int worker)
 {
-	return atomic_load(&board->seats[worker].beat);
+	return atomic_load(&board->per_worker[worker].beat);
 }
 
 int scoreboard_fewest(const struct scoreboard *board)
@@ -233,7 +233,7 @@ int scoreboard_fewest(const struct scoreboard *board)
 	int fewest = INT_MAX;
 
 	for (int i = 0; i < board->workers; i++) {
-		int count = atomic_load(&board->seats[i].connections);
+		int count = atomic_load(&board->per_worker[i].connections);
 
 		if (count < fewest)
 			fewest = count;
@@ -263,9 +263,9 @@ void scoreboard_pass_wake(struct scoreboard *board)
 		;
 }
 
-static void kill_script(struct cell *cell)
+static void kill_script(struct shared_slot *slot)
 {
-	pid_t pid = (pid_t)atomic_load(&cell->pid);
+	pid_t pid = (pid_t)atomic_load(&slot->pid);
 
 	if (pid <= 0)
 		return;
@@ -277,16 +277,16 @@ int scoreboard_bury(struct scoreboard *board, int worker)
 {
 	int scripts = 0;
 
-	atomic_store(&board->seats[worker].waiting, 0);
-	atomic_store(&board->seats[worker].connections, 0);
-	atomic_store(&board->seats[worker].pid, 0);
-	tally_bury(&board->seats[worker].tally);
+	atomic_store(&board->per_worker[worker].waiting, 0);
+	atomic_store(&board->per_worker[worker].connections, 0);
+	atomic_store(&board->per_worker[worker].pid, 0);
+	tally_bury(&board->per_worker[worker].tally);
 	for (int i = 0; i < board->scripts; i++) {
-		struct cell *cell = &board->shared->cells[i];
+		struct shared_slot *slot = &board->shared->slots[i];
 
-		if (atomic_load(&cell->owner) != worker + 1)
+		if (atomic_load(&slot->owner) != worker + 1)
 			continue;
-		kill_script(cell);
+		kill_script(slot);
 		scoreboard_release(board, i);
 		scripts++;
 	}

@@ -2,13 +2,14 @@
 /*
  * scoreboard: the memory that the supervisor and its workers share.
  *
- * One cell for each script that may run at once.  A worker claims a cell before it
- * starts a script and gives it back after the script's exit, so the number of cells
- * *is* the limit, exact over all workers, and the cells of a dead worker name the
- * scripts that it leaves behind.  One seat a worker says how many requests wait there,
- * and how many connections it has, and keeps its tally; a pipe wakes one waiter for each
- * cell given back while there are any.  Behind each cell is a card that says what runs
- * there; reading a card never waits and never gets half of one.
+ * One slot for each script that may run at once.  A worker claims a slot before it
+ * starts a script and gives it back after the script's exit, so the number of slots
+ * *is* the limit, exact over all workers, and the slots of a dead worker name the
+ * scripts that it leaves behind.  Each worker has an
+ * entry that says how many requests wait there and how many connections it has, and keeps
+ * its tally; a pipe wakes one waiter for each slot given back while there are any.  With
+ * each slot goes an info that says what runs there; reading one never waits and never
+ * gets half of it.
  *
  * Everything shared is atomic and no lock is held, so a process may die anywhere.
  */
@@ -33,7 +34,7 @@ struct scoreboard_share {
 	unsigned layout; /* of the memory: another version of us may see it otherwise */
 };
 
-/* For `workers` workers and `scripts` cells.  NULL with errno. */
+/* For `workers` workers and `scripts` slots.  NULL with errno. */
 struct scoreboard *scoreboard_new(int workers, int scripts) MUST_CHECK;
 
 /* How to share `board`; the descriptors stay its own. */
@@ -54,16 +55,16 @@ void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old);
 /* Gives up this process' view; the shared memory goes with the last one.  Nulls *board. */
 void scoreboard_free(struct scoreboard **board);
 
-/* Claims a free cell for `worker` (0...); its number, or -1 when all are taken. */
+/* Claims a free slot for `worker` (0...); its number, or -1 when all are taken. */
 int scoreboard_claim(struct scoreboard *board, int worker) MUST_CHECK;
 
-/* Where the pid of the script in `cell` is kept: written by the script's process itself. */
-atomic_int *scoreboard_pid(struct scoreboard *board, int cell);
+/* Where the pid of the script in `slot` is kept: written by the script's process itself. */
+atomic_int *scoreboard_pid(struct scoreboard *board, int slot);
 
-/* Gives a cell back, and wakes a waiter. */
-void scoreboard_release(struct scoreboard *board, int cell);
+/* Gives a slot back, and wakes a waiter. */
+void scoreboard_release(struct scoreboard *board, int slot);
 
-/* The number of cells in use. */
+/* The number of slots in use. */
 int scoreboard_running(const struct scoreboard *board);
 
 /* Says that `worker` has one more (+1) or one fewer (-1) waiting request. */
@@ -101,7 +102,7 @@ enum scoreboard_state {
 };
 
 /* What is said of a script.  Texts that are too long lose their beginning. */
-struct scoreboard_card {
+struct script_info {
 	char script[192]; /* its path */
 	char client[48];  /* REMOTE_ADDR; "" if the web server did not say */
 	char peer[64];    /* the other end of the connection */
@@ -110,7 +111,7 @@ struct scoreboard_card {
 };
 
 struct scoreboard_script {
-	struct scoreboard_card card;
+	struct script_info info;
 	enum scoreboard_state state;
 	int worker;
 	pid_t pid; /* 0: has not started yet */
@@ -124,22 +125,22 @@ struct scoreboard_worker {
 	int connections;
 };
 
-/* Puts `card` on a cell of ours; its script is STARTING. */
-void scoreboard_describe(struct scoreboard *board, int cell, const struct scoreboard_card *card);
+/* Puts `info` on a slot of ours; its script is STARTING. */
+void scoreboard_describe(struct scoreboard *board, int slot, const struct script_info *info);
 
 /* Copies `text` to `to`, of `size` bytes: its end, behind "...", if it is too long. */
 void scoreboard_cut(char *to, size_t size, const char *text);
 
-/* Says what the script in a cell of ours does now. */
-void scoreboard_set_state(struct scoreboard *board, int cell, enum scoreboard_state state);
+/* Says what the script in a slot of ours does now. */
+void scoreboard_set_state(struct scoreboard *board, int slot, enum scoreboard_state state);
 
-/* What runs in `cell`; false if there is nothing to show. */
-bool scoreboard_script(const struct scoreboard *board, int cell, struct scoreboard_script *script);
+/* What runs in `slot`; false if there is nothing to show. */
+bool scoreboard_script(const struct scoreboard *board, int slot, struct scoreboard_script *script);
 
 /* Says that this process is now worker `worker`, at loop_now() `now`. */
 void scoreboard_enter(struct scoreboard *board, int worker, int64_t now);
 
-void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *said);
+void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *info);
 
 /* What `worker` counts; what was inherited. */
 struct tally *scoreboard_tally(const struct scoreboard *board, int worker);
@@ -148,9 +149,9 @@ const struct tally *scoreboard_inherited(const struct scoreboard *board);
 /* How many workers were started in place of one that had died, the inherited ones too. */
 int scoreboard_respawns(const struct scoreboard *board);
 
-/* How many workers and cells there are. */
+/* How many workers and slots there are. */
 int scoreboard_workers(const struct scoreboard *board);
-int scoreboard_cells(const struct scoreboard *board);
+int scoreboard_slots(const struct scoreboard *board);
 
 /* When counting began, in milliseconds since 1970, and in those of loop_now(). */
 int64_t scoreboard_since(const struct scoreboard *board);
@@ -158,7 +159,7 @@ int64_t scoreboard_made(const struct scoreboard *board);
 
 /*
  * After the death of `worker`: kills the process groups of its scripts, frees its
- * cells, forgets its waiters; what it has counted stays.  Returns how many scripts that were.
+ * slots, forgets its waiters; what it has counted stays.  Returns how many scripts that were.
  */
 int scoreboard_bury(struct scoreboard *board, int worker);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard_private: the memory as scoreboard.c and scoreboard_shown.c see it.  Nobody else
+ * scoreboard_private: the memory as scoreboard.c and scoreboard_info.c see it.  Nobody else
  * includes it.
  */
 #ifndef CGIBRIDGE_SCOREBOARD_PRIVATE_H
@@ -9,13 +9,13 @@
 #include "stats/scoreboard.h"
 
 /* One script that may run. */
-struct cell {
+struct shared_slot {
 	atomic_int owner; /* 0: free; else the worker's number + 1 */
 	atomic_int pid;   /* 0 until the script's process has set it */
 };
 
 /* What a worker says of itself. */
-struct seat {
+struct shared_worker {
 	atomic_int waiting;     /* requests */
 	atomic_int connections;
 	atomic_llong beat;      /* ms of the monotonic clock */
@@ -25,22 +25,22 @@ struct seat {
 	struct tally tally;
 };
 
-enum { CARD_WORDS = (sizeof(struct scoreboard_card) + sizeof(long) - 1) / sizeof(long) };
+enum { INFO_WORDS = (sizeof(struct script_info) + sizeof(long) - 1) / sizeof(long) };
 
-/* A card in one piece, and word by word. */
-union words {
-	struct scoreboard_card card;
-	unsigned long words[CARD_WORDS];
+/* An info in one piece, and word by word. */
+union info_words {
+	struct script_info info;
+	unsigned long words[INFO_WORDS];
 };
 
 /*
- * A card as it is shared.  The owner of the cell makes `version` odd, writes, and makes
- * it even.  Who reads between two equal even versions has read one card.
+ * An info as it is shared.  The owner of the slot makes `seq` odd, writes, and makes
+ * it even.  Who reads between two equal even numbers has read one info.
  */
-struct shown {
-	atomic_uint version;
+struct shared_info {
+	atomic_uint seq;
 	atomic_int state; /* enum scoreboard_state */
-	atomic_ulong words[CARD_WORDS];
+	atomic_ulong words[INFO_WORDS];
 };
 
 struct shared {
@@ -48,17 +48,17 @@ struct shared {
 	atomic_int respawns;       /* inherited */
 	atomic_llong since, made;  /* ms, since 1970 and monotonic */
 	struct tally inherited;
-	struct cell cells[];
+	struct shared_slot slots[];
 };
 
 struct scoreboard {
 	struct shared *shared;
-	struct seat *seats;  /* one a worker, behind the cells */
-	struct shown *shown; /* one a cell, behind the seats */
+	struct shared_worker *per_worker; /* after the slots */
+	struct shared_info *infos;        /* one a slot, after them */
 	int fd; /* of the shared memory; -1: it has none */
 	size_t size;
 	int workers, scripts;
-	int next; /* where this process looks for a free cell first */
+	int next; /* where this process looks for a free slot first */
 	int wake[2];
 	struct tally_sum passed; /* on to an heir */
 	int passed_respawns;

@@ -103,7 +103,7 @@ bool status_has_room(const struct status_page *page, bool is_worker)
 /* ---- the snapshot -------------------------------------------------------- */
 
 /* Keeps it among the oldest, if it is one. */
-static void keep_oldest(struct status_snapshot *s, int cell, int64_t started)
+static void keep_oldest(struct status_snapshot *s, int slot, int64_t started)
 {
 	int at = s->listed;
 
@@ -115,7 +115,7 @@ static void keep_oldest(struct status_snapshot *s, int cell, int64_t started)
 		at--;
 	for (; at > 0 && s->oldest[at - 1].started > started; at--)
 		s->oldest[at] = s->oldest[at - 1];
-	s->oldest[at].cell = cell;
+	s->oldest[at].slot = slot;
 	s->oldest[at].started = started;
 }
 
@@ -124,13 +124,13 @@ static void take_scripts(struct status_snapshot *s)
 	const struct scoreboard *board = s->source->board;
 	struct scoreboard_script script;
 
-	for (int cell = 0; cell < scoreboard_cells(board); cell++) {
-		if (!scoreboard_script(board, cell, &script))
+	for (int slot = 0; slot < scoreboard_slots(board); slot++) {
+		if (!scoreboard_script(board, slot, &script))
 			continue;
 		s->running++;
 		if (script.worker < STATUS_WORKERS_MAX)
 			s->scripts[script.worker]++;
-		keep_oldest(s, cell, script.card.started);
+		keep_oldest(s, slot, script.info.started);
 	}
 }
 
@@ -200,7 +200,7 @@ static void take(struct status_snapshot *s, const struct status_source *source)
 	s->values[STATUS_QUEUED] = not_negative(scoreboard_waiting(source->board));
 	s->values[STATUS_MAX_QUEUE] = (uint64_t)source->max_queue;
 	s->values[STATUS_RUNNING] = not_negative(scoreboard_running(source->board));
-	s->values[STATUS_MAX_SCRIPTS] = (uint64_t)scoreboard_cells(source->board);
+	s->values[STATUS_MAX_SCRIPTS] = (uint64_t)scoreboard_slots(source->board);
 }
 
 uint64_t status_timed(const struct status_snapshot *snapshot, enum tally_time time)
@@ -219,15 +219,15 @@ void status_worker(const struct status_snapshot *snapshot, int number, struct st
 	const struct scoreboard *board = snapshot->source->board;
 
 	memset(worker, 0, sizeof *worker);
-	scoreboard_worker(board, number, &worker->said);
+	scoreboard_worker(board, number, &worker->info);
 	tally_read(scoreboard_tally(board, number), &worker->sum);
 	worker->scripts = number < STATUS_WORKERS_MAX ? snapshot->scripts[number] : 0;
-	if (worker->said.pid == 0) {
+	if (worker->info.pid == 0) {
 		worker->state = "down";
 		return;
 	}
 	worker->state = worker->sum.gauges[TALLY_ACTIVE] > 0 ? "busy" : "idle";
-	worker->age = snapshot->source->now - worker->said.started;
+	worker->age = snapshot->source->now - worker->info.started;
 	if (worker->age < 0) /* it began in this very turn */
 		worker->age = 0;
 }
@@ -238,14 +238,14 @@ bool status_script(const struct status_snapshot *snapshot, int i, struct status_
 	    "left"};
 	const struct status_source *source = snapshot->source;
 
-	if (!scoreboard_script(source->board, snapshot->oldest[i].cell, &script->said))
+	if (!scoreboard_script(source->board, snapshot->oldest[i].slot, &script->slot))
 		return false;
-	script->state = states[script->said.state];
-	script->age = source->now - script->said.card.started;
+	script->state = states[script->slot.state];
+	script->age = source->now - script->slot.info.started;
 	if (script->age < 0)
 		script->age = 0;
 	script->started = scoreboard_since(source->board) - scoreboard_made(source->board) +
-	    script->said.card.started;
+	    script->slot.info.started;
 	return true;
 }
 

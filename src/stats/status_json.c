@@ -63,26 +63,26 @@ static void put_worker(struct status_page *page, int number, const struct status
 	    "%s\n{\"worker\":%d,\"state\":\"%s\",\"pid\":%ld,\"age\":%.3f,\"starts\":%d,"
 	    "\"connections\":%d,\"active_requests\":%d,\"queued_requests\":%d,"
 	    "\"running_scripts\":%d,\"requests\":%llu}",
-	    number == 0 ? "" : ",", number, worker->state, (long)worker->said.pid,
-	    (double)worker->age / 1000, worker->said.starts, worker->said.connections,
-	    (int)worker->sum.gauges[TALLY_ACTIVE], worker->said.waiting, worker->scripts,
+	    number == 0 ? "" : ",", number, worker->state, (long)worker->info.pid,
+	    (double)worker->age / 1000, worker->info.starts, worker->info.connections,
+	    (int)worker->sum.gauges[TALLY_ACTIVE], worker->info.waiting, worker->scripts,
 	    (unsigned long long)worker->sum.events[TALLY_REQUESTS]);
 }
 
 static void put_script(struct status_page *page, const struct status_script *script)
 {
-	const struct scoreboard_card *card = &script->said.card;
+	const struct script_info *info = &script->slot.info;
 
 	status_put(page,
 	    "{\"pid\":%ld,\"state\":\"%s\",\"worker\":%d,\"request\":%u,\"started\":%.3f,"
 	    "\"age\":%.3f,\"client\":",
-	    (long)script->said.pid, script->state, script->said.worker, card->request,
+	    (long)script->slot.pid, script->state, script->slot.worker, info->request,
 	    (double)script->started / 1000, (double)script->age / 1000);
-	put_string(page, card->client);
+	put_string(page, info->client);
 	status_put(page, ",\"peer\":");
-	put_string(page, card->peer);
+	put_string(page, info->peer);
 	status_put(page, ",\"script\":");
-	put_string(page, card->script);
+	put_string(page, info->script);
 	status_put(page, "}");
 }
 

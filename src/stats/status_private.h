@@ -66,7 +66,7 @@ struct status_snapshot {
 	struct tally_sum sum;
 	struct {
 		int64_t started;
-		int cell;
+		int slot;
 	} oldest[STATUS_LIST_MAX]; /* the oldest scripts, in order */
 	int listed;                /* of them */
 	int running;               /* scripts there were in all */
@@ -75,7 +75,7 @@ struct status_snapshot {
 
 /* A worker, or a script, as the lists show it. */
 struct status_worker {
-	struct scoreboard_worker said;
+	struct scoreboard_worker info;
 	struct tally_sum sum;
 	const char *state;
 	int64_t age; /* ms */
@@ -83,7 +83,7 @@ struct status_worker {
 };
 
 struct status_script {
-	struct scoreboard_script said;
+	struct scoreboard_script slot;
 	const char *state;
 	int64_t age;     /* ms */
 	int64_t started; /* ms since 1970 */

@@ -51,27 +51,27 @@ static void put_time(struct status_page *page, const struct status_snapshot *s,
 static void put_worker(struct status_page *page, int number, const struct status_worker *worker)
 {
 	status_put(page, "worker %d: %s, pid %ld, up ", number, worker->state,
-	    (long)worker->said.pid);
+	    (long)worker->info.pid);
 	status_put_seconds(page, (uint64_t)worker->age * 1000);
 	status_put(page,
 	    ", %d connections, %d requests active, %d queued, %d scripts, %llu requests in all\n",
-	    worker->said.connections, (int)worker->sum.gauges[TALLY_ACTIVE],
-	    worker->said.waiting, worker->scripts,
+	    worker->info.connections, (int)worker->sum.gauges[TALLY_ACTIVE],
+	    worker->info.waiting, worker->scripts,
 	    (unsigned long long)worker->sum.events[TALLY_REQUESTS]);
 }
 
 static void put_script(struct status_page *page, const struct status_script *script)
 {
-	const struct scoreboard_card *card = &script->said.card;
+	const struct script_info *info = &script->slot.info;
 
-	status_put(page, "script %ld: %s, age ", (long)script->said.pid, script->state);
+	status_put(page, "script %ld: %s, age ", (long)script->slot.pid, script->state);
 	status_put_seconds(page, (uint64_t)script->age * 1000);
-	status_put(page, ", worker %d, request %u, client ", script->said.worker, card->request);
-	put_escaped(page, card->client[0] == '\0' ? "-" : card->client);
+	status_put(page, ", worker %d, request %u, client ", script->slot.worker, info->request);
+	put_escaped(page, info->client[0] == '\0' ? "-" : info->client);
 	status_put(page, ", peer ");
-	put_escaped(page, card->peer);
+	put_escaped(page, info->peer);
 	status_put(page, ", ");
-	put_escaped(page, card->script);
+	put_escaped(page, info->script);
 	status_put(page, "\n");
 }
 

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scoreboard_info: what runs in each slot, and the rest that a status page asks for.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "stats/scoreboard_private.h"
+
+void scoreboard_cut(char *to, size_t size, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len < size) {
+		memcpy(to, text, len + 1);
+		return;
+	}
+	memcpy(to, "...", 3);
+	memcpy(to + 3, text + len - (size - 4), size - 3);
+}
+
+void scoreboard_describe(struct scoreboard *board, int slot, const struct script_info *info)
+{
+	struct shared_info *shared = &board->infos[slot];
+	union info_words from = {.words = {0}};
+	/* odd also if a worker has died while it wrote here */
+	unsigned odd = atomic_load_explicit(&shared->seq, memory_order_relaxed) | 1;
+
+	from.info = *info;
+	atomic_store_explicit(&shared->seq, odd, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (int i = 0; i < INFO_WORDS; i++)
+		atomic_store_explicit(&shared->words[i], from.words[i], memory_order_relaxed);
+	atomic_store_explicit(&shared->seq, odd + 1, memory_order_release);
+	atomic_store(&shared->state, SCOREBOARD_STARTING);
+}
+
+void scoreboard_set_state(struct scoreboard *board, int slot, enum scoreboard_state state)
+{
+	atomic_store_explicit(&board->infos[slot].state, (int)state, memory_order_relaxed);
+}
+
+/* One attempt; false if the info is being written. */
+static bool read_info(const struct shared_info *shared, struct script_info *info)
+{
+	union info_words to;
+	unsigned before = atomic_load_explicit(&shared->seq, memory_order_acquire);
+
+	for (int i = 0; i < INFO_WORDS; i++)
+		to.words[i] = atomic_load_explicit(&shared->words[i], memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	*info = to.info;
+	return before % 2 == 0 &&
+	    before == atomic_load_explicit(&shared->seq, memory_order_relaxed);
+}
+
+bool scoreboard_script(const struct scoreboard *board, int slot, struct scoreboard_script *script)
+{
+	const struct shared_info *shared = &board->infos[slot];
+
+	/* who is being written just now is shown the next time */
+	script->state = (enum scoreboard_state)atomic_load(&shared->state);
+	if (script->state == SCOREBOARD_NONE || !read_info(shared, &script->info))
+		return false;
+	script->worker = atomic_load(&board->shared->slots[slot].owner) - 1;
+	script->pid = (pid_t)atomic_load(&board->shared->slots[slot].pid);
+	return script->worker >= 0;
+}
+
+void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
+{
+	struct shared_worker *shared = &board->per_worker[worker];
+
+	atomic_store(&shared->started, now);
+	atomic_fetch_add(&shared->starts, 1);
+	atomic_store(&shared->pid, (int)getpid());
+}
+
+void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *info)
+{
+	const struct shared_worker *shared = &board->per_worker[worker];
+
+	*info = (struct scoreboard_worker){
+	    .pid = (pid_t)atomic_load(&shared->pid),
+	    .started = atomic_load(&shared->started),
+	    .starts = atomic_load(&shared->starts),
+	    .waiting = atomic_load(&shared->waiting),
+	    .connections = atomic_load(&shared->connections),
+	};
+}
+
+struct tally *scoreboard_tally(const struct scoreboard *board, int worker)
+{
+	return &board->per_worker[worker].tally;
+}
+
+const struct tally *scoreboard_inherited(const struct scoreboard *board)
+{
+	return &board->shared->inherited;
+}
+
+int scoreboard_respawns(const struct scoreboard *board)
+{
+	int sum = atomic_load(&board->shared->respawns);
+
+	for (int i = 0; i < board->workers; i++) {
+		int starts = atomic_load(&board->per_worker[i].starts);
+
+		sum += starts > 1 ? starts - 1 : 0;
+	}
+	return sum;
+}
+
+int scoreboard_workers(const struct scoreboard *board)
+{
+	return board->workers;
+}
+
+int scoreboard_slots(const struct scoreboard *board)
+{
+	return board->scripts;
+}
+
+int64_t scoreboard_since(const struct scoreboard *board)
+{
+	return atomic_load(&board->shared->since);
+}
+
+int64_t scoreboard_made(const struct scoreboard *board)
+{
+	return atomic_load(&board->shared->made);
+}
