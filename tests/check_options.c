@@ -19,18 +19,11 @@ enum { ARGS = 6 };
 /* Parses up to ARGS arguments; NULL ends them. */
 static enum options_verdict parse(struct options *options, const char *const args[ARGS])
 {
-	static char sets[2][ARGS + 1][128]; /* getopt(3) may look at the last one's words */
-	static unsigned next;
-	char(*texts)[128] = sets[next++ % 2];
-	char *argv[ARGS + 2] = {texts[0]};
+	const char *argv[ARGS + 2] = {"cgibridge"};
 	int argc = 1;
 
-	strcpy(texts[0], "cgibridge");
-	while (argc <= ARGS && args[argc - 1] != NULL) {
-		snprintf(texts[argc], sizeof texts[0], "%s", args[argc - 1]);
-		argv[argc] = texts[argc];
-		argc++;
-	}
+	for (; argc <= ARGS && args[argc - 1] != NULL; argc++)
+		argv[argc] = args[argc - 1];
 	return options_parse(options, argc, argv);
 }
 
@@ -496,8 +489,8 @@ END_TEST
 /* Parses the lines of `text`, none of which needs a shell. */
 static void parse_lines(struct options *options, const char *text)
 {
-	static char copy[8192];
-	char *argv[100];
+	char copy[8192];
+	const char *argv[100];
 	int argc = 1;
 
 	snprintf(copy, sizeof copy, "%s", text);

@@ -17,11 +17,8 @@ static char why[256];
 static const char *words_of(const char *word)
 {
 	static char text[4096];
-	char program[] = "cgibridge";
-	char copy[1024];
-	char *argv[] = {program, copy, NULL};
+	const char *const argv[] = {"cgibridge", word, NULL};
 
-	snprintf(copy, sizeof copy, "%s", word);
 	text[0] = '\0';
 	why[0] = '\0';
 	if (words_init(&words, 2, argv, why, sizeof why) != 0) {
@@ -131,19 +128,38 @@ END_TEST
 START_TEST(many_words_fit)
 {
 	enum { COUNT = 5000 };
-	char program[] = "cgibridge";
-	char word[] = "-f";
-	char **argv = calloc(COUNT + 1, sizeof *argv);
+	const char **argv = calloc(COUNT + 1, sizeof *argv);
 
 	ck_assert_ptr_nonnull(argv);
-	argv[0] = program;
+	argv[0] = "cgibridge";
 	for (int i = 1; i < COUNT; i++)
-		argv[i] = word;
+		argv[i] = "-f";
 	ck_assert_int_eq(words_init(&words, COUNT, argv, why, sizeof why), 0);
 	ck_assert_int_eq(words.argc, COUNT);
 	ck_assert_ptr_null(words.argv[COUNT]);
 	words_fini(&words);
 	free(argv);
+}
+END_TEST
+
+/* A reload starts with them again: a word that has lost its end is a lost option. */
+START_TEST(the_command_line_stays_as_it_is)
+{
+	char program[] = "cgibridge";
+	char joined[] = "-f -u nobody";
+	char plain[] = "--timeout=5s";
+	char empty[] = "";
+	const char *const argv[] = {program, joined, plain, empty, NULL};
+
+	ck_assert_int_eq(words_init(&words, 4, argv, why, sizeof why), 0);
+	ck_assert_int_eq(words.argc, 5);
+	for (int i = 0; i < words.argc; i++)
+		memset(words.argv[i], 'x', strlen(words.argv[i]));
+	words_fini(&words);
+	ck_assert_mem_eq(program, "cgibridge", sizeof program);
+	ck_assert_mem_eq(joined, "-f -u nobody", sizeof joined);
+	ck_assert_mem_eq(plain, "--timeout=5s", sizeof plain);
+	ck_assert_mem_eq(empty, "", sizeof empty);
 }
 END_TEST
 
@@ -155,6 +171,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_file_that_never_ends_is_refused);
 	tcase_add_test(tcase, a_file_with_a_nul_is_no_text);
 	tcase_add_test(tcase, many_words_fit);
+	tcase_add_test(tcase, the_command_line_stays_as_it_is);
 }
 
 int main(void)

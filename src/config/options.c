@@ -374,7 +374,7 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 
 	fill_tables(longs, shorts);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* also forgets the words of an earlier parse (getopt_long(3)) */
 	while (verdict == OPTIONS_RUN) {
 		int found = getopt_long(argc, argv, shorts, longs, NULL);
 
@@ -400,7 +400,7 @@ static enum options_verdict settle(struct options *options)
 	return verdict;
 }
 
-enum options_verdict options_parse(struct options *options, int argc, char **argv)
+enum options_verdict options_parse(struct options *options, int argc, const char *const *argv)
 {
 	char why[512];
 	enum options_verdict verdict;

@@ -74,8 +74,12 @@ enum options_verdict {
 	OPTIONS_FAILED, /* the same, but it is not the command line that is wrong: exit 1 */
 };
 
-/* Reads argv into `options`, defaults first.  Answers and errors are written here. */
-enum options_verdict options_parse(struct options *options, int argc, char **argv) MUST_CHECK;
+/*
+ * Reads argv into `options`, defaults first.  Answers and errors are written here.  argv
+ * is neither changed nor borrowed.
+ */
+enum options_verdict options_parse(struct options *options, int argc,
+    const char *const *argv) MUST_CHECK;
 
 /* Room for an error of options_settle(). */
 #define OPTIONS_FAULT_MAX 512

@@ -29,6 +29,28 @@ static int add(struct words *words, char *word)
 	return 0;
 }
 
+/* Has `text`, from malloc(3), freed with `words`; NULL, with errno, if it or memory is missing. */
+static char *keep(struct words *words, char *text)
+{
+	char **texts = realloc(words->texts, (size_t)(words->text_count + 1) * sizeof *texts);
+
+	if (texts != NULL)
+		words->texts = texts;
+	if (texts == NULL || text == NULL) {
+		free(text);
+		return NULL;
+	}
+	words->texts[words->text_count++] = text;
+	return text;
+}
+
+static int add_copy(struct words *words, const char *word)
+{
+	char *copy = keep(words, strdup(word));
+
+	return copy == NULL ? -1 : add(words, copy);
+}
+
 /* ---- joined words ----------------------------------------------------------------- */
 
 static bool is_joined(const char *word)
@@ -38,13 +60,18 @@ static bool is_joined(const char *word)
 	return word[0] == '-' && word[name] == ' ' && (word[1] == '-' || name == 2);
 }
 
-static int add_joined(struct words *words, char *word)
+static int add_joined(struct words *words, const char *joined)
 {
-	char *next = word;
+	char *next;
+	char *copy;
 
-	if (!is_joined(word))
-		return *word == '\0' ? 0 : add(words, word);
-	while ((word = strtok_r(next, " ", &next)) != NULL)
+	if (!is_joined(joined))
+		return *joined == '\0' ? 0 : add_copy(words, joined);
+	copy = keep(words, strdup(joined));
+	if (copy == NULL)
+		return -1;
+	for (char *word = strtok_r(copy, " ", &next); word != NULL;
+	     word = strtok_r(NULL, " ", &next))
 		if (add(words, word) != 0)
 			return -1;
 	return 0;
@@ -56,19 +83,14 @@ static int add_joined(struct words *words, char *word)
 static char *read_file(struct words *words, const char *path)
 {
 	FILE *in = fopen(path, "re");
-	char **texts = realloc(words->texts, (size_t)(words->text_count + 1) * sizeof *texts);
-	char *text = malloc(WORDS_FILE_MAX + 1);
+	char *text = keep(words, malloc(WORDS_FILE_MAX + 1));
 	size_t n;
 
-	if (texts != NULL)
-		words->texts = texts;
-	if (in == NULL || texts == NULL || text == NULL) {
-		free(text);
+	if (in == NULL || text == NULL) {
 		if (in != NULL)
 			fclose(in);
 		return NULL;
 	}
-	words->texts[words->text_count++] = text;
 	n = fread(text, 1, WORDS_FILE_MAX + 1, in);
 	if (ferror(in) || n > WORDS_FILE_MAX || memchr(text, '\0', n) != NULL) {
 		errno = ferror(in) ? errno : n > WORDS_FILE_MAX ? EFBIG : EINVAL;
@@ -149,13 +171,13 @@ static const char *explain(int error)
 	return strerror(error);
 }
 
-int words_init(struct words *words, int argc, char **argv, char *why, size_t size)
+int words_init(struct words *words, int argc, const char *const *argv, char *why, size_t size)
 {
 	*words = (struct words){.argc = 0};
 	for (int i = 0; i < argc; i++) {
 		/* an argument may start with '@' too, but not one of ours: paths are absolute */
 		bool file = i > 0 && argv[i][0] == '@' && argv[i][1] != '\0';
-		int failed = i == 0 ? add(words, argv[0])
+		int failed = i == 0 ? add_copy(words, argv[0])
 		    : file	    ? add_file(words, argv[i] + 1)
 				    : add_joined(words, argv[i]);
 

@@ -23,18 +23,20 @@ enum {
 };
 
 struct words {
-	char **argv; /* NULL at the end; owned */
+	char **argv; /* NULL at the end; owned, may be put in another order */
 	int argc;
 	int room;
-	char **texts; /* the files' contents, owned: words point into them */
+	char **texts; /* owned: what words point into */
 	int text_count;
 };
 
 /*
- * Makes `words` of a command line, whose strings are borrowed and may be cut.  0, or
- * -1 with `why` (of `size` bytes) saying what is wrong; words_fini() either way.
+ * Makes `words` of a command line, of which nothing is borrowed or changed: a reload
+ * starts with it again.  0, or -1 with `why` (of `size` bytes) saying what is wrong;
+ * words_fini() either way.
  */
-int words_init(struct words *words, int argc, char **argv, char *why, size_t size) MUST_CHECK;
+int words_init(struct words *words, int argc, const char *const *argv, char *why,
+    size_t size) MUST_CHECK;
 void words_fini(struct words *words);
 
 #endif

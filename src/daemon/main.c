@@ -111,7 +111,7 @@ int main(int argc, char **argv)
 	if (sys_open_stdio() != 0)
 		return 1;
 	sys_cloexec_from(STDERR_FILENO + 1);
-	switch (options_parse(&options, argc, argv)) {
+	switch (options_parse(&options, argc, (const char *const *)argv)) {
 	case OPTIONS_RUN:
 		status = serve(&options, &handover, argv);
 		accesslog_close();
