@@ -560,6 +560,26 @@ START_TEST(a_time_that_is_past_is_now)
 }
 END_TEST
 
+START_TEST(no_time_is_too_far)
+{
+	int wanted = 1;
+
+	clocks_init();
+	loop_timer_set(loop, &clocked[0].timer, INT64_MAX);
+	loop_timer_set(loop, &clocked[1].timer, INT64_MAX - loop_now(loop));
+	loop_timer_set(loop, &clocked[2].timer, 1);
+	ck_assert(loop_timer_active(&clocked[0].timer));
+	ck_assert(loop_timer_active(&clocked[1].timer));
+	ck_assert(turn_until(loop, all_fired, &wanted));
+	ck_assert_int_eq(clocked[2].fired, 1);
+	loop_timer_clear(loop, &clocked[1].timer);
+	loop_timer_set(loop, &clocked[0].timer, 0);
+	wanted = 2;
+	ck_assert(turn_until(loop, all_fired, &wanted));
+	ck_assert_int_eq(clocked[0].fired, 1);
+}
+END_TEST
+
 static void clear_all(struct loop_timer *timer)
 {
 	(void)timer;
@@ -965,6 +985,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, timers_moved_and_cleared_at_random_fire_as_last_set);
 	tcase_add_test(tcase, timers_are_never_early);
 	tcase_add_test(tcase, a_time_that_is_past_is_now);
+	tcase_add_test(tcase, no_time_is_too_far);
 	tcase_add_test(tcase, a_timer_may_clear_others_that_are_due);
 	tcase_add_test(tcase, a_timer_may_set_itself_again);
 	tcase_add_test(tcase, a_turn_waits_no_longer_than_until_the_first_timer);

@@ -122,6 +122,10 @@ START_TEST(the_watchdog_is_ours_or_not)
 	snprintf(pid, sizeof pid, "%ld", (long)getpid());
 	setenv("WATCHDOG_PID", pid, 1);
 	ck_assert_int_eq(notify_watchdog(), 30000);
+	setenv("WATCHDOG_USEC", "9223372036854775807", 1);
+	ck_assert_int_eq(notify_watchdog(), 24 * 3600 * 1000);
+	setenv("WATCHDOG_USEC", "-9223372036854775808", 1);
+	ck_assert_int_eq(notify_watchdog(), 0);
 	setenv("WATCHDOG_USEC", "no number", 1);
 	ck_assert_int_eq(notify_watchdog(), 0);
 }

@@ -204,6 +204,9 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *timer)
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms)
 {
 	loop_timer_clear(loop, timer);
+	/* a `when` past the end of time would be negative: not set, and yet in the heap */
+	if (ms > INT64_MAX - loop->now)
+		ms = INT64_MAX - loop->now;
 	timer->when = loop->now + (ms < 0 ? 0 : ms);
 	loop->timers = heap_join(loop->timers, timer);
 }

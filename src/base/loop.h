@@ -91,7 +91,8 @@ struct loop_timer {
 
 void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire);
 
-/* Sets `timer` to fire once, `ms` from now; a set timer is moved. */
+/* Sets `timer` to fire once, `ms` from now (past is now, and no time is too far); a set timer
+ * is moved. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 int loop_timer_active(const struct loop_timer *timer);

@@ -16,7 +16,10 @@
 
 #include "base/sys.h"
 
-enum { MESSAGE_MAX = 512 };
+enum {
+	MESSAGE_MAX = 512,
+	WATCHDOG_MAX = 24 * 3600 * 1000, /* ms: feeding it more often does no harm */
+};
 
 /* The address that NOTIFY_SOCKET names: a path, or "@name"; its length, or 0. */
 static socklen_t find_address(struct sockaddr_un *addr)
@@ -74,9 +77,11 @@ int64_t notify_watchdog(void)
 	const char *usec = getenv("WATCHDOG_USEC");
 	const char *pid = getenv("WATCHDOG_PID");
 	char ours[24];
+	long long time;
 
 	snprintf(ours, sizeof ours, "%ld", (long)getpid());
 	if (usec == NULL || (pid != NULL && strcmp(pid, ours) != 0))
 		return 0;
-	return (int64_t)strtoll(usec, NULL, 10) / 1000;
+	time = strtoll(usec, NULL, 10) / 1000;
+	return time < 0 ? 0 : time < WATCHDOG_MAX ? time : WATCHDOG_MAX;
 }

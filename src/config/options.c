@@ -33,7 +33,6 @@ struct option_spec {
 #define NO_MEMBER SIZE_MAX
 #define NONE NULL, NO_MEMBER, {0, 0, NULL}
 #define ANY {0, 0, NULL}
-#define YEAR (8760LL * 3600 * 1000)
 
 static const struct option_spec specs[] = {
 	{"socket", 's', "URL",
@@ -66,7 +65,7 @@ static const struct option_spec specs[] = {
 	{"queue", 0, "N", "requests waiting for a script to end; past that: 503 (512)", &value_number,
 	    MEMBER(queue), {0, 1000000, NULL}},
 	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)",
-	    &value_time_kind, MEMBER(queue_timeout), {1, YEAR, NULL}},
+	    &value_time_kind, MEMBER(queue_timeout), {1, VALUE_TIME_MAX, NULL}},
 	{"program", 'p', "PATH", "run only this script; may be repeated (any)", &value_path,
 	    MEMBER(programs), ANY},
 	{"root", 'r', "DIR", "run only scripts below this directory; may be repeated (any)",
@@ -87,18 +86,18 @@ static const struct option_spec specs[] = {
 	    "be repeated (inherited)",
 	    &value_limit_kind, MEMBER(limits), ANY},
 	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", &value_time_kind,
-	    MEMBER(timeout), {0, YEAR, NULL}},
+	    MEMBER(timeout), {0, VALUE_TIME_MAX, NULL}},
 	{"idle-timeout", 0, "TIME",
 	    "time without a byte in either direction; 0 for none (300s)", &value_time_kind,
-	    MEMBER(idle_timeout), {0, YEAR, NULL}},
+	    MEMBER(idle_timeout), {0, VALUE_TIME_MAX, NULL}},
 	{"linger", 0, "TIME",
 	    "how long a silent response stays open after the script's exit while a descendant "
 	    "holds its output (5s)",
-	    &value_time_kind, MEMBER(linger), {0, YEAR, NULL}},
+	    &value_time_kind, MEMBER(linger), {0, VALUE_TIME_MAX, NULL}},
 	{"kill-delay", 0, "TIME", "time between TERM and KILL to a script's process group (5s)",
-	    &value_time_kind, MEMBER(kill_delay), {0, YEAR, NULL}},
+	    &value_time_kind, MEMBER(kill_delay), {0, VALUE_TIME_MAX, NULL}},
 	{"drain-timeout", 0, "TIME", "grace for running scripts when stopping (30s)", &value_time_kind,
-	    MEMBER(drain_timeout), {0, YEAR, NULL}},
+	    MEMBER(drain_timeout), {0, VALUE_TIME_MAX, NULL}},
 	{"on-disconnect", 0, "WHAT",
 	    "what a script gets when its client is gone: kill, close or ignore (kill)", &value_choice,
 	    MEMBER(on_disconnect), {0, 0, ON_DISCONNECT_CHOICES}},
@@ -137,7 +136,7 @@ static const struct option_spec specs[] = {
 	    MEMBER(check), {1, 0, NULL}},
 	{"watchdog", 0, "TIME",
 	    "a worker that does nothing for so long is killed and replaced; 0 for never (30s)",
-	    &value_time_kind, MEMBER(watchdog), {0, YEAR, NULL}},
+	    &value_time_kind, MEMBER(watchdog), {0, VALUE_TIME_MAX, NULL}},
 	{"version", 'V', NULL, "print the version and exit", NONE},
 	{"help", 'h', NULL, "print this help and exit", NONE},
 };

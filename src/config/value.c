@@ -45,6 +45,12 @@ static long long scaled(long long number, long long unit)
 	return number < 0 || number > LLONG_MAX / unit ? -1 : number * unit;
 }
 
+/* For every time that is read, an option's or a client's: nobody has to check it again. */
+static int64_t bounded_time(long long ms)
+{
+	return ms > VALUE_TIME_MAX ? -1 : ms;
+}
+
 int64_t value_time(const char *text)
 {
 	static const struct {
@@ -56,7 +62,7 @@ int64_t value_time(const char *text)
 
 	for (size_t i = 0; number >= 0 && i < sizeof units / sizeof *units; i++)
 		if (strcmp(suffix, units[i].suffix) == 0)
-			return scaled(number, units[i].ms);
+			return bounded_time(scaled(number, units[i].ms));
 	return -1;
 }
 

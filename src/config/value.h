@@ -15,6 +15,9 @@
 #include "base/attributes.h"
 #include "base/sys.h"
 
+/* The longest time that is read, in ms: a year.  What is added to it cannot overflow. */
+#define VALUE_TIME_MAX (8760LL * 3600 * 1000)
+
 /* The least room for a written value. */
 #define VALUE_TEXT_MAX 4200
 
@@ -66,8 +69,8 @@ extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL
 extern const struct value_kind value_limit_kind; /* struct value_list for value_limit() */
 
 /*
- * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds,
- * or -1 if `text` is none.
+ * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds, at
+ * most VALUE_TIME_MAX, or -1 if `text` is not one.
  */
 int64_t value_time(const char *text);
 
