@@ -4,6 +4,7 @@
  */
 #include "daemon/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -26,14 +27,25 @@ enum {
 	ACCEPT_LEAD = 2,        /* connections more than another worker's, past which it goes first */
 	BEAT = 1000,            /* ms between signs of life, at most */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
-	STOP_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
+	QUIT_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
 	FDS_A_SCRIPT = 3,
 	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection ... */
 	FAILURE_PAUSE = 10000,  /* ... or about one that cannot be accepted */
 };
 
-enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPING };
+enum worker_state {
+	WORKER_RUNNING,
+	WORKER_DRAINING, /* the listening sockets are closed; scripts may end */
+	WORKER_STOPPING, /* scripts have got TERM, and have --kill-delay */
+	WORKER_QUITTING, /* scripts have got TERM, and have no time */
+};
+
+enum accepted {
+	ACCEPTED,
+	ACCEPT_SKIPPED, /* that connection is none of ours, or gone: there may be another one */
+	ACCEPT_NONE,    /* there is none, or we cannot take any */
+};
 
 struct worker;
 
@@ -145,31 +157,37 @@ static void log_refusal(struct worker *worker, const char *who)
 	worker->refusals_quiet = now + REFUSAL_PAUSE;
 }
 
-/* Accepts a connection; false if there is none, or it cannot be taken. */
-static bool accept_one(struct acceptor *acceptor)
+/* Whether a failed accept() concerns one connection only. */
+static bool is_one_lost(int error)
+{
+	return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM;
+}
+
+static enum accepted accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
 	struct address_peer peer = {.len = sizeof peer.addr};
 	char why[ALLOW_WHY_MAX];
 	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
 
+	if (fd < 0 && is_one_lost(errno))
+		return ACCEPT_SKIPPED;
 	if (fd < 0) {
-		/* these concern one connection, or none; all else will be there the next time, too */
-		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR &&
-		    errno != ECONNABORTED && errno != EPROTO && errno != EPERM)
+		/* all else will be there the next time, too */
+		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			pause_accepting(worker, errno);
-		return false;
+		return ACCEPT_NONE;
 	}
 	if (!allow_peer(&worker->plan->options->allow, fd, &peer, why)) {
 		close(fd);
 		log_refusal(worker, why);
-		return false;
+		return ACCEPT_SKIPPED;
 	}
 	if (conn_open(&worker->owner, fd, &peer) != 0) {
 		pause_accepting(worker, errno);
-		return false;
+		return ACCEPT_NONE;
 	}
-	return true;
+	return ACCEPTED;
 }
 
 static bool is_ahead(const struct worker *worker)
@@ -201,7 +219,7 @@ static void on_connection(struct loop_watch *watch, unsigned events)
 
 	(void)events;
 	do {
-		if (!accept_one(acceptor))
+		if (accept_one(acceptor) != ACCEPTED)
 			return;
 	} while (more-- > 0 && worker->owner.count < worker->owner.max && !is_ahead(worker));
 	if (worker->owner.count < worker->owner.max) {
@@ -259,10 +277,25 @@ static void on_children_gone(struct children *children)
 	exit_if_done(CONTAINER_OF(children, struct worker, children));
 }
 
-static void stop_now(struct worker *worker, int64_t grace)
+/* Only forward: no worker that has begun to stop serves again. */
+static void set_state(struct worker *worker, enum worker_state state)
 {
-	worker->state = WORKER_STOPPING;
+	assert(state > worker->state);
+	worker->state = state;
+}
+
+/* Nobody must find a socket open that is not accepted from any more. */
+static void close_listeners(struct worker *worker)
+{
 	stop_accepting(worker);
+	worker->acceptor_count = 0;
+	listeners_close(worker->plan->listeners);
+}
+
+static void stop_scripts(struct worker *worker, enum worker_state state, int64_t grace)
+{
+	set_state(worker, state);
+	close_listeners(worker);
 	conn_stop_all(&worker->owner);
 	conn_drain_all(&worker->owner);
 	children_terminate(&worker->children);
@@ -270,12 +303,21 @@ static void stop_now(struct worker *worker, int64_t grace)
 	exit_if_done(worker);
 }
 
-/* Connections that we have been woken for, and nobody else: still ours. */
+static void quit(struct worker *worker)
+{
+	if (worker->state != WORKER_QUITTING)
+		stop_scripts(worker, WORKER_QUITTING, QUIT_TIME);
+}
+
+/*
+ * Connections that we have been woken for, and nobody else, are still ours; and when all
+ * stop, nobody else is there.
+ */
 static void accept_announced(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->acceptor_count; i++)
-		while (worker->acceptors[i].watch.fd >= 0 &&
-		    worker->owner.count < worker->owner.max && accept_one(&worker->acceptors[i]))
+		while (worker->owner.count < worker->owner.max &&
+		    accept_one(&worker->acceptors[i]) != ACCEPT_NONE)
 			;
 }
 
@@ -283,9 +325,9 @@ static void drain(struct worker *worker)
 {
 	if (worker->state != WORKER_RUNNING)
 		return;
-	worker->state = WORKER_DRAINING;
 	accept_announced(worker);
-	stop_accepting(worker);
+	set_state(worker, WORKER_DRAINING);
+	close_listeners(worker);
 	conn_drain_all(&worker->owner);
 	loop_timer_set(worker->loop, &worker->stop, worker->plan->options->drain_timeout);
 	exit_if_done(worker);
@@ -295,13 +337,12 @@ static void on_stop_time(struct loop_timer *timer)
 {
 	struct worker *worker = CONTAINER_OF(timer, struct worker, stop);
 
-	if (worker->state == WORKER_DRAINING) {
-		log_warn("%zu scripts still run after --drain-timeout: stopped",
-		    worker->children.count);
-		stop_now(worker, worker->plan->options->kill_delay + STOP_TIME);
-	} else {
+	if (worker->state != WORKER_DRAINING) {
 		loop_stop(worker->loop);
+		return;
 	}
+	log_warn("%zu scripts still run after --drain-timeout: stopped", worker->children.count);
+	stop_scripts(worker, WORKER_STOPPING, worker->plan->options->kill_delay + QUIT_TIME);
 }
 
 static void on_lifeline(struct loop_watch *watch, unsigned events)
@@ -311,7 +352,7 @@ static void on_lifeline(struct loop_watch *watch, unsigned events)
 	(void)events;
 	log_error("the supervisor is gone: stopping at once");
 	loop_unwatch(worker->loop, watch);
-	stop_now(worker, STOP_TIME);
+	quit(worker);
 }
 
 /* INT is for the supervisor, even if it is sent to all of us. */
@@ -321,8 +362,8 @@ static void on_signal(void *context, int signo)
 
 	if (signo == SIGTERM)
 		drain(worker);
-	else if (signo == SIGQUIT && worker->state != WORKER_STOPPING)
-		stop_now(worker, STOP_TIME);
+	else if (signo == SIGQUIT)
+		quit(worker);
 	else if (signo == SIGUSR1)
 		accesslog_reopen();
 }

@@ -2,8 +2,10 @@
 /*
  * worker: one loop over the listening sockets, their connections, and the scripts.
  *
- *   RUNNING --TERM--> DRAINING --all done, or --drain-timeout--> STOPPING --> exit
- *      \--QUIT, or the supervisor is gone----------------------/
+ *   RUNNING --TERM--> DRAINING ----all done---------------------------------> exit
+ *      |                  | \--after --drain-timeout--> STOPPING--all killed--> exit
+ *      |                  |                                |
+ *      \------------------+--QUIT, or the supervisor is gone--> QUITTING ----> exit
  */
 #ifndef CGIBRIDGE_WORKER_H
 #define CGIBRIDGE_WORKER_H

@@ -1,0 +1,149 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# Leaving: what becomes of the sockets, of those who wait there, and of scripts, by TERM,
+# QUIT and HUP, in each state that they may find.
+use v5.36;
+use POSIX ();
+use Socket;
+use Test::More;
+use Time::HiRes qw(time sleep);
+use FastCGI;
+use Bridge;
+
+# A script that says that it runs, and answers when it is released.
+script('waits', <<~'SH');
+    #!/bin/sh
+    echo $$ >>"$TEST_PIDS"
+    read -r line <"$TEST_FIFO"
+    printf 'Content-Type: text/plain\n\n%s\n' "$line"
+    SH
+
+# Starts it on a connection; returns that and the FIFO.
+sub waiting ($bridge, $url) {
+    my ($fifo, $pids) = (file(), file());
+    POSIX::mkfifo($fifo, 0600) or die "$fifo: $!\n";
+    my $c = FastCGI->connect($url);
+    $c->start(1, $bridge->params('waits', TEST_FIFO => $fifo, TEST_PIDS => $pids));
+    wait_pids($pids, 1);
+    return ($c, $fifo);
+}
+
+sub is_released ($c, $fifo, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    spew($fifo, "released\n");
+    $c->wait_end(1, 10);
+    is(FastCGI::body($c->{req}{1}), "released\n", $what);
+}
+
+sub is_refused ($url, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    ok(wait_until(5, sub { !eval { FastCGI->connect($url); 1 } }), $what);
+}
+
+sub is_hello ($r, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is(FastCGI::body($r), "hello\n", $what);
+}
+
+# ---- sockets ----------------------------------------------------------------------
+
+my $serial = 0;
+my %kinds = (
+    tcp => sub { 'tcp:127.0.0.1:' . free_port() },
+    'a path' => sub { 'unix:' . file() },
+    'an abstract name' => sub { "unix:\@cgibridge-stopping-$$-" . ++$serial },
+);
+
+for my $kind (sort keys %kinds) {
+    scenario "TERM while a script runs: $kind is free for another start" => sub {
+        my $url = $kinds{$kind}->();
+        my $bridge = Bridge->start(sockets => [$url], workers => 2);
+        my ($c, $fifo) = waiting($bridge, $url);
+        $bridge->signal('TERM');
+        is_refused($url, 'nobody can connect any more');
+        my $next = Bridge->start(sockets => [$url]);
+        is_hello(FastCGI->ask($url, $next->params('hello')), 'the next one serves');
+        is_released($c, $fifo, 'the script has not been disturbed');
+        is($bridge->wait_exit(10), 0, 'exit status 0');
+        is_hello(FastCGI->ask($url, $next->params('hello')), 'it still serves');
+        $next->stop;
+    };
+
+    scenario "HUP while a script runs: $kind that is no longer named is closed" => sub {
+        my ($old, $new) = map { $kinds{$kind}->() } 1, 2;
+        my $options = spew(file(), "-s $old\n");
+        my $bridge = Bridge->start(sockets => [], args => ["\@$options"]);
+        my ($c, $fifo) = waiting($bridge, $old);
+        spew($options, "-s $new\n");
+        my $mark = $bridge->mark;
+        $bridge->signal('HUP');
+        ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark),
+            'reloaded');
+        is_refused($old, 'nobody can connect to it');
+        is_hello(FastCGI->ask($new, $bridge->params('hello')), 'the new one is served');
+        is_released($c, $fifo, 'the script has not been disturbed');
+        $bridge->stop;
+    };
+}
+
+# ---- those who wait there ------------------------------------------------------------
+
+# Connects from an address of this machine, with a whole request sent.
+sub queued ($bridge, $port, $from) {
+    socket my $fh, PF_INET, SOCK_STREAM, 0 or die "$!\n";
+    bind $fh, pack_sockaddr_in(0, inet_aton($from)) or die "$from: $!\n";
+    connect $fh, pack_sockaddr_in($port, INADDR_LOOPBACK) or die "$port: $!\n";
+    syswrite $fh, FastCGI::request(1, $bridge->params('hello'));
+    return $fh;
+}
+
+sub answer_of ($fh) {
+    local $SIG{ALRM} = sub { die "no answer\n" };
+    alarm slow(10);
+    my $all = '';
+    1 while sysread $fh, $all, 65536, length $all;
+    alarm 0;
+    return $all;
+}
+
+scenario 'what is in the queue at TERM is answered' => sub {
+    my $port = free_port();
+    my $bridge = Bridge->start(sockets => ["tcp:127.0.0.1:$port"],
+        args => [ '--allow', '127.0.0.2' ]);
+    my ($worker) = $bridge->workers;
+    kill 'STOP', $worker;
+    my @queued = map { [ $_, queued($bridge, $port, $_) ] }
+        map { $_ % 3 == 1 ? '127.0.0.3' : '127.0.0.2' } 1 .. 30;
+    $bridge->signal('TERM');
+    $bridge->wait_for_log(qr/stopping: /);
+    kill 'CONT', $worker;
+    my @answers = map { [ $_->[0], answer_of($_->[1]) ] } @queued;
+    my @served = grep { $_->[0] eq '127.0.0.2' } @answers;
+    is(scalar(grep { $_->[1] =~ /hello\n/ } @served), 20, 'all that may connect');
+    is(scalar(grep { $_->[1] =~ /hello\n/ } @answers), 20, 'and no others, which are between them');
+    is($bridge->wait_exit(10), 0, 'exit status 0');
+};
+
+# ---- a second signal -------------------------------------------------------------------
+
+for my $second (qw(TERM QUIT)) {
+    on_both "$second after --drain-timeout stops at once" => sub ($kind) {
+        my $bridge = Bridge->start(args => [ '--drain-timeout', '100ms', '--kill-delay', '60s' ]);
+        my $pids = file();
+        my $c = $bridge->connect($kind);
+        $c->start(1, $bridge->params('stubborn', TEST_PIDS => $pids, TEST_MARK => file()));
+        my @pids = wait_pids($pids, 3);
+        $bridge->signal('TERM');
+        ok($bridge->wait_for_log(qr/still run after --drain-timeout/, 5), 'scripts have got TERM');
+        my $mark = $bridge->mark;
+        my $since = time;
+        $bridge->signal($second);
+        is($bridge->wait_exit(10), 0, 'exit status 0');
+        cmp_ok(time - $since, '<', slow(4), 'soon');
+        unlike($bridge->log_since($mark), qr/did not stop in time/, 'and its workers by themselves');
+        is_deeply([ gone(3, @pids) ], [], 'no script is left');
+    };
+}
+
+done_testing;
