@@ -17,8 +17,12 @@ static struct handover taken;
 static void give(pid_t owner)
 {
 	struct handover_worker workers[] = {{4711, 0}, {4712, 1}};
-	struct handover_socket sockets[] = {
-	    {7, "unix:/run/a b.sock"}, {8, "inherited socket 3"}, {9, "tcp:127.0.0.1:80"}};
+	struct handover_socket sockets[] = {{.fd = 7,
+						.name = "unix:/run/a b.sock",
+						.has_file = true,
+						.dev = (dev_t)-2,
+						.ino = (ino_t)-3},
+	    {.fd = 8, .name = "inherited socket 3"}, {.fd = 9, .name = "tcp:127.0.0.1:80"}};
 	const struct handover given = {.lifeline = {3, 4},
 	    .board = {5, {10, 11}, 2, 128, 4242},
 	    .workers = workers,
@@ -47,6 +51,11 @@ START_TEST(what_is_given_is_taken)
 	ck_assert_int_eq(taken.workers[1].number, 1);
 	ck_assert_uint_eq(taken.socket_count, 3);
 	ck_assert_str_eq(taken.sockets[0].name, "unix:/run/a b.sock");
+	ck_assert(taken.sockets[0].has_file);
+	ck_assert(taken.sockets[0].dev == (dev_t)-2);
+	ck_assert(taken.sockets[0].ino == (ino_t)-3);
+	ck_assert(!taken.sockets[1].has_file);
+	ck_assert(!taken.sockets[2].has_file);
 	handover_fini(&taken);
 }
 END_TEST
@@ -71,11 +80,12 @@ START_TEST(a_socket_is_taken_once)
 {
 	give(getpid());
 	ck_assert_int_eq(handover_take(&taken), 0);
-	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a"), -1);
-	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a b.sock"), 7);
-	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a b.sock"), -1);
-	ck_assert_int_eq(handover_socket(&taken, "inherited socket 3"), 8);
-	ck_assert_int_eq(handover_socket(&taken, "tcp:127.0.0.1:80"), 9);
+	ck_assert_ptr_null(handover_socket(&taken, "unix:/run/a"));
+	ck_assert_int_eq(handover_socket(&taken, "unix:/run/a b.sock")->fd, 7);
+	handover_socket(&taken, "unix:/run/a b.sock")->fd = -1;
+	ck_assert_ptr_null(handover_socket(&taken, "unix:/run/a b.sock"));
+	ck_assert_int_eq(handover_socket(&taken, "inherited socket 3")->fd, 8);
+	ck_assert_int_eq(handover_socket(&taken, "tcp:127.0.0.1:80")->fd, 9);
 	handover_fini(&taken);
 }
 END_TEST
@@ -123,7 +133,7 @@ START_TEST(half_lines_are_left_out)
 
 	snprintf(text, sizeof text,
 	    "pid %ld\nlifeline 3 4\nboard 5 6 7\nworker 12\nworker 1 0\nsocket 1 x\nsocket 9\n"
-	    "worker 12 3\n",
+	    "worker 12 3\nsocket 7 a\nfile 7\nfile 7 1\nfile 7 1 x\nfile 8 1 1\n",
 	    (long)getpid());
 	setenv("CGIBRIDGE_HANDOVER", text, 1);
 	ck_assert_int_eq(handover_take(&taken), 0);
@@ -131,7 +141,8 @@ START_TEST(half_lines_are_left_out)
 	ck_assert_int_eq(taken.board.fd, -1);
 	ck_assert_uint_eq(taken.worker_count, 1);
 	ck_assert_int_eq(taken.workers[0].number, 3);
-	ck_assert_uint_eq(taken.socket_count, 0);
+	ck_assert_uint_eq(taken.socket_count, 1);
+	ck_assert(!taken.sockets[0].has_file);
 	handover_fini(&taken);
 }
 END_TEST

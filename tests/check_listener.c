@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static struct options options;
 static struct handover no_handover = {.role = HANDOVER_NONE};
 static struct listeners listeners;
 static char url[2][300];
-static const char *urls[2] = {url[0], url[1]};
+static struct address addresses[2];
 
 static void setup(void)
 {
@@ -34,7 +35,7 @@ static void setup(void)
 	options.socket_owner = (struct value_owner){(uid_t)-1, (gid_t)-1};
 	options.backlog = 16;
 	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("a.sock"));
-	options.sockets = (struct value_list){urls, 1};
+	options.sockets = (struct value_sockets){addresses, 1};
 }
 
 static void teardown(void)
@@ -55,7 +56,10 @@ static const char *said;
 static enum listener_failure open_all(void)
 {
 	enum listener_failure result;
+	const char *why;
 
+	for (size_t i = 0; i < options.sockets.count; i++)
+		ck_assert_int_eq(address_parse(url[i], &addresses[i], &why), 0);
 	capture_begin();
 	result = listeners_open(&listeners, &options, &no_handover);
 	said = capture_end();
@@ -355,6 +359,196 @@ START_TEST(a_descriptor_that_does_not_listen_is_refused)
 }
 END_TEST
 
+/* ---- names, which may mean something else the next time --------------------------------------- */
+
+static struct addrinfo answer;
+static struct sockaddr_in answered;
+static int lookups;
+
+/* In place of libc's: each look-up of a name finds the next address of loopback. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+    struct addrinfo **found)
+{
+	(void)host;
+	(void)hints;
+	answered.sin_family = AF_INET;
+	answered.sin_port = htons((uint16_t)atoi(port));
+	answered.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (unsigned)lookups++);
+	answer.ai_addr = (struct sockaddr *)&answered;
+	answer.ai_addrlen = sizeof answered;
+	*found = &answer;
+	return 0;
+}
+
+void freeaddrinfo(struct addrinfo *found)
+{
+	(void)found;
+}
+
+static unsigned free_port(void)
+{
+	unsigned port;
+
+	close(listen_tcp(&port));
+	return port;
+}
+
+/* Which address of loopback, from 1 on, a socket is bound to. */
+static unsigned bound_to(int fd)
+{
+	struct sockaddr_in in;
+	socklen_t len = sizeof in;
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	return ntohl(in.sin_addr.s_addr) - INADDR_LOOPBACK + 1;
+}
+
+/* With the real options, from the command line to the socket. */
+START_TEST(a_host_is_looked_up_once)
+{
+	const char *argv[] = {"cgibridge", "-s", url[0], NULL};
+	struct options real;
+
+	snprintf(url[0], sizeof url[0], "tcp:app.example:%u", free_port());
+	lookups = 0;
+	ck_assert_int_eq(options_parse(&real, 3, argv), OPTIONS_RUN);
+	ck_assert_int_eq(listeners_open(&listeners, &real, &no_handover), LISTENER_OK);
+	ck_assert_int_eq(lookups, 1);
+	ck_assert_uint_eq(bound_to(listeners.items[0].fd), 1);
+	ck_assert_str_eq(listeners.items[0].name, url[0]);
+	listeners_close(&listeners);
+	options_fini(&real);
+}
+END_TEST
+
+/* Opens as the heir of somebody who had the socket `given`; `said` is what was logged. */
+static enum listener_failure inherit_from(struct handover_socket *given)
+{
+	struct handover handover = {.role = HANDOVER_HEIR, .sockets = given, .socket_count = 1};
+	enum listener_failure result;
+
+	capture_begin();
+	log_open(LOG_LEVEL_INFO, LOG_FORM_PLAIN);
+	result = listeners_open(&listeners, &options, &handover);
+	said = capture_end();
+	return result;
+}
+
+START_TEST(a_host_with_another_address_is_bound_anew)
+{
+	const char *why;
+
+	snprintf(url[0], sizeof url[0], "tcp:app.example:%u", free_port());
+	lookups = 0;
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	for (int time = 0; time < 2; time++) {
+		struct handover_socket given = {.fd = listeners.items[0].fd, .name = url[0]};
+
+		free(listeners.items);
+		if (time == 0) /* the same address */
+			lookups = 0;
+		ck_assert_int_eq(address_parse(url[0], &addresses[0], &why), 0);
+		ck_assert_int_eq(inherit_from(&given), LISTENER_OK);
+		ck_assert_uint_eq(listeners.count, 1);
+		ck_assert_uint_eq(bound_to(listeners.items[0].fd), (unsigned)time + 1);
+		ck_assert_int_eq(strstr(said, "no longer listening on tcp:app") != NULL, time);
+		ck_assert_int_eq(strstr(said, "another address than before") != NULL, time);
+	}
+}
+END_TEST
+
+/* A reload may come with fewer --allow: then the check is that of a start. */
+START_TEST(a_socket_handed_over_is_judged_again)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct handover_socket given = {.fd = fd, .name = "inherited socket 3"};
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	options.sockets.count = 0;
+	ck_assert_int_eq(inherit_from(&given), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "other machines can reach"));
+	close(fd);
+}
+END_TEST
+
+/* ---- socket files that were handed over --------------------------------------------------------- */
+
+/* What a supervisor that has opened url[0] hands on. */
+static struct handover_socket hand_over(void)
+{
+	struct handover_socket given = {.name = url[0]};
+
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	given.fd = listeners.items[0].fd;
+	given.has_file = true;
+	given.dev = listeners.items[0].dev;
+	given.ino = listeners.items[0].ino;
+	free(listeners.items);
+	listeners = (struct listeners){.items = NULL};
+	return given;
+}
+
+/* Goes on with url[1] alone. */
+static void give_up_the_first(struct handover_socket *given)
+{
+	const char *why;
+
+	snprintf(url[1], sizeof url[1], "unix:%s", temp_path("b.sock"));
+	ck_assert_int_eq(address_parse(url[1], &addresses[0], &why), 0);
+	ck_assert_int_eq(inherit_from(given), LISTENER_OK);
+	ck_assert_ptr_nonnull(strstr(said, "no longer listening on unix:"));
+	ck_assert(answers(path_of(1)));
+}
+
+START_TEST(a_file_is_removed_with_its_socket)
+{
+	struct handover_socket given = hand_over();
+
+	give_up_the_first(&given);
+	ck_assert(!exists(path_of(0)));
+}
+END_TEST
+
+START_TEST(the_file_of_another_process_stays_on_a_reload)
+{
+	struct handover_socket given = hand_over();
+	int other;
+
+	ck_assert_int_eq(unlink(path_of(0)), 0);
+	other = listen_at(path_of(0));
+	give_up_the_first(&given);
+	ck_assert(answers(path_of(0)));
+	close(other);
+}
+END_TEST
+
+START_TEST(the_file_of_another_process_stays_after_a_reload)
+{
+	struct handover_socket given = hand_over();
+	int other;
+
+	ck_assert_int_eq(unlink(path_of(0)), 0);
+	other = listen_at(path_of(0));
+	ck_assert_int_eq(inherit_from(&given), LISTENER_OK); /* it keeps the one it has */
+	listeners_unlink(&listeners);
+	ck_assert(answers(path_of(0)));
+	close(other);
+}
+END_TEST
+
+START_TEST(an_heir_removes_the_file_at_the_end)
+{
+	struct handover_socket given = hand_over();
+
+	ck_assert_int_eq(inherit_from(&given), LISTENER_OK);
+	ck_assert(answers(path_of(0)));
+	listeners_unlink(&listeners);
+	ck_assert(!exists(path_of(0)));
+}
+END_TEST
+
 /* ---- inheriting: each in a process of its own, whose descriptors it may rearrange --------------- */
 
 typedef int scene(void);
@@ -524,6 +718,13 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_tcp_socket_and_a_taken_port);
 	tcase_add_test(tcase, a_descriptor_that_is_given_is_taken_over);
 	tcase_add_test(tcase, a_descriptor_that_does_not_listen_is_refused);
+	tcase_add_test(tcase, a_host_is_looked_up_once);
+	tcase_add_test(tcase, a_host_with_another_address_is_bound_anew);
+	tcase_add_test(tcase, a_socket_handed_over_is_judged_again);
+	tcase_add_test(tcase, a_file_is_removed_with_its_socket);
+	tcase_add_test(tcase, the_file_of_another_process_stays_on_a_reload);
+	tcase_add_test(tcase, the_file_of_another_process_stays_after_a_reload);
+	tcase_add_test(tcase, an_heir_removes_the_file_at_the_end);
 	tcase_add_test(tcase, sockets_are_inherited_as_systemd_hands_them_over);
 	tcase_add_test(tcase, sockets_for_another_process_are_not_ours);
 	tcase_add_test(tcase, what_is_no_listening_socket_is_not_inherited);

@@ -358,10 +358,10 @@ START_TEST(lists_keep_their_order)
 	ck_assert_int_eq(PARSE(&options, "-s", "unix:/b", "--socket=unix:@a", "-stcp:127.0.0.1:1",
 			     "-s", "fd:0"), OPTIONS_RUN);
 	ck_assert_uint_eq(options.sockets.count, 4);
-	ck_assert_str_eq(options.sockets.items[0], "unix:/b");
-	ck_assert_str_eq(options.sockets.items[1], "unix:@a");
-	ck_assert_str_eq(options.sockets.items[2], "tcp:127.0.0.1:1");
-	ck_assert_str_eq(options.sockets.items[3], "fd:0");
+	ck_assert_str_eq(options.sockets.items[0].url, "unix:/b");
+	ck_assert_str_eq(options.sockets.items[1].url, "unix:@a");
+	ck_assert_str_eq(options.sockets.items[2].url, "tcp:127.0.0.1:1");
+	ck_assert_str_eq(options.sockets.items[3].url, "fd:0");
 	options_fini(&options);
 	ck_assert_int_eq(PARSE(&options, "-p", "/a", "-p", "/b", "-r", "/c"), OPTIONS_RUN);
 	ck_assert_uint_eq(options.programs.count, 2);
@@ -417,8 +417,8 @@ START_TEST(several_options_may_come_in_one_word)
 	ck_assert_int_eq(PARSE(&options, "-s", "unix:/a b", "--socket=unix:/c d", "-p", "/-e f"),
 	    OPTIONS_RUN);
 	ck_assert_uint_eq(options.sockets.count, 2);
-	ck_assert_str_eq(options.sockets.items[0], "unix:/a b");
-	ck_assert_str_eq(options.sockets.items[1], "unix:/c d");
+	ck_assert_str_eq(options.sockets.items[0].url, "unix:/a b");
+	ck_assert_str_eq(options.sockets.items[1].url, "unix:/c d");
 	ck_assert_str_eq(options.programs.items[0], "/-e f");
 	options_fini(&options);
 }

@@ -197,12 +197,29 @@ START_TEST(lists_grow_by_what_is_good)
 
 	ck_assert_int_eq(value_path.read(&wide, &list, "/a", &why), 0);
 	ck_assert_int_eq(value_path.read(&wide, &list, "b", &why), -1);
-	ck_assert_int_eq(value_socket.read(&wide, &list, "fd:0", &why), 0);
-	ck_assert_int_eq(value_socket.read(&wide, &list, "fd:x", &why), -1);
+	ck_assert_int_eq(value_path.read(&wide, &list, "/c d", &why), 0);
 	ck_assert_uint_eq(list.count, 2);
-	ck_assert_str_eq(list.items[0], "/a");
-	ck_assert_str_eq(list.items[1], "fd:0");
+	ck_assert_str_eq(value_path.item(&list, 0), "/a");
+	ck_assert_str_eq(value_path.item(&list, 1), "/c d");
+	ck_assert_ptr_null(value_path.item(&list, 2));
 	free(list.items);
+}
+END_TEST
+
+START_TEST(sockets_are_kept_as_addresses)
+{
+	struct value_sockets sockets = {NULL, 0};
+
+	ck_assert_int_eq(value_socket.read(&wide, &sockets, "fd:0", &why), 0);
+	ck_assert_int_eq(value_socket.read(&wide, &sockets, "fd:x", &why), -1);
+	ck_assert_int_eq(value_socket.read(&wide, &sockets, "unix:/a b", &why), 0);
+	ck_assert_uint_eq(sockets.count, 2);
+	ck_assert_int_eq(sockets.items[0].kind, ADDRESS_FD);
+	ck_assert_str_eq(sockets.items[1].path, "/a b");
+	ck_assert_str_eq(value_socket.item(&sockets, 0), "fd:0");
+	ck_assert_str_eq(value_socket.item(&sockets, 1), "unix:/a b");
+	ck_assert_ptr_null(value_socket.item(&sockets, 2));
+	free(sockets.items);
 }
 END_TEST
 
@@ -307,6 +324,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, choices_are_their_place);
 	tcase_add_test(tcase, owners_are_names_or_numbers);
 	tcase_add_test(tcase, lists_grow_by_what_is_good);
+	tcase_add_test(tcase, sockets_are_kept_as_addresses);
 	tcase_add_test(tcase, the_path_of_a_url_is_absolute_and_plain);
 	tcase_add_test(tcase, a_directory_is_an_absolute_path);
 	tcase_add_test(tcase, words_are_not_empty);

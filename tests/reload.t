@@ -168,6 +168,21 @@ scenario '@FILE is read again' => sub {
     ok(!-e $two, 'all is removed at the end');
 };
 
+scenario 'a socket file that another process has put in place of ours' => sub {
+    my ($one, $two) = ("$tmp/taken.sock", "$tmp/kept.sock");
+    my $options = file();
+    spew($options, "-s unix:$one -s unix:$two");
+    my $bridge = Bridge->start(sockets => [], args => ["\@$options"]);
+    unlink $one, $two;
+    my @others = map { IO::Socket::UNIX->new(Local => $_, Listen => 1) // die "$_: $!" } $one, $two;
+    spew($options, "-s unix:$two");
+    ok(reload($bridge), 'reloaded');
+    ok($bridge->wait_for_log(qr/no longer listening on unix:\Q$one\E/, 5), 'one is given up');
+    ok(IO::Socket::UNIX->new(Peer => $one), 'by then it is that of another, and stays');
+    $bridge->stop;
+    ok(IO::Socket::UNIX->new(Peer => $two), 'likewise at the end');
+};
+
 scenario 'a new binary takes over' => sub {
     my $bridge = Bridge->start(copy => 1);
     File::Copy::copy($bridge->{program}, "$bridge->{program}.new");

@@ -5,7 +5,6 @@
 #include "base/address.h"
 
 #include <netdb.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +104,11 @@ int address_parse(const char *url, struct address *address, const char **why)
 {
 	memset(address, 0, sizeof *address);
 	address->fd = -1;
+	address->url = url;
+	if (strlen(url) >= ADDRESS_URL_MAX || strchr(url, '\n') != NULL) {
+		*why = "it is too long, or has a line end";
+		return -1;
+	}
 	if (strncmp(url, "unix:", 5) == 0)
 		return parse_unix(url + 5, address, why);
 	if (strncmp(url, "tcp:", 4) == 0)
@@ -115,6 +119,23 @@ int address_parse(const char *url, struct address *address, const char **why)
 		return parse_fd(url + 3, address, why);
 	*why = "unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N is expected";
 	return -1;
+}
+
+bool address_is_bound(const struct address *address, int fd)
+{
+	struct address bound = {.len = sizeof bound.addr};
+	const struct sockaddr_in *in[2] = {(const void *)&address->addr, (const void *)&bound.addr};
+	const struct sockaddr_in6 *in6[2] = {(const void *)in[0], (const void *)in[1]};
+
+	if (getsockname(fd, (struct sockaddr *)&bound.addr, &bound.len) != 0 ||
+	    bound.addr.ss_family != address->addr.ss_family)
+		return false;
+	if (bound.addr.ss_family == AF_INET)
+		return in[0]->sin_port == in[1]->sin_port &&
+		    in[0]->sin_addr.s_addr == in[1]->sin_addr.s_addr;
+	return bound.addr.ss_family == AF_INET6 && in6[0]->sin6_port == in6[1]->sin6_port &&
+	    memcmp(&in6[0]->sin6_addr, &in6[1]->sin6_addr, sizeof in6[0]->sin6_addr) == 0 &&
+	    in6[0]->sin6_scope_id == in6[1]->sin6_scope_id;
 }
 
 void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX])

@@ -8,14 +8,19 @@
 #define CGIBRIDGE_ADDRESS_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "base/attributes.h"
 
 enum address_kind { ADDRESS_UNIX, ADDRESS_TCP, ADDRESS_FD };
 
+/* Room for the longest URL, terminator included. */
+#define ADDRESS_URL_MAX 300
+
 struct address {
 	enum address_kind kind;
+	const char *url;   /* what it was read from, borrowed: for logs */
 	int fd;            /* ADDRESS_FD: the descriptor's number */
 	const char *path;  /* ADDRESS_UNIX with a file: into the URL; else NULL */
 	struct sockaddr_storage addr;
@@ -41,6 +46,9 @@ struct address_peer {
  * what is wrong.
  */
 int address_parse(const char *url, struct address *address, const char **why) MUST_CHECK;
+
+/* Whether the socket `fd` is bound to the TCP address `address`. */
+bool address_is_bound(const struct address *address, int fd) MUST_CHECK;
 
 /* Writes who `peer` is, "127.0.0.1:4711", "[::1]:4711" or "unix", to `text`. */
 void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX]);

@@ -242,10 +242,12 @@ static void put_option(FILE *out, const struct option_spec *spec, const char *va
 	fputs("'\n", out);
 }
 
-static void put_list(FILE *out, const struct option_spec *spec, const struct value_list *list)
+static void put_items(FILE *out, const struct option_spec *spec, const void *member)
 {
-	for (size_t i = 0; i < list->count; i++)
-		put_option(out, spec, list->items[i]);
+	const char *item;
+
+	for (size_t i = 0; (item = spec->kind->item(member, i)) != NULL; i++)
+		put_option(out, spec, item);
 }
 
 /* A flag that has a name of its own, and is no question to us. */
@@ -275,8 +277,8 @@ void options_print(const struct options *options, FILE *out)
 		member = (const char *)options + spec->member;
 		if (spec->kind == NULL)
 			put_flag(out, spec, member);
-		else if (spec->kind->write == NULL)
-			put_list(out, spec, member);
+		else if (spec->kind->item != NULL)
+			put_items(out, spec, member);
 		else
 			put_value(out, spec, member);
 	}

@@ -22,7 +22,7 @@ enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_CLOSE, ON_DISCONNECT_IGNO
 enum stderr_to { STDERR_LOG, STDERR_CLIENT, STDERR_DISCARD };
 
 struct options {
-	struct value_list sockets;  /* socket URLs; empty: inherited ones */
+	struct value_sockets sockets; /* empty: inherited ones */
 	int socket_mode;             /* of unix sockets, as in chmod(2) */
 	struct value_owner socket_owner; /* of unix sockets; -1: as started */
 	int backlog;

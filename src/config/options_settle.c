@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/address.h"
-
 static enum options_verdict fail(char *fault, enum options_verdict verdict, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
@@ -154,17 +152,13 @@ static enum options_verdict add_users(struct options *options, char *fault)
 static enum options_verdict check_sockets(struct options *options, char *fault)
 {
 	for (size_t i = 0; i < options->sockets.count; i++) {
-		const char *url = options->sockets.items[i];
-		struct address address;
-		const char *why;
+		const struct address *address = &options->sockets.items[i];
 
-		if (address_parse(url, &address, &why) != 0)
-			return fail(fault, OPTIONS_USAGE, "--socket '%s': %s", url, why);
-		if (address.kind == ADDRESS_TCP &&
-		    !allow_listening(&options->allow, (const struct sockaddr *)&address.addr))
+		if (address->kind == ADDRESS_TCP &&
+		    !allow_listening(&options->allow, (const struct sockaddr *)&address->addr))
 			return fail(fault, OPTIONS_USAGE, "--socket '%s': other machines can reach it, and "
 			    "whoever can connect can run programs: name the web servers by --allow "
-			    "ADDR or ADDR/LEN, or listen on 127.0.0.1", url);
+			    "ADDR or ADDR/LEN, or listen on 127.0.0.1", address->url);
 	}
 	return OPTIONS_RUN;
 }

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/address.h"
-
 static char why_text[160];
 
 static int out_of_range(const char **why, const char *kind, const struct value_rule *rule)
@@ -191,14 +189,6 @@ static int read_directory(const struct value_rule *rule, void *member, const cha
 	return -1;
 }
 
-static int read_socket(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
-{
-	struct address address;
-
-	return address_parse(value, &address, why) != 0 ? -1 : read_item(rule, member, value, why);
-}
-
 static int read_handler(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
@@ -362,6 +352,13 @@ static int read_owner(const struct value_rule *rule, void *member, const char *v
 	return 0;
 }
 
+static const char *item_of_list(const void *member, size_t i)
+{
+	const struct value_list *list = member;
+
+	return i < list->count ? list->items[i] : NULL;
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 static void write_number(const struct value_rule *rule, const void *member, char *text)
@@ -430,17 +427,16 @@ static void write_owner(const struct value_rule *rule, const void *member, char 
 		snprintf(text, VALUE_TEXT_MAX, "%ld", (long)owner->uid);
 }
 
-const struct value_kind value_number = {read_number, write_number};
-const struct value_kind value_time_kind = {read_time, write_time};
-const struct value_kind value_size = {read_size, write_size};
-const struct value_kind value_choice = {read_choice, write_choice};
-const struct value_kind value_mode = {read_mode, write_mode};
-const struct value_kind value_owner_kind = {read_owner, write_owner};
-const struct value_kind value_word = {read_word, write_text};
-const struct value_kind value_words = {read_words, NULL};
-const struct value_kind value_directory = {read_directory, write_text};
-const struct value_kind value_path = {read_path, NULL};
-const struct value_kind value_socket = {read_socket, NULL};
-const struct value_kind value_handler = {read_handler, NULL};
-const struct value_kind value_variable = {read_variable, NULL};
-const struct value_kind value_limit_kind = {read_limit, NULL};
+const struct value_kind value_number = {read_number, write_number, NULL};
+const struct value_kind value_time_kind = {read_time, write_time, NULL};
+const struct value_kind value_size = {read_size, write_size, NULL};
+const struct value_kind value_choice = {read_choice, write_choice, NULL};
+const struct value_kind value_mode = {read_mode, write_mode, NULL};
+const struct value_kind value_owner_kind = {read_owner, write_owner, NULL};
+const struct value_kind value_word = {read_word, write_text, NULL};
+const struct value_kind value_words = {read_words, NULL, item_of_list};
+const struct value_kind value_directory = {read_directory, write_text, NULL};
+const struct value_kind value_path = {read_path, NULL, item_of_list};
+const struct value_kind value_handler = {read_handler, NULL, item_of_list};
+const struct value_kind value_variable = {read_variable, NULL, item_of_list};
+const struct value_kind value_limit_kind = {read_limit, NULL, item_of_list};

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/address.h"
 #include "base/attributes.h"
 #include "base/sys.h"
 
@@ -33,6 +34,12 @@ struct value_list {
 	size_t count;
 };
 
+/* The same of socket URLs, whose hosts have been looked up. */
+struct value_sockets {
+	struct address *items; /* owned */
+	size_t count;
+};
+
 struct value_owner {
 	uid_t uid; /* (uid_t)-1: none given */
 	gid_t gid; /* (gid_t)-1: none given */
@@ -41,12 +48,14 @@ struct value_owner {
 /*
  * A kind of value.  read() stores what `text` says in `member`: 0, or -1 with `*why`
  * a phrase that says what would be right.  write() puts the text of `member` into
- * `text`, "" if there is none; it is NULL for the kinds that are kept as a value_list.
+ * `text`, "" if there is none.  A kind whose values add up has item() instead: the text
+ * that value number `i` was read from, NULL after the last.
  */
 struct value_kind {
 	int (*read)(const struct value_rule *rule, void *member, const char *text,
 	    const char **why);
 	void (*write)(const struct value_rule *rule, const void *member, char *text);
+	const char *(*item)(const void *member, size_t i);
 };
 
 extern const struct value_kind value_number;     /* int */
@@ -62,7 +71,7 @@ extern const struct value_kind value_word;       /* const char *, borrowed; not 
 extern const struct value_kind value_directory;  /* const char *, borrowed; an absolute path */
 extern const struct value_kind value_words;      /* struct value_list, none empty */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
-extern const struct value_kind value_socket;     /* struct value_list of socket URLs */
+extern const struct value_kind value_socket;     /* struct value_sockets */
 extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */
 extern const struct value_kind value_variable;   /* struct value_list of "NAME[=VALUE]" */
 extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL: none */

@@ -61,6 +61,6 @@ static void write_path(const struct value_rule *rule, const void *member, char *
 	snprintf(text, VALUE_TEXT_MAX, "%s", path == NULL ? "" : path);
 }
 
-const struct value_kind value_facility = {read_facility, write_facility};
-const struct value_kind value_file = {read_file, write_path};
-const struct value_kind value_access_log = {read_access_log, write_path};
+const struct value_kind value_facility = {read_facility, write_facility, NULL};
+const struct value_kind value_file = {read_file, write_path, NULL};
+const struct value_kind value_access_log = {read_access_log, write_path, NULL};

@@ -27,4 +27,4 @@ static void write_url_path(const struct value_rule *rule, const void *member, ch
 	snprintf(text, VALUE_TEXT_MAX, "%s", path == NULL ? "" : path);
 }
 
-const struct value_kind value_url_path = {read_url_path, write_url_path};
+const struct value_kind value_url_path = {read_url_path, write_url_path, NULL};

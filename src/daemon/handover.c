@@ -58,7 +58,27 @@ static void add_socket(struct handover *handover, const char *line)
 	if (name != NULL && *name != '\0' && fd > STDERR_FILENO &&
 	    handover->socket_count < HANDOVER_SOCKETS)
 		handover->sockets[handover->socket_count++] =
-		    (struct handover_socket){(int)fd, name};
+		    (struct handover_socket){.fd = (int)fd, .name = name};
+}
+
+/* Device and inode may need all bits of an unsigned number. */
+static void add_file(struct handover *handover, const char *line)
+{
+	int fd;
+	unsigned long long dev;
+	unsigned long long ino;
+
+	if (sscanf(line, "file %d %llu %llu", &fd, &dev, &ino) != 3)
+		return;
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		struct handover_socket *socket = &handover->sockets[i];
+
+		if (socket->fd != fd)
+			continue;
+		socket->has_file = true;
+		socket->dev = (dev_t)dev;
+		socket->ino = (ino_t)ino;
+	}
 }
 
 static void read_board(struct scoreboard_share *board, const char *line)
@@ -102,6 +122,7 @@ static void read_lines(struct handover *handover)
 		read_board(&handover->board, line);
 		add_worker(handover, line);
 		add_socket(handover, line);
+		add_file(handover, line);
 	}
 	if (handover->lifeline[0] >= 0 && handover->lifeline[1] >= 0)
 		handover->role = role_of(pid);
@@ -132,21 +153,23 @@ void handover_fini(struct handover *handover)
 	*handover = (struct handover){.role = HANDOVER_NONE};
 }
 
-int handover_socket(struct handover *handover, const char *name)
+struct handover_socket *handover_socket(struct handover *handover, const char *name)
 {
-	for (size_t i = 0; i < handover->socket_count; i++) {
-		struct handover_socket *socket = &handover->sockets[i];
-		int fd = socket->fd;
-
-		if (fd < 0 || strcmp(socket->name, name) != 0)
-			continue;
-		socket->fd = -1;
-		return fd;
-	}
-	return -1;
+	for (size_t i = 0; i < handover->socket_count; i++)
+		if (handover->sockets[i].fd >= 0 && strcmp(handover->sockets[i].name, name) == 0)
+			return &handover->sockets[i];
+	return NULL;
 }
 
 /* ---- writing -------------------------------------------------------------------- */
+
+static void write_socket(const struct handover_socket *socket, FILE *out)
+{
+	fprintf(out, "socket %d %s\n", socket->fd, socket->name);
+	if (socket->has_file)
+		fprintf(out, "file %d %llu %llu\n", socket->fd, (unsigned long long)socket->dev,
+		    (unsigned long long)socket->ino);
+}
 
 static void write_lines(const struct handover *handover, pid_t pid, FILE *out)
 {
@@ -161,7 +184,7 @@ static void write_lines(const struct handover *handover, pid_t pid, FILE *out)
 		fprintf(out, "worker %ld %d\n", (long)handover->workers[i].pid,
 		    handover->workers[i].number);
 	for (size_t i = 0; i < handover->socket_count; i++)
-		fprintf(out, "socket %d %s\n", handover->sockets[i].fd, handover->sockets[i].name);
+		write_socket(&handover->sockets[i], out);
 }
 
 int handover_give(const struct handover *handover, pid_t pid)

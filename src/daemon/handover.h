@@ -11,6 +11,7 @@
  *   board FD READ WRITE WORKERS SCRIPTS LAYOUT   the scoreboard (scoreboard_share())
  *   worker PID NUMBER           one each
  *   socket FD NAME              one each, NAME as in struct listener
+ *   file FD DEVICE INODE        after that: the socket file that was made for it
  *
  * Before that, a child tries the same start and says whether it would do: it finds
  * the variable too, and knows by its pid that it is only asked.
@@ -35,6 +36,9 @@ struct handover_worker {
 struct handover_socket {
 	int fd;           /* -1: taken */
 	const char *name; /* borrowed from `text` */
+	bool has_file;    /* a socket file was made for it: the one with this identity */
+	dev_t dev;
+	ino_t ino;
 };
 
 enum handover_role {
@@ -63,8 +67,8 @@ int handover_take(struct handover *handover) MUST_CHECK;
 /* Frees the memory; closes no descriptor. */
 void handover_fini(struct handover *handover);
 
-/* The descriptor of the socket `name`, which is then the caller's, or -1. */
-int handover_socket(struct handover *handover, const char *name);
+/* The socket `name`, or NULL.  Whoever takes its descriptor over sets `fd` to -1. */
+struct handover_socket *handover_socket(struct handover *handover, const char *name);
 
 /*
  * Sets the variable to what `handover` has (`role` and `text` do not matter) for the

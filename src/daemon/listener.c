@@ -258,53 +258,56 @@ static int inherit(struct listeners *listeners, int fd, const char *name,
 	return adopt(listeners, &listener, options);
 }
 
-/* What identifies the socket file of a listener that was handed over, if it has one. */
-static void know_file(struct listener *listener, const struct address *address)
-{
-	struct stat info;
-
-	if (address->path == NULL || lstat(address->path, &info) != 0 || !S_ISSOCK(info.st_mode))
-		return;
-	listener->path = address->path;
-	listener->dev = info.st_dev;
-	listener->ino = info.st_ino;
-}
-
-/* Takes over what a supervisor before us has listened on; a new --backlog holds from now on. */
-static int take_over(struct listeners *listeners, struct listener *listener,
+/* Takes over what a supervisor before us has listened on, and the socket file it made for that. */
+static int take_over(struct listeners *listeners, struct handover_socket *socket,
     const struct address *address, const struct options *options)
 {
-	listener->handed_over = true;
-	if (address != NULL) {
-		know_file(listener, address);
-		(void)listen(listener->fd, options->backlog);
+	struct listener listener = {.fd = socket->fd, .handed_over = true};
+
+	snprintf(listener.name, sizeof listener.name, "%s", socket->name);
+	if (check_inherited(socket->fd, socket->name, options) != 0)
+		return -1;
+	socket->fd = -1;
+	if (address == NULL)
+		return adopt(listeners, &listener, options);
+	if (socket->has_file) {
+		listener.path = address->path;
+		listener.dev = socket->dev;
+		listener.ino = socket->ino;
 	}
-	return adopt(listeners, listener, options);
+	(void)listen(listener.fd, options->backlog); /* a new --backlog holds from now on */
+	return adopt(listeners, &listener, options);
 }
 
-static int open_socket(struct listeners *listeners, const char *url, const struct options *options,
-    struct handover *handover)
+/* What was handed over for `address`; not if the host's name stands for another one by now. */
+static struct handover_socket *find_handed_over(struct handover *handover,
+    const struct address *address)
 {
+	struct handover_socket *socket = handover_socket(handover, address->url);
+
+	if (socket == NULL || address->kind != ADDRESS_TCP || address_is_bound(address, socket->fd))
+		return socket;
+	log_info("%s is another address than before", address->url);
+	return NULL;
+}
+
+static int open_socket(struct listeners *listeners, const struct address *address,
+    const struct options *options, struct handover *handover)
+{
+	struct handover_socket *before = find_handed_over(handover, address);
 	struct listener listener = {.fd = -1};
-	struct address address;
-	const char *why;
 	int failed;
 
-	snprintf(listener.name, sizeof listener.name, "%s", url);
-	if (address_parse(url, &address, &why) != 0) {
-		log_error("cannot listen on %s: %s", url, why);
-		return -1;
-	}
-	listener.fd = handover_socket(handover, url);
-	if (listener.fd >= 0)
-		return take_over(listeners, &listener, &address, options);
-	if (address.kind == ADDRESS_FD)
-		return inherit(listeners, address.fd, url, options);
-	listener.fd = socket(address.addr.ss_family, SOCK_STREAM, 0);
+	if (before != NULL)
+		return take_over(listeners, before, address, options);
+	if (address->kind == ADDRESS_FD)
+		return inherit(listeners, address->fd, address->url, options);
+	snprintf(listener.name, sizeof listener.name, "%s", address->url);
+	listener.fd = socket(address->addr.ss_family, SOCK_STREAM, 0);
 	if (listener.fd < 0)
-		return fail(url, "cannot make a socket");
-	failed = address.path != NULL ? open_unix_file(&listener, &address, options)
-				      : open_bound(&listener, &address, options);
+		return fail(listener.name, "cannot make a socket");
+	failed = address->path != NULL ? open_unix_file(&listener, address, options)
+				       : open_bound(&listener, address, options);
 	if (failed == 0)
 		return adopt(listeners, &listener, options);
 	close(listener.fd);
@@ -345,14 +348,11 @@ static int take_inherited(struct listeners *listeners, struct handover *handover
 	int count = 0;
 
 	for (size_t i = 0; i < handover->socket_count; i++) {
-		const char *name = handover->sockets[i].name;
-		struct listener listener = {.fd = -1};
+		struct handover_socket *socket = &handover->sockets[i];
 
-		if (!is_inherited_name(name))
+		if (socket->fd < 0 || !is_inherited_name(socket->name))
 			continue;
-		listener.fd = handover_socket(handover, name);
-		snprintf(listener.name, sizeof listener.name, "%s", name);
-		if (listener.fd >= 0 && take_over(listeners, &listener, NULL, options) != 0)
+		if (take_over(listeners, socket, NULL, options) != 0)
 			return -1;
 		count++;
 	}
@@ -382,6 +382,15 @@ static enum listener_failure open_inherited(struct listeners *listeners, struct 
 	return inherit(listeners, 0, "descriptor 0", options) == 0 ? LISTENER_OK : LISTENER_FAILED;
 }
 
+/* Removes a socket file, unless another process has put its own there since. */
+static void unlink_if(const char *path, dev_t dev, ino_t ino)
+{
+	struct stat info;
+
+	if (lstat(path, &info) == 0 && info.st_dev == dev && info.st_ino == ino)
+		unlink(path);
+}
+
 /* What the supervisor before us listened on and we do not. */
 static void drop_rest(struct handover *handover)
 {
@@ -391,8 +400,8 @@ static void drop_rest(struct handover *handover)
 		if (socket->fd < 0)
 			continue;
 		log_info("no longer listening on %s", socket->name);
-		if (strncmp(socket->name, "unix:/", 6) == 0)
-			unlink(socket->name + 5);
+		if (socket->has_file && strncmp(socket->name, "unix:/", 6) == 0)
+			unlink_if(socket->name + 5, socket->dev, socket->ino);
 		close(socket->fd);
 		socket->fd = -1;
 	}
@@ -407,7 +416,7 @@ enum listener_failure listeners_open(struct listeners *listeners, const struct o
 	if (options->sockets.count == 0)
 		result = open_inherited(listeners, handover, options);
 	for (size_t i = 0; result == LISTENER_OK && i < options->sockets.count; i++)
-		if (open_socket(listeners, options->sockets.items[i], options, handover) != 0)
+		if (open_socket(listeners, &options->sockets.items[i], options, handover) != 0)
 			result = LISTENER_FAILED;
 	forget_inheritance();
 	if (result != LISTENER_OK) {
@@ -431,12 +440,8 @@ void listeners_unlink(struct listeners *listeners)
 {
 	for (size_t i = 0; i < listeners->count; i++) {
 		struct listener *listener = &listeners->items[i];
-		struct stat info;
-
-		/* another bridge may have put its own socket there since */
-		if (listener->path != NULL && lstat(listener->path, &info) == 0 &&
-		    info.st_dev == listener->dev && info.st_ino == listener->ino)
-			unlink(listener->path);
+		if (listener->path != NULL)
+			unlink_if(listener->path, listener->dev, listener->ino);
 		listener->path = NULL;
 	}
 }

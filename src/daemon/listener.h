@@ -20,7 +20,7 @@
 
 struct listener {
 	int fd;
-	char name[160];   /* for logs: its URL, or how it was inherited */
+	char name[ADDRESS_URL_MAX]; /* for logs: its URL, or how it was inherited */
 	const char *path; /* of a socket file that we have made; else NULL */
 	dev_t dev;        /* that file's identity */
 	ino_t ino;

@@ -59,9 +59,16 @@ static void list_workers(const struct supervisor *supervisor, struct handover *h
 
 static void list_sockets(const struct supervisor *supervisor, struct handover *handover)
 {
-	for (size_t i = 0; i < supervisor->listeners->count; i++)
-		handover->sockets[handover->socket_count++] = (struct handover_socket){
-		    supervisor->listeners->items[i].fd, supervisor->listeners->items[i].name};
+	for (size_t i = 0; i < supervisor->listeners->count; i++) {
+		const struct listener *listener = &supervisor->listeners->items[i];
+
+		handover->sockets[handover->socket_count++] =
+		    (struct handover_socket){.fd = listener->fd,
+			.name = listener->name,
+			.has_file = listener->path != NULL,
+			.dev = listener->dev,
+			.ino = listener->ino};
+	}
 }
 
 /* Fills `handover`; 0, or -1 with errno.  handover_fini() either way. */
