@@ -35,6 +35,9 @@ static void setup(void)
 	temp_write("www/x.cgi", 0755, "#!/bin/sh\n");
 	temp_write("www/a..b.cgi", 0755, "#!/bin/sh\n");
 	temp_write("www/q?.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www/sp ace.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www/per%20cent.cgi", 0755, "#!/bin/sh\n");
+	temp_write("www/per cent.cgi", 0755, "#!/bin/sh\n");
 	temp_write("www/plain", 0644, "no program\n");
 	temp_write("www/sub/y.cgi", 0755, "#!/bin/sh\n");
 	temp_write("www2/x.cgi", 0755, "#!/bin/sh\n");
@@ -59,14 +62,14 @@ static void teardown(void)
 /* `text` with each @ replaced by the temporary directory. */
 static const char *full(const char *text)
 {
-	static char results[16][PATH_MAX];
+	static char results[16][20000];
 	static unsigned next;
 	char *result = results[next++ % 16];
 	size_t at = 0;
 
 	for (; *text != '\0'; text++)
 		if (*text == '@')
-			at += (size_t)snprintf(result + at, PATH_MAX - at, "%s", temp_dir());
+			at += (size_t)snprintf(result + at, sizeof results[0] - at, "%s", temp_dir());
 		else
 			result[at++] = *text;
 	result[at] = '\0';
@@ -156,6 +159,18 @@ static const struct form {
 	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a b/\303\251%%zz%00", "@/www/a b/\303\251%%zz%00"}},
 	{{"proxy:fcgi://h:1@/www/x.cgi/a%20b", "@/www", "/x.cgi/a%20b", NULL, NULL},
 	    {"@/www/x.cgi", "@/www", "/x.cgi", "/a%20b", "@/www/a%20b"}},
+	/* ProxyPassMatch: encoded, and decoded once, when no such file is there */
+	{{"proxy:fcgi://h:1@/www/sp%20ace.cgi", "@/www", "/sp ace.cgi", NULL, NULL},
+	    {"@/www/sp ace.cgi", "@/www", "/sp ace.cgi", NULL, NULL}},
+	{{"proxy:fcgi://h:1@/www/sp%20ace.cgi/a%20b/%2541?q", "@/www", "/sp ace.cgi/a b/%41", NULL, NULL},
+	    {"@/www/sp ace.cgi", "@/www", "/sp ace.cgi", "/a b/%41", "@/www/a b/%41"}},
+	{{"proxy:fcgi://h:1@/www/per%20cent.cgi", "@/www", "/per cent.cgi", NULL, NULL},
+	    {"@/www/per%20cent.cgi", "@/www", "/per cent.cgi", NULL, NULL}},
+	{{"proxy:fcgi://h:1@/www/per%2520cent.cgi", "@/www", "/per%20cent.cgi", NULL, NULL},
+	    {"@/www/per%20cent.cgi", "@/www", "/per%20cent.cgi", NULL, NULL}},
+	/* rewritten, and without "proxy:": the query is behind it */
+	{{"@/www/x.cgi?a=/b&c", "@/www", "/x.cgi", NULL, NULL},
+	    {"@/www/x.cgi", "@/www", "/x.cgi", NULL, NULL}},
 	/* a file's name may have a question mark where no query can be */
 	{{"@/www/q?.cgi", NULL, "/q?.cgi", NULL, NULL}, {"@/www/q?.cgi", NULL, "/q?.cgi", NULL, NULL}},
 	/* Caddy: the directory, all in PATH_INFO (trap 19) */
@@ -238,6 +253,12 @@ static const struct refused {
 	{{NULL, "@/www", "..", NULL, NULL}, 404, "\"..\""},
 	{{"@/www", "@/www", "", "/../out/evil.cgi", NULL}, 404, "\"..\""},
 	{{"@/www", "@/www", "", "../out/evil.cgi", NULL}, 404, "\"..\""},
+	/* what only Apache encodes is decoded, once, and may not climb either */
+	{{"@/www/sp%20ace.cgi", "@/www", "/sp ace.cgi", NULL, NULL}, 404, "No such file"},
+	{{"proxy:fcgi://h:1@/www/sp%2520ace.cgi", NULL, "/x", NULL, NULL}, 404, "No such file"},
+	{{"proxy:fcgi://h:1@/www/%2e%2e/out/evil.cgi", NULL, "/x", NULL, NULL}, 404, "\"..\""},
+	{{"proxy:fcgi://h:1@/www/sp%00ace.cgi", NULL, "/x", NULL, NULL}, 404, "No such file"},
+	{{"@/www/none.cgi?a", NULL, "/none.cgi", NULL, NULL}, 404, "none.cgi: No such file"},
 };
 
 START_TEST(what_is_no_script_is_refused_with_a_status_and_a_reason)
@@ -263,6 +284,68 @@ START_TEST(a_path_that_is_too_long_is_not_there)
 	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
 	ck_assert_int_eq(refusal.status, 404);
 	ck_assert_uint_lt(strlen(refusal.reason), sizeof refusal.reason);
+}
+END_TEST
+
+/* Data in a URL: longer than any path, with slashes or without. */
+static const char *long_info(size_t len, const char *slashes)
+{
+	static char info[20000];
+
+	memset(info, 'p', len);
+	info[0] = '/';
+	for (size_t i = 50; slashes[0] != '\0' && i < len; i += 50)
+		info[i] = '/';
+	info[len] = '\0';
+	return info;
+}
+
+static void feed_pair(const char *name, const char *first, const char *second)
+{
+	static char value[40000];
+	static unsigned char bytes[50000];
+	struct fcgi_pair pair = {.name = (const unsigned char *)name, .name_len = strlen(name)};
+
+	pair.value = (const unsigned char *)value;
+	pair.value_len = (size_t)snprintf(value, sizeof value, "%s%s", full(first), second);
+	ck_assert_int_eq(params_feed(&params, bytes, fcgi_put_pair(bytes, &pair)), 0);
+}
+
+START_TEST(path_info_may_be_longer_than_a_path)
+{
+	static const struct {
+		const char *file, *root, *name, *info; /* `*`: the long part follows */
+	} ways[] = {
+		{"@/www/x.cgi", "@/www", "/x.cgi", "*"}, /* beside */
+		{"*@/www/x.cgi", "@/www", "*/x.cgi", NULL}, /* inside */
+		{"*proxy:fcgi://h:1@/www/x.cgi", "@/www", "*/x.cgi", NULL},
+		{"*proxy:fcgi://h:1@/www/sp%20ace.cgi", "@/www", "*/sp ace.cgi", NULL},
+		{NULL, "@/www", "*/x.cgi", NULL},
+		{"@/www", "@/www", "", "*/x.cgi"},
+	};
+
+	for (size_t i = 0; i < 2 * (sizeof ways / sizeof *ways); i++) {
+		const char *info = long_info(9000, i % 2 == 0 ? "" : "/");
+		const char *const given[] = {
+		    ways[i / 2].file, ways[i / 2].root, ways[i / 2].name, ways[i / 2].info};
+		static const char *const names[] = {
+		    "SCRIPT_FILENAME", "DOCUMENT_ROOT", "SCRIPT_NAME", "PATH_INFO"};
+
+		params_init(&params, 64 * 1024);
+		for (size_t n = 0; n < 4; n++)
+			if (given[n] != NULL)
+				feed_pair(names[n], given[n] + (given[n][0] == '*'),
+				    given[n][0] == '*' ? info : "");
+		ck_assert_int_eq(params_decode(&params), 0);
+		ck_assert_msg(script_resolve(&params, &options, &refusal) == 0, "way %zu: %s", i,
+		    refusal.reason);
+		check_name("PATH_INFO", info);
+		check_name("PATH_TRANSLATED", NULL); /* which cannot be made */
+		ck_assert_ptr_nonnull(strstr(params_get(&params, "SCRIPT_FILENAME"), ".cgi"));
+		ck_assert_ptr_nonnull(strstr(params_get(&params, "SCRIPT_NAME"), ".cgi"));
+		ck_assert_uint_lt(strlen(params_get(&params, "SCRIPT_NAME")), 20);
+		params_fini(&params);
+	}
 }
 END_TEST
 
@@ -379,7 +462,7 @@ START_TEST(a_failed_exec_has_a_status_and_a_hint)
 	ck_assert_int_eq(script_exec_status(EAGAIN), 503);
 	ck_assert_int_eq(script_exec_status(ENOENT), 500);
 	ck_assert_int_eq(script_exec_status(ENOEXEC), 500);
-	ck_assert_int_eq(script_exec_status(E2BIG), 500);
+	ck_assert_int_eq(script_exec_status(E2BIG), 431);
 	ck_assert_ptr_nonnull(strstr(script_exec_hint(ENOENT), "interpreter"));
 	ck_assert_ptr_nonnull(strstr(script_exec_hint(EACCES), "executable"));
 	ck_assert_ptr_nonnull(strstr(script_exec_hint(ENOEXEC), "#!"));
@@ -396,6 +479,7 @@ static void add(TCase *tcase)
 	    sizeof refused / sizeof *refused);
 	tcase_add_test(tcase, a_path_that_is_too_long_is_not_there);
 	tcase_add_test(tcase, a_name_that_is_too_long_is_not_there);
+	tcase_add_test(tcase, path_info_may_be_longer_than_a_path);
 	tcase_add_test(tcase, an_unreadable_directory_is_forbidden);
 	tcase_add_loop_test(tcase, only_what_the_rules_allow_runs, 0, sizeof rules / sizeof *rules);
 	tcase_add_test(tcase, one_of_several_rules_is_enough);

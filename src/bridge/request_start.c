@@ -27,8 +27,11 @@ static void refuse_exec(struct request *request, const char *program, int error)
 	snprintf(reason, sizeof reason, "%s: cannot execute%s%.100s: %s%s", request->script,
 	    handled ? " its handler " : "", handled ? program : "", strerror(error),
 	    script_exec_hint(error));
-	request_refuse(request, handled ? 500 : script_exec_status(error),
-	    "the script cannot be run", reason);
+	if (error == E2BIG)
+		request_refuse(request, 431, "its parameters are too large", reason);
+	else
+		request_refuse(request, handled ? 500 : script_exec_status(error),
+		    "the script cannot be run", reason);
 }
 
 static void refuse_start(struct request *request, const struct sys_fault *fault)
@@ -358,7 +361,7 @@ static void refuse_params(struct request *request)
 {
 	if (errno == EBADMSG)
 		request_refuse(request, 400, "its parameters are malformed",
-		    "PARAMS are no name-value pairs, or have a NUL or '=' where none may be");
+		    "PARAMS are no name-value pairs, or have a NUL in them");
 	else if (errno == E2BIG)
 		request_refuse(request, 431, "its parameters are too large", "PARAMS exceed --max-params");
 	else

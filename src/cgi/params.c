@@ -150,7 +150,6 @@ static ssize_t count_pairs(const struct params *params)
 static bool is_legal(const struct fcgi_pair *pair)
 {
 	return memchr(pair->name, '\0', pair->name_len) == NULL &&
-	    memchr(pair->name, '=', pair->name_len) == NULL &&
 	    memchr(pair->value, '\0', pair->value_len) == NULL;
 }
 
@@ -159,9 +158,10 @@ static bool names_equal(const char *name, size_t len, const char *other)
 	return strlen(other) == len && strncasecmp(name, other, len) == 0;
 }
 
+/* What no environment can hold, and what none should. */
 static bool is_dropped(const struct fcgi_pair *pair)
 {
-	return pair->name_len == 0 ||
+	return pair->name_len == 0 || memchr(pair->name, '=', pair->name_len) != NULL ||
 	    names_equal((const char *)pair->name, pair->name_len, "HTTP_PROXY");
 }
 

@@ -15,11 +15,57 @@
 
 #include "cgi/arguments.h"
 
-/* The path being resolved. */
+/*
+ * The path being resolved.  With PATH_INFO behind it, which is no path, it may be longer
+ * than a file's path can be.
+ */
 struct path {
-	char text[PATH_MAX];
-	size_t base; /* bytes that SCRIPT_FILENAME (or the root) gave; the rest is from the URL */
+	char *text;      /* `fixed`, or on the heap when it does not fit there */
+	size_t base;     /* bytes that SCRIPT_FILENAME (or the root) gave; the rest is from the URL */
+	bool from_proxy; /* it was inside one of Apache's proxy: URLs */
+	char *rest;      /* the part behind the script; owned, NULL: none */
+	char fixed[PATH_MAX];
 };
+
+static void path_init(struct path *path)
+{
+	path->text = path->fixed;
+	path->fixed[0] = '\0';
+	path->base = 0;
+	path->from_proxy = false;
+	path->rest = NULL;
+}
+
+static void path_fini(struct path *path)
+{
+	if (path->text != path->fixed)
+		free(path->text);
+	free(path->rest);
+}
+
+/*
+ * Makes it the `len` bytes at `first`, which may be its own text, and `second` behind
+ * them, with a slash between if that has none.  0, or -1 with errno ENOMEM.
+ */
+static int path_join(struct path *path, const char *first, size_t len, const char *second)
+{
+	size_t more = strlen(second);
+	size_t slash = more > 0 && second[0] != '/';
+	char *text = path->fixed;
+
+	if (len + slash + more >= sizeof path->fixed)
+		text = malloc(len + slash + more + 1);
+	if (text == NULL)
+		return -1;
+	memmove(text, first, len);
+	text[len] = '/';
+	memcpy(text + len + slash, second, more + 1);
+	if (path->text != path->fixed && path->text != text)
+		free(path->text);
+	path->text = text;
+	path->base = len;
+	return 0;
+}
 
 static int refuse(struct script_refusal *refusal, int status, const char *path, const char *why)
 {
@@ -36,18 +82,12 @@ static int refuse_errno(struct script_refusal *refusal, const char *path, int er
 		status = 404;
 	else if (error == EACCES || error == EPERM || error == ELOOP)
 		status = 403;
+	else if (error == ENOMEM)
+		status = 503;
 	return refuse(refusal, status, path, strerror(error));
 }
 
 /* ---- what the parameters name ------------------------------------------- */
-
-static int path_set(struct path *path, const char *first, const char *second)
-{
-	int n = snprintf(path->text, sizeof path->text, "%s%s", first, second);
-
-	path->base = strlen(first);
-	return n < (int)sizeof path->text ? 0 : -1;
-}
 
 /*
  * Apache hands over proxy:fcgi://HOST:PORT/path, proxy:balancer://NAME/path and
@@ -70,11 +110,9 @@ static int from_filename(const char *name, struct path *path, struct script_refu
 
 	if (file == NULL || file[0] != '/')
 		return refuse(refusal, 500, name, "SCRIPT_FILENAME is no absolute path");
-	if (path_set(path, file, "") != 0)
-		return refuse_errno(refusal, file, ENAMETOOLONG);
-	if (file != name)
-		path->base = strcspn(path->text, "?");
-	path->text[path->base] = '\0';
+	path->from_proxy = file != name;
+	if (path_join(path, file, path->from_proxy ? strcspn(file, "?") : strlen(file), "") != 0)
+		return refuse_errno(refusal, file, errno);
 	return 0;
 }
 
@@ -91,19 +129,14 @@ static bool climbs(const char *path)
 static int from_url(const char *directory, const char *below, struct path *path,
     struct script_refusal *refusal)
 {
-	char joined[sizeof refusal->reason];
-	const char *slash = below[0] == '/' ? "" : "/";
 	size_t len = strlen(directory);
 
 	while (len > 1 && directory[len - 1] == '/')
 		len--;
-	snprintf(joined, sizeof joined, "%.*s%s%s", (int)len, directory, slash, below);
-	if (climbs(below))
-		return refuse(refusal, 404, joined, "the URL's part of the path has \"..\"");
-	if (snprintf(path->text, sizeof path->text, "%.*s%s%s", (int)len, directory, slash,
-		below) >= (int)sizeof path->text)
-		return refuse_errno(refusal, joined, ENAMETOOLONG);
-	path->base = len;
+	if (path_join(path, directory, len, below) != 0)
+		return refuse_errno(refusal, directory, errno);
+	if (climbs(path->text + len))
+		return refuse(refusal, 404, path->text, "the URL's part of the path has \"..\"");
 	return 0;
 }
 
@@ -163,61 +196,28 @@ static int check_kind(const char *path, mode_t mode, struct script_refusal *refu
 	return refuse(refusal, 403, path, S_ISDIR(mode) ? "is a directory" : "is no regular file");
 }
 
-/* Cuts `path` behind the script; `rest` gets the part behind, "" if there is none. */
-static int split(struct path *path, char rest[PATH_MAX], struct script_refusal *refusal)
+/* Cuts `path` behind the script; the part behind becomes its `rest`. */
+static int split(struct path *path, struct script_refusal *refusal)
 {
 	struct stat info;
 	size_t len;
 
-	rest[0] = '\0';
+	free(path->rest);
+	path->rest = NULL;
 	if (stat(path->text, &info) == 0)
 		return check_kind(path->text, info.st_mode, refusal);
-	if (errno != ENOENT && errno != ENOTDIR)
+	if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
 		return refuse_errno(refusal, path->text, errno);
 	len = walk(path->text);
 	if (len == 0)
 		return refuse_errno(refusal, path->text, errno);
-	memcpy(rest, path->text + len, strlen(path->text + len) + 1);
+	path->rest = strdup(path->text + len);
+	if (path->rest == NULL)
+		return refuse_errno(refusal, path->text, errno);
 	path->text[len] = '\0';
 	if (stat(path->text, &info) != 0)
 		return refuse_errno(refusal, path->text, errno);
 	return check_kind(path->text, info.st_mode, refusal);
-}
-
-/* ---- the names that go with it ------------------------------------------- */
-
-/* Sets `name` to `first` followed by `second`. */
-static int set_joined(struct params *params, const char *name, const char *first, size_t first_len,
-    const char *second)
-{
-	char joined[2 * PATH_MAX];
-
-	if (snprintf(joined, sizeof joined, "%.*s%s", (int)first_len, first, second) >=
-	    (int)sizeof joined) {
-		errno = E2BIG;
-		return -1;
-	}
-	return params_set(params, name, joined);
-}
-
-/* PATH_TRANSLATED is PATH_INFO below the document root (RFC 3875 4.1.6). */
-static int translate(struct params *params)
-{
-	const char *info = params_get_filled(params, "PATH_INFO");
-	const char *root = params_get_filled(params, "DOCUMENT_ROOT");
-
-	if (info == NULL || root == NULL) {
-		params_unset(params, "PATH_TRANSLATED");
-		return 0;
-	}
-	return set_joined(params, "PATH_TRANSLATED", root, strlen(root), info);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-
-	return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
 static int hex_digit(char c)
@@ -248,6 +248,81 @@ static void percent_decode(char *text)
 }
 
 /*
+ * How else a path that leads to no file can be meant: Apache's ProxyPassMatch leaves it
+ * percent-encoded; rewritten, and without "proxy:" in front, it can have "?query" behind.
+ * False if there is no other way.
+ */
+static bool reread(struct path *path)
+{
+	char *mark = strchr(path->text, path->from_proxy ? '%' : '?');
+
+	if (mark == NULL)
+		return false;
+	if (path->from_proxy)
+		percent_decode(mark);
+	else
+		*mark = '\0';
+	path->base = strlen(path->text);
+	return true;
+}
+
+/* As split(), and if no file is there once more with what else the path can mean. */
+static int find_file(struct path *path, struct script_refusal *refusal)
+{
+	bool climbed = climbs(path->text);
+
+	if (split(path, refusal) == 0)
+		return 0;
+	if (refusal->status != 404 || !reread(path))
+		return -1;
+	if (!climbed && climbs(path->text))
+		return refuse(refusal, 404, path->text, "the URL's part of the path has \"..\"");
+	return split(path, refusal);
+}
+
+/* ---- the names that go with it ------------------------------------------- */
+
+/* Sets `name` to the `len` bytes at `first` followed by `second`. */
+static int set_joined(struct params *params, const char *name, const char *first, size_t len,
+    const char *second)
+{
+	size_t more = strlen(second);
+	char *joined = malloc(len + more + 1);
+	int failed;
+
+	if (joined == NULL)
+		return -1;
+	memcpy(joined, first, len);
+	memcpy(joined + len, second, more + 1);
+	failed = params_set(params, name, joined);
+	free(joined);
+	return failed;
+}
+
+/*
+ * PATH_TRANSLATED is PATH_INFO below the document root (RFC 3875 4.1.6); there is none
+ * without them, nor when no path can be so long: PATH_INFO need not be a path at all.
+ */
+static int translate(struct params *params)
+{
+	const char *info = params_get_filled(params, "PATH_INFO");
+	const char *root = params_get_filled(params, "DOCUMENT_ROOT");
+
+	if (info == NULL || root == NULL || strlen(root) + strlen(info) >= PATH_MAX) {
+		params_unset(params, "PATH_TRANSLATED");
+		return 0;
+	}
+	return set_joined(params, "PATH_TRANSLATED", root, strlen(root), info);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+/*
  * The script's path ended inside what came from the URL: what was behind it is
  * PATH_INFO, and must not be in SCRIPT_NAME too.  Apache's ProxyPass leaves it
  * percent-encoded in SCRIPT_FILENAME; in SCRIPT_NAME it never is.
@@ -257,12 +332,14 @@ static int move_rest(struct params *params, char *rest)
 	const char *name = params_get(params, "SCRIPT_NAME");
 
 	if (name != NULL && !ends_with(name, rest)) {
-		char decoded[PATH_MAX];
+		char *decoded = strdup(rest);
 
-		memcpy(decoded, rest, strlen(rest) + 1);
+		if (decoded == NULL)
+			return -1;
 		percent_decode(decoded);
 		if (ends_with(name, decoded))
 			memcpy(rest, decoded, strlen(decoded) + 1);
+		free(decoded);
 	}
 	if (name != NULL && ends_with(name, rest) &&
 	    set_joined(params, "SCRIPT_NAME", name, strlen(name) - strlen(rest), "") != 0)
@@ -299,32 +376,36 @@ static bool is_directory(const char *path)
 	return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* Sets the names that fit the script at `path`; `in_info`: it was found along PATH_INFO. */
+static int set_names(struct params *params, struct path *path, bool in_info)
+{
+	int failed;
+
+	if (in_info)
+		failed = move_script(params, path->text + path->base,
+		    path->rest == NULL ? "" : path->rest);
+	else if (path->rest != NULL)
+		failed = move_rest(params, path->rest);
+	else
+		failed = fill_translated(params);
+	return failed != 0 ? -1 : params_set(params, "SCRIPT_FILENAME", path->text);
+}
+
 /* Finds the file and sets the names; `path` is then the script. */
 static int locate(struct params *params, struct path *path, struct script_refusal *refusal)
 {
 	const char *info = params_get_filled(params, "PATH_INFO");
-	char rest[PATH_MAX];
 	bool in_info = false;
-	int set;
 
-	if (split(path, rest, refusal) != 0) {
+	if (find_file(path, refusal) != 0) {
 		/* only a refused path is looked at twice */
 		if (info == NULL || refusal->status != 403 || !is_directory(path->text))
 			return -1;
-		char directory[PATH_MAX];
-
-		memcpy(directory, path->text, sizeof directory);
-		if (from_url(directory, info, path, refusal) != 0 || split(path, rest, refusal) != 0)
+		if (from_url(path->text, info, path, refusal) != 0 || split(path, refusal) != 0)
 			return -1;
 		in_info = true;
 	}
-	if (in_info)
-		set = move_script(params, path->text + path->base, rest);
-	else if (rest[0] != '\0')
-		set = move_rest(params, rest);
-	else
-		set = fill_translated(params);
-	if (set == 0 && params_set(params, "SCRIPT_FILENAME", path->text) == 0)
+	if (set_names(params, path, in_info) == 0)
 		return 0;
 	return refuse(refusal, 503, path->text, strerror(errno));
 }
@@ -367,26 +448,38 @@ static bool is_rooted(const struct value_list *roots, const char *path)
 	return false;
 }
 
+/* Whether the script at `path` may run. */
+static int check_rules(const char *path, const struct options *options,
+    struct script_refusal *refusal)
+{
+	if (!is_listed(&options->programs, path))
+		return refuse(refusal, 403, path, "not among the scripts given by --program");
+	if (!is_rooted(&options->roots, path))
+		return refuse(refusal, 403, path, "not below a directory given by --root");
+	if (arguments_handler(options, path) != NULL && access(path, R_OK) != 0)
+		return refuse_errno(refusal, path, errno);
+	return 0;
+}
+
 int script_resolve(struct params *params, const struct options *options,
     struct script_refusal *refusal)
 {
 	struct path path;
+	int failed;
 
-	if (name_path(params, &path, refusal) != 0 || locate(params, &path, refusal) != 0)
-		return -1;
-	if (!is_listed(&options->programs, path.text))
-		return refuse(refusal, 403, path.text, "not among the scripts given by --program");
-	if (!is_rooted(&options->roots, path.text))
-		return refuse(refusal, 403, path.text, "not below a directory given by --root");
-	if (arguments_handler(options, path.text) != NULL && access(path.text, R_OK) != 0)
-		return refuse_errno(refusal, path.text, errno);
-	return 0;
+	path_init(&path);
+	failed = name_path(params, &path, refusal) != 0 || locate(params, &path, refusal) != 0 ||
+	    check_rules(path.text, options, refusal) != 0;
+	path_fini(&path);
+	return failed ? -1 : 0;
 }
 
 int script_exec_status(int error)
 {
 	if (error == EACCES || error == EPERM)
 		return 403;
+	if (error == E2BIG)
+		return 431;
 	if (error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE ||
 	    error == ETXTBSY)
 		return 503;
