@@ -518,7 +518,8 @@ scenario '--limit' => sub {
         my $text = FastCGI::body($other->get($kind, 'limits'));
         for (sort keys %want) {
             my (undef, $value, $name) = @{ $want{$_} };
-            like($text, qr/^Max \Q$name\E\s+$value\s+$value\s/m, "$_ ($kind)");
+            my $hard = $_ eq 'cpu' ? $value + 1 : $value; # XCPU first, then KILL
+            like($text, qr/^Max \Q$name\E\s+$value\s+$hard\s/m, "$_ ($kind)");
         }
     }
     $other->stop;
@@ -533,6 +534,12 @@ scenario '--limit cpu ends a script that spins' => sub {
         ok($other->wait_for_log(qr/spins\[\d+\].*killed by signal/, 5, from => $mark),
             'and the log says how it died');
     }
+    script('catches', <<~'SH');
+        #!/bin/sh
+        trap 'printf "Content-Type: text/plain\n\nout of time\n"; exit' XCPU
+        while :; do :; done
+        SH
+    is(FastCGI::body($other->get('unix', 'catches')), "out of time\n", 'which may see it coming');
     $other->stop;
 }, secs => 60;
 

@@ -216,10 +216,10 @@ START_TEST(on_unix_sockets_users_count)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	add("10.0.0.0/8"); /* says nothing about them */
 	ck_assert(allow_peer(&rules, -1, &unix_peer, why)); /* nothing is asked of the socket */
-	ck_assert_int_eq(allow_add_user(&rules, getuid() + 1), 0);
+	ck_assert_int_eq(allow_add_user(&rules, getuid() + 1, NULL), 0);
 	ck_assert(!allow_peer(&rules, fds[0], &unix_peer, why));
 	ck_assert_ptr_nonnull(strstr(why, "--allow-user"));
-	ck_assert_int_eq(allow_add_user(&rules, getuid()), 0);
+	ck_assert_int_eq(allow_add_user(&rules, getuid(), NULL), 0);
 	ck_assert(allow_peer(&rules, fds[0], &unix_peer, why));
 	close(fds[0]);
 	close(fds[1]);
@@ -236,7 +236,7 @@ START_TEST(a_peer_without_an_address_is_one_of_a_unix_socket)
 
 	memset(&peer, 0, sizeof peer);
 	ck_assert(allow_peer(&rules, -1, &peer, why));
-	ck_assert_int_eq(allow_add_user(&rules, 1), 0);
+	ck_assert_int_eq(allow_add_user(&rules, 1, NULL), 0);
 	ck_assert(!allow_peer(&rules, -1, &peer, why));
 }
 END_TEST

@@ -103,7 +103,7 @@ START_TEST(who_may_connect_comes_from_three_places)
 	ck_assert_int_eq(PARSE(&options, "--allow-user", "1234", "--allow-user", "nobody"), OPTIONS_RUN);
 	ck_assert_uint_eq(options.allow.network_count, 2);
 	ck_assert_uint_eq(options.allow.user_count, 4); /* the two, root and our own */
-	ck_assert_uint_eq(options.allow.users[0], 1234);
+	ck_assert_uint_eq(options.allow.users[0].uid, 1234);
 	options_fini(&options);
 	unsetenv("FCGI_WEB_SERVER_ADDRS");
 }

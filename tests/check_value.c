@@ -254,7 +254,6 @@ END_TEST
 START_TEST(words_are_not_empty)
 {
 	const char *member = NULL;
-	struct value_list list = {NULL, 0};
 
 	value_word.write(&wide, &member, text);
 	ck_assert_str_eq(text, "");
@@ -263,12 +262,6 @@ START_TEST(words_are_not_empty)
 	ck_assert_int_eq(value_word.read(&wide, &member, "a word", &why), 0);
 	value_word.write(&wide, &member, text);
 	ck_assert_str_eq(text, "a word");
-	ck_assert_int_eq(value_words.read(&wide, &list, "", &why), -1);
-	ck_assert_int_eq(value_words.read(&wide, &list, "one", &why), 0);
-	ck_assert_int_eq(value_words.read(&wide, &list, "two", &why), 0);
-	ck_assert_uint_eq(list.count, 2);
-	ck_assert_str_eq(list.items[1], "two");
-	free(list.items);
 }
 END_TEST
 
@@ -283,28 +276,60 @@ static const struct {
 	{"core=0", RLIMIT_CORE, 0},
 };
 
+/* The one limit that `limit` says; freed with the next one. */
+static const struct sys_limit *limit_of(const char *limit)
+{
+	static struct value_limits member;
+
+	free(member.items);
+	member = (struct value_limits){NULL, 0};
+	if (value_limit_kind.read(&wide, &member, limit, &why) != 0)
+		return NULL;
+	ck_assert_uint_eq(member.count, 1);
+	ck_assert_str_eq(value_limit_kind.item(&member, 0), limit);
+	ck_assert_ptr_null(value_limit_kind.item(&member, 1));
+	return &member.items[0].limit;
+}
+
 START_TEST(limits_are_read)
 {
-	struct sys_limit limit;
+	const struct sys_limit *limit = limit_of(limits[_i].text);
 
-	ck_assert_int_eq(value_limit(limits[_i].text, &limit, &why), 0);
-	ck_assert_int_eq((int)limit.resource, limits[_i].resource);
-	ck_assert_uint_eq(limit.value.rlim_cur, limits[_i].wanted);
-	ck_assert_uint_eq(limit.value.rlim_max, limits[_i].wanted);
+	ck_assert_ptr_nonnull(limit);
+	ck_assert_int_eq((int)limit->resource, limits[_i].resource);
+	ck_assert_uint_eq(limit->value.rlim_cur, limits[_i].wanted);
+	/* SIGXCPU comes at the soft limit, KILL at the hard one */
+	ck_assert_uint_eq(limit->value.rlim_max,
+	    limits[_i].wanted + (limits[_i].resource == RLIMIT_CPU));
+}
+END_TEST
+
+START_TEST(the_hard_limit_of_cpu_is_no_higher_than_ours)
+{
+	struct rlimit ours = {1000, 1000};
+	const struct sys_limit *limit;
+
+	ck_assert_int_eq(setrlimit(RLIMIT_CPU, &ours), 0);
+	limit = limit_of("cpu=1000");
+	ck_assert_ptr_nonnull(limit);
+	ck_assert_uint_eq(limit->value.rlim_cur, 1000);
+	ck_assert_uint_eq(limit->value.rlim_max, 1000);
+	ck_assert_uint_eq(limit_of("cpu=999")->value.rlim_max, 1000);
 }
 END_TEST
 
 START_TEST(a_limit_may_be_none)
 {
-	struct sys_limit limit;
+	const struct sys_limit *limit;
 	struct rlimit now;
 
 	ck_assert_int_eq(getrlimit(RLIMIT_CPU, &now), 0);
+	limit = limit_of("cpu=unlimited");
 	if (now.rlim_max == RLIM_INFINITY || geteuid() == 0) {
-		ck_assert_int_eq(value_limit("cpu=unlimited", &limit, &why), 0);
-		ck_assert(limit.value.rlim_cur == RLIM_INFINITY);
+		ck_assert(limit->value.rlim_cur == RLIM_INFINITY);
+		ck_assert(limit->value.rlim_max == RLIM_INFINITY);
 	} else {
-		ck_assert_int_eq(value_limit("cpu=unlimited", &limit, &why), -1);
+		ck_assert_ptr_null(limit);
 		ck_assert_ptr_nonnull(strstr(why, "hard limit"));
 	}
 }
@@ -313,6 +338,7 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_loop_test(tcase, limits_are_read, 0, sizeof limits / sizeof *limits);
+	tcase_add_test(tcase, the_hard_limit_of_cpu_is_no_higher_than_ours);
 	tcase_add_test(tcase, a_limit_may_be_none);
 	tcase_add_test(tcase, times_are_read);
 	tcase_add_loop_test(tcase, what_is_no_time_is_refused, 0, sizeof no_times / sizeof *no_times);

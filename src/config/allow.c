@@ -149,7 +149,10 @@ int allow_add_network(struct allow *allow, const char *text, char why[ALLOW_WHY_
 {
 	struct allow_network network;
 
-	return read_network(&network, text, why) != 0 ? -1 : add_network(allow, &network, why);
+	if (read_network(&network, text, why) != 0)
+		return -1;
+	network.text = text;
+	return add_network(allow, &network, why);
 }
 
 int allow_add_addresses(struct allow *allow, const char *list, char why[ALLOW_WHY_MAX])
@@ -172,13 +175,13 @@ int allow_add_addresses(struct allow *allow, const char *list, char why[ALLOW_WH
 	return 0;
 }
 
-int allow_add_user(struct allow *allow, uid_t uid)
+int allow_add_user(struct allow *allow, uid_t uid, const char *text)
 {
-	uid_t *users = realloc(allow->users, (allow->user_count + 1) * sizeof *users);
+	struct allow_user *users = realloc(allow->users, (allow->user_count + 1) * sizeof *users);
 
 	if (users == NULL)
 		return -1;
-	users[allow->user_count++] = uid;
+	users[allow->user_count++] = (struct allow_user){uid, text};
 	allow->users = users;
 	return 0;
 }
@@ -212,8 +215,8 @@ static bool host_of(const struct sockaddr *addr, struct allow_network *host)
 
 static bool is_loopback(const struct allow_network *host)
 {
-	static const struct allow_network four = {AF_INET, {127}, 8};
-	static const struct allow_network six = {AF_INET6, {[15] = 1}, V6_BITS};
+	static const struct allow_network four = {AF_INET, {127}, 8, NULL};
+	static const struct allow_network six = {AF_INET6, {[15] = 1}, V6_BITS, NULL};
 
 	return contains(&four, host) || contains(&six, host);
 }
@@ -235,7 +238,7 @@ static bool allows_user(const struct allow *allow, int fd, char *why)
 		return false;
 	}
 	for (size_t i = 0; i < allow->user_count; i++)
-		if (allow->users[i] == uid)
+		if (allow->users[i].uid == uid)
 			return true;
 	fail(why, "unix, user %ld: not one of --allow-user", (long)uid);
 	return false;

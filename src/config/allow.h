@@ -20,29 +20,35 @@
 struct allow_network {
 	int family; /* AF_INET or AF_INET6 */
 	unsigned char bytes[16];
-	unsigned bits; /* how many of them count */
+	unsigned bits;    /* how many of them count */
+	const char *text; /* as an option gave it, borrowed; else NULL */
+};
+
+struct allow_user {
+	uid_t uid;
+	const char *text; /* likewise */
 };
 
 /* All zero: the defaults. */
 struct allow {
 	struct allow_network *networks; /* owned */
 	size_t network_count;
-	uid_t *users; /* owned */
+	struct allow_user *users; /* owned */
 	size_t user_count;
 };
 
 /* Room for a phrase that says what went wrong, of the functions below. */
 #define ALLOW_WHY_MAX 200
 
-/* Adds ADDR or ADDR/LEN.  0, or -1 with `why`. */
+/* Adds ADDR or ADDR/LEN, of an option; borrows it.  0, or -1 with `why`. */
 int allow_add_network(struct allow *allow, const char *text, char why[ALLOW_WHY_MAX]) MUST_CHECK;
 
 /* Adds a list of addresses as FastCGI 1.0 3.2 has it: with commas and nothing else between. */
 int allow_add_addresses(struct allow *allow, const char *list,
     char why[ALLOW_WHY_MAX]) MUST_CHECK;
 
-/* Adds a user of unix sockets.  0, or -1 with errno ENOMEM. */
-int allow_add_user(struct allow *allow, uid_t uid) MUST_CHECK;
+/* Adds a user of unix sockets; `text` as above.  0, or -1 with errno ENOMEM. */
+int allow_add_user(struct allow *allow, uid_t uid, const char *text) MUST_CHECK;
 
 void allow_fini(struct allow *allow);
 

@@ -47,11 +47,11 @@ static const struct option_spec specs[] = {
 	    &value_number, MEMBER(backlog), {1, 65535, NULL}},
 	{"allow", 0, "ADDR[/LEN]",
 	    "TCP clients that may connect; may be repeated (loopback, or FCGI_WEB_SERVER_ADDRS)",
-	    &value_words, MEMBER(allow_networks), ANY},
+	    &value_allow, MEMBER(allow), ANY},
 	{"allow-user", 0, "USER",
 	    "users who may connect to unix sockets, besides root and our own; may be repeated (any "
 	    "who can open them)",
-	    &value_words, MEMBER(allow_users), ANY},
+	    &value_allow_user, MEMBER(allow), ANY},
 	{"user", 'u', "USER", "run workers and scripts as this user (as started)", &value_word,
 	    MEMBER(user), ANY},
 	{"group", 'g', "GROUP", "run workers and scripts in this group (that of --user)", &value_word,
@@ -425,8 +425,6 @@ void options_fini(struct options *options)
 {
 	identity_fini(&options->identity);
 	allow_fini(&options->allow);
-	free(options->allow_networks.items);
-	free(options->allow_users.items);
 	free(options->sockets.items);
 	free(options->programs.items);
 	free(options->roots.items);

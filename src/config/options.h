@@ -26,9 +26,7 @@ struct options {
 	int socket_mode;             /* of unix sockets, as in chmod(2) */
 	struct value_owner socket_owner; /* of unix sockets; -1: as started */
 	int backlog;
-	struct value_list allow_networks; /* "ADDR" or "ADDR/LEN" of TCP peers */
-	struct value_list allow_users; /* names or numbers of unix peers */
-	struct allow allow;          /* the two, and FCGI_WEB_SERVER_ADDRS */
+	struct allow allow;          /* those given, FCGI_WEB_SERVER_ADDRS, root and ourselves */
 	const char *user;            /* workers and scripts run as; NULL: as started */
 	const char *group;
 	const char *chroot_dir;      /* NULL: none */
@@ -43,7 +41,7 @@ struct options {
 	int query_args;             /* a query without "=" becomes arguments */
 	struct value_list variables; /* "NAME[=VALUE]": for scripts, besides the inherited */
 	int clear_env;              /* scripts inherit nothing */
-	struct value_list limits;   /* "NAME=VALUE", for value_limit() */
+	struct value_limits limits; /* of scripts */
 	int64_t timeout;             /* 0: none */
 	int64_t idle_timeout;        /* 0: none */
 	int64_t linger;

@@ -109,44 +109,22 @@ static enum options_verdict add_networks(struct options *options, char *fault)
 	const char *addresses = getenv("FCGI_WEB_SERVER_ADDRS");
 	char why[ALLOW_WHY_MAX];
 
-	for (size_t i = 0; i < options->allow_networks.count; i++) {
-		const char *item = options->allow_networks.items[i];
-
-		if (allow_add_network(&options->allow, item, why) != 0)
-			return fail(fault, OPTIONS_USAGE, "--allow '%s': %s", item, why);
-	}
-	if (addresses != NULL && *addresses != '\0' &&
-	    allow_add_addresses(&options->allow, addresses, why) != 0)
-		return fail(fault, OPTIONS_FAILED, "the environment variable FCGI_WEB_SERVER_ADDRS: %s",
-		    why);
-	return OPTIONS_RUN;
+	if (addresses == NULL || *addresses == '\0' ||
+	    allow_add_addresses(&options->allow, addresses, why) == 0)
+		return OPTIONS_RUN;
+	return fail(fault, OPTIONS_FAILED, "the environment variable FCGI_WEB_SERVER_ADDRS: %s", why);
 }
 
 /* To refuse root, or who runs the scripts anyway, would keep nobody from anything. */
-static int add_ourselves(struct options *options)
+static enum options_verdict add_users(struct options *options, char *fault)
 {
 	uid_t ours = options->identity.has_user ? options->identity.uid : geteuid();
 
-	return allow_add_user(&options->allow, 0) != 0 || allow_add_user(&options->allow, ours) != 0
-		   ? -1
-		   : 0;
-}
-
-static enum options_verdict add_users(struct options *options, char *fault)
-{
-	for (size_t i = 0; i < options->allow_users.count; i++) {
-		const char *item = options->allow_users.items[i];
-		uid_t uid;
-
-		if (identity_user_id(item, &uid) != 0)
-			return fail(fault, OPTIONS_USAGE, "--allow-user '%s': there is no such user",
-			    item);
-		if (allow_add_user(&options->allow, uid) != 0)
-			return fail(fault, OPTIONS_FAILED, "--allow-user: out of memory");
-	}
-	if (options->allow_users.count > 0 && add_ourselves(options) != 0)
-		return fail(fault, OPTIONS_FAILED, "--allow-user: out of memory");
-	return OPTIONS_RUN;
+	if (options->allow.user_count == 0 ||
+	    (allow_add_user(&options->allow, 0, NULL) == 0 &&
+		allow_add_user(&options->allow, ours, NULL) == 0))
+		return OPTIONS_RUN;
+	return fail(fault, OPTIONS_FAILED, "--allow-user: out of memory");
 }
 
 static enum options_verdict check_sockets(struct options *options, char *fault)
@@ -177,11 +155,10 @@ static int try_out(void *context, char why[IDENTITY_WHY_MAX])
 		return -1;
 	}
 	for (size_t i = 0; i < options->limits.count; i++) {
-		struct sys_limit limit;
+		const struct value_limit *item = &options->limits.items[i];
 
-		if (value_limit(options->limits.items[i], &limit, &reason) != 0) {
-			snprintf(why, IDENTITY_WHY_MAX, "--limit %.60s: %s", options->limits.items[i],
-			    reason);
+		if (value_limit_check(&item->limit, &reason) != 0) {
+			snprintf(why, IDENTITY_WHY_MAX, "--limit %.60s: %s", item->text, reason);
 			return -1;
 		}
 	}

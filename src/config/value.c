@@ -23,8 +23,7 @@ static int out_of_range(const char **why, const char *kind, const struct value_r
 	return -1;
 }
 
-/* A decimal number with no sign at the start of `text`; -1 if there is none or it is huge. */
-static long long leading_number(const char *text, const char **rest)
+long long value_leading_number(const char *text, const char **rest)
 {
 	char *end;
 	long long number;
@@ -56,7 +55,7 @@ int64_t value_time(const char *text)
 		long long ms;
 	} units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
 	const char *suffix = "";
-	long long number = leading_number(text, &suffix);
+	long long number = value_leading_number(text, &suffix);
 
 	for (size_t i = 0; number >= 0 && i < sizeof units / sizeof *units; i++)
 		if (strcmp(suffix, units[i].suffix) == 0)
@@ -64,11 +63,11 @@ int64_t value_time(const char *text)
 	return -1;
 }
 
-static long long parse_size(const char *text)
+long long value_bytes(const char *text)
 {
 	static const char units[] = "KMG";
 	const char *suffix = "";
-	long long number = leading_number(text, &suffix);
+	long long number = value_leading_number(text, &suffix);
 	const char *unit;
 
 	if (number < 0 || *suffix == '\0')
@@ -83,7 +82,7 @@ static int read_number(const struct value_rule *rule, void *member, const char *
     const char **why)
 {
 	const char *rest = "";
-	long long number = leading_number(value, &rest);
+	long long number = value_leading_number(value, &rest);
 
 	if (number < rule->min || number > rule->max || *rest != '\0')
 		return out_of_range(why, "a number", rule);
@@ -107,7 +106,7 @@ static int read_time(const struct value_rule *rule, void *member, const char *va
 static int read_size(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
-	long long size = parse_size(value);
+	long long size = value_bytes(value);
 
 	if (size < rule->min || size > rule->max)
 		return out_of_range(why, "a size such as 64K, 10M or 1G, in bytes", rule);
@@ -172,14 +171,6 @@ static int read_word(const struct value_rule *rule, void *member, const char *va
 	return 0;
 }
 
-static int read_words(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
-{
-	const char *word;
-
-	return read_word(rule, &word, value, why) != 0 ? -1 : read_item(rule, member, word, why);
-}
-
 static int read_directory(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
@@ -214,76 +205,6 @@ static int read_variable(const struct value_rule *rule, void *member, const char
 	return -1;
 }
 
-/* ---- limits of resources ---- */
-
-static long long limit_seconds(const char *text)
-{
-	int64_t ms = value_time(text);
-
-	return ms < 0 ? -1 : (ms + 999) / 1000;
-}
-
-static long long limit_number(const char *text)
-{
-	const char *rest = "";
-	long long number = leading_number(text, &rest);
-
-	return *rest == '\0' ? number : -1;
-}
-
-/* Whether we may set this limit for our scripts; else `*why` says what we have. */
-static int limit_is_ours(const struct sys_limit *limit, const char **why)
-{
-	struct rlimit now;
-
-	if (geteuid() == 0 || getrlimit(limit->resource, &now) != 0 ||
-	    now.rlim_max == RLIM_INFINITY || limit->value.rlim_max <= now.rlim_max)
-		return 0;
-	snprintf(why_text, sizeof why_text, "at most this process' own hard limit, %llu, is possible",
-	    (unsigned long long)now.rlim_max);
-	*why = why_text;
-	return -1;
-}
-
-int value_limit(const char *text, struct sys_limit *limit, const char **why)
-{
-	static const struct {
-		const char *name;
-		sys_resource resource;
-		long long (*read)(const char *text);
-	} kinds[] = {{"cpu", RLIMIT_CPU, limit_seconds}, {"as", RLIMIT_AS, parse_size},
-	    {"data", RLIMIT_DATA, parse_size}, {"stack", RLIMIT_STACK, parse_size},
-	    {"nofile", RLIMIT_NOFILE, limit_number}, {"nproc", RLIMIT_NPROC, limit_number},
-	    {"fsize", RLIMIT_FSIZE, parse_size}, {"core", RLIMIT_CORE, parse_size}};
-	size_t len = strcspn(text, "=");
-
-	*why = "NAME=VALUE is expected, as cpu=30s, as=512M or nofile=256; the names are cpu, as, "
-	       "data, stack, nofile, nproc, fsize, core";
-	for (size_t i = 0; text[len] == '=' && i < sizeof kinds / sizeof *kinds; i++) {
-		const char *value = text + len + 1;
-		long long number;
-
-		if (strlen(kinds[i].name) != len || memcmp(kinds[i].name, text, len) != 0)
-			continue;
-		number = strcmp(value, "unlimited") == 0 ? 0 : kinds[i].read(value);
-		if (number < 0)
-			return -1;
-		limit->resource = kinds[i].resource;
-		limit->value.rlim_cur = strcmp(value, "unlimited") == 0 ? RLIM_INFINITY : (rlim_t)number;
-		limit->value.rlim_max = limit->value.rlim_cur;
-		return limit_is_ours(limit, why);
-	}
-	return -1;
-}
-
-static int read_limit(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
-{
-	struct sys_limit limit;
-
-	return value_limit(value, &limit, why) != 0 ? -1 : read_item(rule, member, value, why);
-}
-
 static int read_mode(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
@@ -303,7 +224,7 @@ static int read_mode(const struct value_rule *rule, void *member, const char *va
 static long find_id(const char *name, long (*by_name)(const char *))
 {
 	const char *rest = "";
-	long long number = leading_number(name, &rest);
+	long long number = value_leading_number(name, &rest);
 
 	if (number >= 0 && *rest == '\0')
 		return number < UINT_MAX ? (long)number : -1;
@@ -434,9 +355,7 @@ const struct value_kind value_choice = {read_choice, write_choice, NULL};
 const struct value_kind value_mode = {read_mode, write_mode, NULL};
 const struct value_kind value_owner_kind = {read_owner, write_owner, NULL};
 const struct value_kind value_word = {read_word, write_text, NULL};
-const struct value_kind value_words = {read_words, NULL, item_of_list};
 const struct value_kind value_directory = {read_directory, write_text, NULL};
 const struct value_kind value_path = {read_path, NULL, item_of_list};
 const struct value_kind value_handler = {read_handler, NULL, item_of_list};
 const struct value_kind value_variable = {read_variable, NULL, item_of_list};
-const struct value_kind value_limit_kind = {read_limit, NULL, item_of_list};

@@ -40,6 +40,17 @@ struct value_sockets {
 	size_t count;
 };
 
+/* A resource, as "nofile=1024"; cpu has a soft limit below the hard one, for SIGXCPU. */
+struct value_limit {
+	struct sys_limit limit;
+	const char *text; /* borrowed */
+};
+
+struct value_limits {
+	struct value_limit *items; /* owned */
+	size_t count;
+};
+
 struct value_owner {
 	uid_t uid; /* (uid_t)-1: none given */
 	gid_t gid; /* (gid_t)-1: none given */
@@ -69,13 +80,14 @@ extern const struct value_kind value_file;       /* const char *, borrowed: abso
 extern const struct value_kind value_access_log; /* the same, or "syslog" or "-" */
 extern const struct value_kind value_word;       /* const char *, borrowed; not empty */
 extern const struct value_kind value_directory;  /* const char *, borrowed; an absolute path */
-extern const struct value_kind value_words;      /* struct value_list, none empty */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
 extern const struct value_kind value_socket;     /* struct value_sockets */
 extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */
 extern const struct value_kind value_variable;   /* struct value_list of "NAME[=VALUE]" */
 extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL: none */
-extern const struct value_kind value_limit_kind; /* struct value_list for value_limit() */
+extern const struct value_kind value_limit_kind; /* struct value_limits */
+extern const struct value_kind value_allow;      /* struct allow: "ADDR" or "ADDR/LEN" */
+extern const struct value_kind value_allow_user; /* struct allow: a name or number */
 
 /*
  * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds, at
@@ -83,11 +95,13 @@ extern const struct value_kind value_limit_kind; /* struct value_list for value_
  */
 int64_t value_time(const char *text);
 
-/*
- * Reads the limit of a resource, as "nofile=1024": cpu takes a time, as, data, stack,
- * fsize and core take sizes, nofile and nproc numbers; all take "unlimited".  Soft and
- * hard limit are the same.  0, or -1 with `*why` as for a read().
- */
-int value_limit(const char *text, struct sys_limit *limit, const char **why) MUST_CHECK;
+/* A decimal number with no sign at the start of `text`; -1 if there is none or it is huge. */
+long long value_leading_number(const char *text, const char **rest);
+
+/* Reads a size, a number of bytes or, with K, M or G behind it, of units; -1 if `text` is none. */
+long long value_bytes(const char *text);
+
+/* Whether this process may set `limit` for its scripts: 0, or -1 with `*why` as for a read(). */
+int value_limit_check(const struct sys_limit *limit, const char **why) MUST_CHECK;
 
 #endif

@@ -373,7 +373,7 @@ static void on_signal(void *context, int signo)
 /* The limit of open files goes back to what it was, before --limit is obeyed. */
 static int limit_scripts(struct worker *worker, const struct rlimit *files)
 {
-	const struct value_list *limits = &worker->plan->options->limits;
+	const struct value_limits *limits = &worker->plan->options->limits;
 	size_t count = 0;
 
 	worker->script_limits = calloc(limits->count + 1, sizeof *worker->script_limits);
@@ -381,15 +381,8 @@ static int limit_scripts(struct worker *worker, const struct rlimit *files)
 		return -1;
 	if (files->rlim_cur < files->rlim_max)
 		worker->script_limits[count++] = (struct sys_limit){RLIMIT_NOFILE, *files};
-	for (size_t i = 0; i < limits->count; i++) {
-		const char *why;
-
-		if (value_limit(limits->items[i], &worker->script_limits[count++], &why) != 0) {
-			log_error("--limit %s: %s", limits->items[i], why);
-			errno = EINVAL;
-			return -1;
-		}
-	}
+	for (size_t i = 0; i < limits->count; i++)
+		worker->script_limits[count++] = limits->items[i].limit;
 	worker->children.limits = worker->script_limits;
 	worker->children.limit_count = count;
 	return 0;
