@@ -527,7 +527,7 @@ scenario 'the log goes to syslog, and finds it again' => sub {
     close $daemon;
     unlink $path;
     $bridge->get('unix', 'not-there');
-    ok($bridge->wait_for_log(qr/^cgibridge\[\d+\] warn: request 1 from unix: 404/m),
+    ok($bridge->wait_for_log(qr/^\S+Z cgibridge\[\d+\] warn: request 1 from unix: 404/m),
         'without one they go to standard error');
     $daemon = syslogd($path);
     $bridge->signal('USR1');

@@ -109,7 +109,9 @@ START_TEST(no_byte_can_forge_a_line_or_drive_a_terminal)
 	for (int byte = 1; byte < 256; byte++) {
 		char wanted[16];
 
-		if (byte >= 0x20 && byte < 0x7f)
+		if (byte == '\\')
+			snprintf(wanted, sizeof wanted, "<6>[\\\\]\n");
+		else if (byte >= 0x20 && byte < 0x7f)
 			snprintf(wanted, sizeof wanted, "<6>[%c]\n", byte);
 		else
 			snprintf(wanted, sizeof wanted, "<6>[\\x%02x]\n", (unsigned)byte);
@@ -117,6 +119,35 @@ START_TEST(no_byte_can_forge_a_line_or_drive_a_terminal)
 		log_info("[%c]", byte);
 		ck_assert_str_eq(capture_end(), wanted);
 	}
+}
+END_TEST
+
+START_TEST(other_languages_can_be_read)
+{
+	log_open(LOG_LEVEL_INFO, LOG_FORM_JOURNAL);
+	capture_begin();
+	log_info("h\303\274bsch \346\274\242 \360\237\230\200, typed \\x0a");
+	log_info("\342\200\256"); /* RIGHT-TO-LEFT OVERRIDE */
+	log_info_escaped("a \\x0a \n");
+	ck_assert_str_eq(capture_end(), "<6>h\303\274bsch \346\274\242 \360\237\230\200, typed "
+					"\\\\x0a\n<6>\\xe2\\x80\\xae\n<6>a \\x0a \\x0a\n");
+}
+END_TEST
+
+START_TEST(dated_lines_start_with_the_time)
+{
+	int year = 0;
+	int at = 0;
+	const char *line;
+
+	log_open(LOG_LEVEL_INFO, LOG_FORM_DATED);
+	capture_begin();
+	log_warn("w");
+	line = capture_end();
+	ck_assert_int_eq(sscanf(line, "%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ %n", &year, &at), 1);
+	ck_assert_int_gt(year, 2000);
+	ck_assert_int_eq(at, 25);
+	ck_assert_str_eq(line + at, plain("warn", "w"));
 }
 END_TEST
 
@@ -280,11 +311,13 @@ START_TEST(without_a_log_daemon_lines_go_to_stderr)
 	log_open(LOG_LEVEL_INFO, LOG_FORM_SYSLOG);
 	capture_begin();
 	log_warn("nobody\a");
-	ck_assert_str_eq(capture_end(), plain("warn", "nobody\\x07"));
+	ck_assert_str_eq(strchr(capture_end(), ' ') + 1, plain("warn", "nobody\\x07"));
 	fd = listen_at(temp_path("log"));
 	capture_begin();
 	log_warn("now");
 	ck_assert_str_eq(capture_end(), "");
+	ck_assert_ptr_nonnull(strstr(received(fd),
+	    "]: log: lines that went to standard error instead: 1: the log daemon did not take them"));
 	ck_assert_ptr_nonnull(strstr(received(fd), "]: now"));
 	close(fd);
 	temp_remove();
@@ -316,6 +349,7 @@ START_TEST(a_log_daemon_that_hangs_is_not_waited_for)
 	capture_begin();
 	log_info("more");
 	ck_assert_str_eq(capture_end(), "");
+	ck_assert_ptr_nonnull(strstr(received(fd), "]: log: lines that went to standard error"));
 	ck_assert_ptr_nonnull(strstr(received(fd), "]: more"));
 	close(fd);
 	temp_remove();
@@ -341,6 +375,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, only_the_level_and_what_is_graver_is_written);
 	tcase_add_test(tcase, levels_are_known_by_name);
 	tcase_add_test(tcase, no_byte_can_forge_a_line_or_drive_a_terminal);
+	tcase_add_test(tcase, other_languages_can_be_read);
+	tcase_add_test(tcase, dated_lines_start_with_the_time);
 	tcase_add_test(tcase, long_lines_are_cut_and_end);
 	tcase_add_test(tcase, short_lines_are_not_cut);
 	tcase_add_test(tcase, errno_is_kept);

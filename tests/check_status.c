@@ -215,7 +215,7 @@ END_TEST
 START_TEST(a_hostile_name_is_harmless)
 {
 	run(0, "/srv/<script>&'\"\\\n\033[2J\177\303\244\377", 0);
-	shows(STATUS_TEXT, "/srv/<script>&'\"\\\\x0a\\x1b[2J\\x7f\\xc3\\xa4\\xff\n");
+	shows(STATUS_TEXT, "/srv/<script>&'\"\\\\\\x0a\\x1b[2J\\x7f\303\244\\xff\n");
 	shows(STATUS_JSON, "\"script\":\"/srv/\\u003cscript\\u003e\\u0026\\u0027\\u0022\\u005c"
 			   "\\u000a\\u001b[2J\\u007f\303\244\\ufffd\"}");
 	hides(STATUS_HTML, "srv");

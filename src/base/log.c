@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log: formatting, escaping and the single write of each line.
+ * log: what a line looks like, and which way it goes.
  */
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/escape.h"
+#include "base/log_stderr.h"
 #include "base/log_syslog.h"
+#include "base/stamp.h"
 
 enum { SYSLOG_PATIENCE = 20 }; /* ms */
 
 static enum log_level log_max = LOG_LEVEL_INFO;
 static enum log_form log_style = LOG_FORM_PLAIN;
+static unsigned long log_diverted; /* lines for syslog, since it took one */
 
 static const struct {
 	const char *name;
@@ -51,58 +56,80 @@ int log_enabled(enum log_level level)
 	return level <= log_max;
 }
 
-/* Copies `text` to `out` with every unprintable byte as \xHH; returns the length. */
-static size_t escape(char *out, size_t room, const char *text)
+/* ---- lines ------------------------------------------------------------------------ */
+
+static size_t make_head(char *head, size_t size, enum log_level level)
 {
-	static const char hex[] = "0123456789abcdef";
-	size_t used = 0;
+	char stamp[STAMP_SIZE];
+	bool dated = log_style != LOG_FORM_PLAIN;
 
-	for (; *text != '\0'; text++) {
-		unsigned char byte = (unsigned char)*text;
+	if (log_style == LOG_FORM_JOURNAL)
+		return (size_t)snprintf(head, size, "<%d>", levels[level].priority);
+	if (dated)
+		stamp_format(stamp_now(), stamp);
+	return (size_t)snprintf(head, size, "%s%scgibridge[%ld] %s: ", dated ? stamp : "",
+	    dated ? " " : "", (long)getpid(), levels[level].name);
+}
 
-		if (used + 8 > room) { /* an escape and the ellipsis still fit */
-			memcpy(out + used, "...", 3);
-			return used + 3;
-		}
-		if (byte >= 0x20 && byte < 0x7f) {
-			out[used++] = (char)byte;
-			continue;
-		}
-		out[used++] = '\\';
-		out[used++] = 'x';
-		out[used++] = hex[byte >> 4];
-		out[used++] = hex[byte & 15];
-	}
+/* Writes the line for stderr, of at most `size` bytes; returns its length. */
+static size_t make_line(char *line, size_t size, enum log_level level, const char *text,
+    escape_fn *escape)
+{
+	size_t used = make_head(line, size, level);
+
+	used += escape_copy(line + used, size - used - 1, text, escape);
+	line[used++] = '\n';
 	return used;
 }
 
-static void write_stderr(enum log_level level, const char *text)
+static size_t make_lost_line(char *line, size_t size, unsigned long lost, const char *why)
 {
-	char line[LOG_LINE_MAX];
-	int head;
-	size_t used;
+	char text[128];
 
-	if (log_style == LOG_FORM_JOURNAL)
-		head = snprintf(line, sizeof line, "<%d>", levels[level].priority);
-	else
-		head = snprintf(line, sizeof line, "cgibridge[%ld] %s: ",
-		    (long)getpid(), levels[level].name);
-	used = (size_t)head;
-	used += escape(line + used, sizeof line - used - 1, text);
-	line[used++] = '\n';
-	/* A log that cannot be written has nowhere to say so. */
-	while (write(STDERR_FILENO, line, used) < 0 && errno == EINTR)
-		;
+	snprintf(text, sizeof text, "log: lines lost: %lu: %s", lost, why);
+	return make_line(line, size, LOG_LEVEL_WARN, text, escape_line);
 }
 
-static void write_line(enum log_level level, const char *text)
+void log_unblock(void)
+{
+	log_stderr_open(make_lost_line);
+}
+
+static int send_line(enum log_level level, const char *text, escape_fn *escape)
 {
 	char line[LOG_LINE_MAX];
 
-	if (log_style != LOG_FORM_SYSLOG ||
-	    log_syslog_send(levels[level].priority, line, escape(line, sizeof line, text),
-		SYSLOG_PATIENCE) != 0)
-		write_stderr(level, text);
+	return log_syslog_send(levels[level].priority, line,
+	    escape_copy(line, sizeof line, text, escape), SYSLOG_PATIENCE);
+}
+
+/* 0, or -1: it has to go to stderr. */
+static int write_syslog(enum log_level level, const char *text, escape_fn *escape)
+{
+	char before[128];
+
+	if (log_diverted > 0) {
+		snprintf(before, sizeof before,
+		    "log: lines that went to standard error instead: %lu: the log daemon did not "
+		    "take them",
+		    log_diverted);
+		if (send_line(LOG_LEVEL_WARN, before, escape_line) != 0)
+			return -1;
+		log_diverted = 0;
+	}
+	return send_line(level, text, escape);
+}
+
+static void write_line(enum log_level level, const char *text, escape_fn *escape)
+{
+	char line[LOG_LINE_MAX];
+
+	if (log_style == LOG_FORM_SYSLOG) {
+		if (write_syslog(level, text, escape) == 0)
+			return;
+		log_diverted++;
+	}
+	log_stderr_put(line, make_line(line, sizeof line, level, text, escape));
 }
 
 static void PRINTF_LIKE(2, 0) write_message(enum log_level level, const char *fmt, va_list args)
@@ -113,8 +140,17 @@ static void PRINTF_LIKE(2, 0) write_message(enum log_level level, const char *fm
 	if (log_enabled(level)) {
 		errno = saved;
 		vsnprintf(text, sizeof text, fmt, args);
-		write_line(level, text);
+		write_line(level, text, escape_line);
 	}
+	errno = saved;
+}
+
+void log_info_escaped(const char *text)
+{
+	int saved = errno;
+
+	if (log_enabled(LOG_LEVEL_INFO))
+		write_line(LOG_LEVEL_INFO, text, escape_rest);
 	errno = saved;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log: one line a message, to stderr or to syslog (log_syslog.h).
+ * log: one line a message, to stderr (log_stderr.h) or to syslog (log_syslog.h).
  *
- * Every line goes out in one write(2), so lines of several workers never mix.
- * Bytes that could forge a line or drive a terminal (C0 controls, DEL, and
- * bytes above 0x7e) are written as \xHH.  All functions keep errno.
+ * Every line goes out in one write(2), so lines of several workers never mix, and none
+ * waits for a reader.  Characters that could forge a line or drive a terminal are escaped
+ * (escape_line()).  All functions keep errno.
  * It does not decide what is worth logging: the layer that decides, logs, once.
  */
 #ifndef CGIBRIDGE_LOG_H
@@ -16,8 +16,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 enum log_form {
 	LOG_FORM_PLAIN,    /* "cgibridge[PID] level: text" */
+	LOG_FORM_DATED,    /* "2026-11-21T07:21:52.123Z cgibridge[PID] level: text" */
 	LOG_FORM_JOURNAL,  /* "<N>text": systemd's journal reads the priority */
-	LOG_FORM_SYSLOG,   /* by log_syslog_send(); what that cannot take, to stderr, plain */
+	LOG_FORM_SYSLOG,   /* by log_syslog_send(); what that cannot take, to stderr, dated */
 };
 
 /* Longest line in bytes, newline included; a longer message is cut with "...". */
@@ -28,6 +29,9 @@ enum log_form {
  * Before the first call everything up to INFO goes out in plain form.
  */
 void log_open(enum log_level level, enum log_form form);
+
+/* From now on no line waits for the reader of stderr; descriptor 2 stays what it is. */
+void log_unblock(void);
 
 /* The level named by `name` ("error", "warn", "info", "debug"), or -1. */
 int log_level_parse(const char *name);
@@ -42,5 +46,8 @@ void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* For text that has been through escape_line(): its backslashes are not escaped again. */
+void log_info_escaped(const char *text);
 
 #endif

@@ -14,6 +14,7 @@
 #include "daemon/handover.h"
 #include "daemon/listener.h"
 #include "base/log.h"
+#include "base/log_stderr.h"
 #include "base/log_syslog.h"
 #include "config/options.h"
 #include "daemon/supervisor.h"
@@ -26,11 +27,13 @@ static enum log_form choose_log_form(void)
 	char ours[64];
 	struct stat info;
 
-	if (stream == NULL || fstat(STDERR_FILENO, &info) != 0)
+	if (isatty(STDERR_FILENO))
 		return LOG_FORM_PLAIN;
+	if (stream == NULL || fstat(STDERR_FILENO, &info) != 0)
+		return LOG_FORM_DATED;
 	snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)info.st_dev,
 	    (unsigned long long)info.st_ino);
-	return strcmp(stream, ours) == 0 ? LOG_FORM_JOURNAL : LOG_FORM_PLAIN;
+	return strcmp(stream, ours) == 0 ? LOG_FORM_JOURNAL : LOG_FORM_DATED;
 }
 
 static bool uses_syslog(const struct options *options)
@@ -111,6 +114,8 @@ int main(int argc, char **argv)
 	if (sys_open_stdio() != 0)
 		return 1;
 	sys_cloexec_from(STDERR_FILENO + 1);
+	log_open(LOG_LEVEL_INFO, choose_log_form());
+	log_unblock();
 	switch (options_parse(&options, argc, (const char *const *)argv)) {
 	case OPTIONS_RUN:
 		status = serve(&options, &handover, argv);
@@ -128,5 +133,6 @@ int main(int argc, char **argv)
 	}
 	options_fini(&options);
 	handover_fini(&handover);
+	log_stderr_close();
 	return status;
 }

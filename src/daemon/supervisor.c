@@ -12,6 +12,7 @@
 
 #include "stats/accesslog.h"
 #include "base/log.h"
+#include "base/log_stderr.h"
 #include "base/notify.h"
 #include "stats/status.h"
 #include "daemon/supervisor_private.h"
@@ -211,6 +212,7 @@ static int supervisor_init(struct supervisor *supervisor, const struct handover 
 
 static void supervisor_fini(struct supervisor *supervisor)
 {
+	log_stderr_follow(NULL);
 	close(supervisor->lifeline[0]);
 	close(supervisor->lifeline[1]);
 	scoreboard_free(&supervisor->board);
@@ -230,6 +232,7 @@ int supervisor_run(const struct options *options, struct listeners *listeners,
 		log_error("cannot start: %s", strerror(errno));
 		return 1;
 	}
+	log_stderr_follow(supervisor.loop);
 	workers_start(&supervisor);
 	tell_ready(&supervisor);
 	start_ticking(&supervisor);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_stderr.h"
 #include "base/notify.h"
 #include "daemon/supervisor_private.h"
 #include "base/sys.h"
@@ -113,6 +114,7 @@ static void exec_new(struct supervisor *supervisor)
 	int error = ENOMEM;
 
 	log_info("reloading: the new image takes over");
+	log_stderr_close();
 	/* what arrives from here on waits for the new image */
 	sys_signals_block(&before);
 	if (describe(supervisor, &handover) == 0) {

@@ -20,6 +20,7 @@
 #include "cgi/environment.h"
 #include "config/identity.h"
 #include "base/log.h"
+#include "base/log_stderr.h"
 #include "bridge/request.h"
 #include "base/sys.h"
 
@@ -478,6 +479,7 @@ static int worker_init(struct worker *worker)
 	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
 		return -1;
 	connect_parts(worker);
+	log_stderr_follow(worker->loop);
 	worker->owner.max = connection_limit(raise_fd_limit(files), options->max_scripts);
 	if (loop_signals(worker->loop, signals, on_signal, worker) != 0)
 		return -1;
@@ -486,6 +488,7 @@ static int worker_init(struct worker *worker)
 
 static void free_memory(struct worker *worker)
 {
+	log_stderr_follow(NULL);
 	environment_fini(&worker->environment);
 	free(worker->acceptors);
 	free(worker->script_limits);
@@ -512,6 +515,7 @@ int worker_run(const struct worker_plan *plan)
 	if (worker_init(&worker) != 0) {
 		log_error("worker %d cannot start: %s", plan->number, strerror(errno));
 		free_memory(&worker);
+		log_stderr_close();
 		return 1;
 	}
 	scoreboard_enter(plan->board, plan->number, loop_now(worker.loop));
@@ -522,5 +526,6 @@ int worker_run(const struct worker_plan *plan)
 	if (failed)
 		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));
 	worker_fini(&worker);
+	log_stderr_close();
 	return failed ? 1 : 0;
 }

@@ -8,13 +8,14 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/log_syslog.h"
+#include "base/output.h"
+#include "base/stamp.h"
 #include "base/sys.h"
 
 enum {
@@ -30,45 +31,26 @@ struct common {
 	atomic_int torn;          /* the file ends in the middle of a line */
 };
 
-enum way { WAY_NONE, WAY_FILE, WAY_SOCKET, WAY_SYSLOG };
+enum way { WAY_NONE, WAY_OUTPUT, WAY_SYSLOG };
 
 static struct {
 	enum way way;
 	enum accesslog_form form;
 	const char *target;
-	int fd;
+	struct output output;
 	uid_t uid; /* whose the file is; (uid_t)-1: its maker's */
 	gid_t gid;
 	struct common *common;
-} access_log = {.fd = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
+} access_log = {.output = {-1, OUTPUT_WRITE}, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
 /* ---- opening -------------------------------------------------------------------- */
 
-/* Standard output as it is, for what cannot be opened again. */
-static int duplicate_stdout(void)
-{
-	struct stat info;
-	int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-
-	/* only of a pipe it is ours to say that writing does not wait: a terminal is others' */
-	if (fd >= 0 && fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && sys_nonblock(fd) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* A descriptor of our own for standard output, so that its modes are no one else's. */
+/* A descriptor of our own for standard output, if it can be, so that its modes are no one else's. */
 static int open_stdout(void)
 {
 	int fd = open("/dev/stdout", OPEN_FLAGS);
 
-	/* where it is but another name of the old one, flags have no effect */
-	if (fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) {
-		close(fd);
-		fd = -1;
-	}
-	return fd < 0 ? duplicate_stdout() : fd;
+	return fd < 0 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : fd;
 }
 
 /*
@@ -92,13 +74,6 @@ static int open_target(const char *target)
 	    : open(target, OPEN_FLAGS | O_CREAT | link_flags(target), 0640);
 }
 
-static bool is_socket(int fd)
-{
-	struct stat info;
-
-	return fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
-}
-
 int accesslog_open(const char *target, enum accesslog_form form)
 {
 	int fd = -1;
@@ -117,8 +92,8 @@ int accesslog_open(const char *target, enum accesslog_form form)
 	}
 	access_log.target = target;
 	access_log.form = form;
-	access_log.fd = fd;
-	access_log.way = fd < 0 ? WAY_SYSLOG : is_socket(fd) ? WAY_SOCKET : WAY_FILE;
+	access_log.output = (struct output){fd, output_way(fd)};
+	access_log.way = fd < 0 ? WAY_SYSLOG : WAY_OUTPUT;
 	return 0;
 }
 
@@ -128,7 +103,7 @@ static bool is_our_own(void)
 	struct stat file;
 	struct stat name;
 
-	return fstat(access_log.fd, &file) == 0 && lstat(access_log.target, &name) == 0 &&
+	return fstat(access_log.output.fd, &file) == 0 && lstat(access_log.target, &name) == 0 &&
 	    S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_dev == name.st_dev &&
 	    file.st_ino == name.st_ino;
 }
@@ -138,14 +113,14 @@ static int give_file(void)
 {
 	if (access_log.uid == (uid_t)-1 || strcmp(access_log.target, "-") == 0 || !is_our_own())
 		return 0;
-	return fchown(access_log.fd, access_log.uid, access_log.gid);
+	return fchown(access_log.output.fd, access_log.uid, access_log.gid);
 }
 
 int accesslog_give(uid_t uid, gid_t gid)
 {
 	access_log.uid = uid;
 	access_log.gid = gid;
-	return access_log.fd < 0 ? 0 : give_file();
+	return access_log.output.fd < 0 ? 0 : give_file();
 }
 
 bool accesslog_is_open(void)
@@ -155,11 +130,11 @@ bool accesslog_is_open(void)
 
 void accesslog_close(void)
 {
-	if (access_log.fd >= 0)
-		close(access_log.fd);
+	if (access_log.output.fd >= 0)
+		close(access_log.output.fd);
 	if (access_log.common != NULL)
 		sys_shared_free(access_log.common, sizeof *access_log.common);
-	access_log.fd = -1;
+	access_log.output.fd = -1;
 	access_log.common = NULL;
 	access_log.way = WAY_NONE;
 }
@@ -170,7 +145,7 @@ void accesslog_reopen(void)
 
 	if (access_log.way == WAY_SYSLOG)
 		log_syslog_close();
-	if (access_log.way != WAY_FILE || strcmp(access_log.target, "-") == 0)
+	if (access_log.way != WAY_OUTPUT || strcmp(access_log.target, "-") == 0)
 		return;
 	fd = open_target(access_log.target);
 	if (fd < 0) {
@@ -179,8 +154,8 @@ void accesslog_reopen(void)
 		    access_log.target, strerror(errno), (long)geteuid());
 		return;
 	}
-	close(access_log.fd);
-	access_log.fd = fd;
+	close(access_log.output.fd);
+	access_log.output = (struct output){fd, output_way(fd)};
 	if (geteuid() == 0 && give_file() != 0)
 		log_warn("access log %s cannot be given to uid %ld: %s", access_log.target,
 		    (long)access_log.uid, strerror(errno));
@@ -216,7 +191,7 @@ static void complain(const char *why)
 
 static const char *reason(int error)
 {
-	if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS)
+	if (output_is_full(error))
 		return "who reads it does not keep up";
 	if (error == EPIPE)
 		return "nobody reads it";
@@ -235,13 +210,8 @@ static void lose(int error)
 /* One write; 0, or -1 with errno. */
 static int write_bytes(const char *bytes, size_t len)
 {
-	ssize_t n;
+	ssize_t n = output_write(&access_log.output, bytes, len);
 
-	do {
-		n = access_log.way == WAY_SOCKET
-		    ? send(access_log.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-		    : write(access_log.fd, bytes, len);
-	} while (n < 0 && errno == EINTR);
 	if (n == (ssize_t)len)
 		return 0;
 	if (n > 0)
@@ -271,15 +241,12 @@ static int write_line(const char *line, size_t len)
 void accesslog_write(const struct accesslog_entry *entry)
 {
 	char line[1 + ACCESSLOG_LINE_MAX] = "\n";
-	struct timespec now = {0, 0};
 	size_t len;
 	int failed;
 
 	if (access_log.way == WAY_NONE)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	len = accesslog_format(access_log.form, entry,
-	    (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, line + 1);
+	len = accesslog_format(access_log.form, entry, stamp_now(), line + 1);
 	failed = access_log.way == WAY_SYSLOG ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
 					      : write_line(line, len);
 	if (failed)

@@ -11,8 +11,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/escape.h"
+#include "base/stamp.h"
 #include "stats/accesslog.h"
 
 enum {
@@ -47,74 +48,10 @@ static void PRINTF_LIKE(2, 3) put(struct pen *pen, const char *fmt, ...)
 
 /* ---- escaping ---------------------------------------------------------------- */
 
-/* Writes what stands for the first character at `at` to `unit`; returns its bytes. */
-typedef size_t escape_fn(const unsigned char *at, char unit[16]);
-
-/* Appends `text` in at most `room` bytes, each unit whole or not there. */
+/* Appends `text` in at most `room` bytes. */
 static void put_escaped(struct pen *pen, const char *text, size_t room, escape_fn *escape)
 {
-	const unsigned char *at = (const unsigned char *)text;
-	size_t end = pen->used + room - 3;
-
-	while (*at != '\0') {
-		char unit[16];
-		size_t taken = escape(at, unit);
-
-		if (pen->used + strlen(unit) > end) {
-			put(pen, "...");
-			return;
-		}
-		put(pen, "%s", unit);
-		at += taken;
-	}
-}
-
-static size_t escape_text(const unsigned char *at, char unit[16])
-{
-	bool plain = *at > 0x20 && *at < 0x7f && *at != '\\';
-
-	snprintf(unit, 16, plain ? "%c" : "\\x%02x", (unsigned)*at);
-	return 1;
-}
-
-/* The length of the UTF-8 sequence at `at`, whose code point is then in `*point`; 0 if none. */
-static size_t decode(const unsigned char *at, unsigned long *point)
-{
-	static const unsigned long least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = at[0] < 0xc0 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf8 ? 4 : 0;
-
-	if (len == 0)
-		return 0;
-	*point = at[0] & (0x7fU >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80) /* the terminator, too */
-			return 0;
-		*point = *point << 6 | (at[i] & 0x3fU);
-	}
-	return *point < least[len] || *point > 0x10ffff || (*point >= 0xd800 && *point < 0xe000)
-	    ? 0
-	    : len;
-}
-
-static size_t escape_json(const unsigned char *at, char unit[16])
-{
-	unsigned long point = *at;
-	size_t len = *at < 0x80 ? 1 : decode(at, &point);
-
-	if (len == 0) {
-		snprintf(unit, 16, "\\\\x%02x", (unsigned)*at);
-		return 1;
-	}
-	if (*at == '"' || *at == '\\')
-		snprintf(unit, 16, "\\%c", *at);
-	else if (point >= 0x20 && point < 0x7f)
-		snprintf(unit, 16, "%c", (int)point);
-	else if (point < 0x10000)
-		snprintf(unit, 16, "\\u%04lx", point & 0xffff);
-	else
-		snprintf(unit, 16, "\\u%04lx\\u%04lx", 0xd800 + ((point - 0x10000) >> 10 & 0x3ff),
-		    0xdc00 + (point & 0x3ff));
-	return len;
+	pen->used += escape_copy(pen->line + pen->used, room, text, escape);
 }
 
 /* ---- text ---------------------------------------------------------------------- */
@@ -125,7 +62,7 @@ static void put_word(struct pen *pen, const char *text, size_t room)
 	if (text == NULL || *text == '\0')
 		put(pen, "-");
 	else
-		put_escaped(pen, text, room, escape_text);
+		put_escaped(pen, text, room, escape_field);
 }
 
 /* 0 is "not known". */
@@ -189,16 +126,12 @@ static void put_json(struct pen *pen, const struct accesslog_entry *entry)
 
 /* ---- both ------------------------------------------------------------------------ */
 
-/* "2026-11-21T07:21:52.123Z" */
 static void put_time(struct pen *pen, int64_t now)
 {
-	time_t seconds = (time_t)(now / 1000);
-	struct tm parts;
-	char text[32] = "1970-01-01T00:00:00";
+	char text[STAMP_SIZE];
 
-	if (gmtime_r(&seconds, &parts) != NULL)
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-	put(pen, "%s.%03dZ", text, (int)(now % 1000));
+	stamp_format(now, text);
+	put(pen, "%s", text);
 }
 
 size_t accesslog_format(enum accesslog_form form, const struct accesslog_entry *entry,

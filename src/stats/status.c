@@ -64,6 +64,16 @@ void status_put_bytes(struct status_page *page, const char *bytes, size_t len)
 		page->failed = true;
 }
 
+void status_put_escaped(struct status_page *page, const char *text, escape_fn *escape)
+{
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
+		char unit[ESCAPE_UNIT_MAX];
+
+		at += escape(at, unit);
+		status_put_bytes(page, unit, strlen(unit));
+	}
+}
+
 void status_put(struct status_page *page, const char *fmt, ...)
 {
 	char text[512];
@@ -324,8 +334,12 @@ void status_log(const struct status_source *source)
 	} else {
 		char *rest = (char *)buf_bytes(&text);
 
-		while ((line = strtok_r(rest, "\n", &rest)) != NULL)
-			log_info("status: %s", line);
+		while ((line = strtok_r(rest, "\n", &rest)) != NULL) {
+			char labelled[1024];
+
+			snprintf(labelled, sizeof labelled, "status: %s", line);
+			log_info_escaped(labelled);
+		}
 	}
 	buf_fini(&text);
 }

@@ -2,40 +2,12 @@
 /*
  * status_json: one JSON object (RFC 8259), in UTF-8 and safe within HTML.
  */
-#include <string.h>
-
 #include "stats/status_private.h"
 
-/* The length of the UTF-8 sequence at `text` (RFC 3629), or 0 if there is none. */
-static size_t sequence(const unsigned char *text)
-{
-	size_t len = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2
-	    : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-/* A string; what is no UTF-8 is shown as U+FFFD, what HTML might take for markup escaped. */
 static void put_string(struct status_page *page, const char *text)
 {
 	status_put(page, "\"");
-	while (*text != '\0') {
-		size_t len = sequence((const unsigned char *)text);
-
-		if (len == 0)
-			status_put(page, "\\ufffd");
-		else if (len == 1 && ((unsigned char)*text < 0x20 || strchr("\"\\<>&'\177", *text)))
-			status_put(page, "\\u%04x", (unsigned)*text);
-		else
-			status_put_bytes(page, text, len);
-		text += len == 0 ? 1 : len;
-	}
+	status_put_escaped(page, text, escape_json_html);
 	status_put(page, "\"");
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/escape.h"
 #include "stats/status.h"
 
 /* ---- numbers ------------------------------------------------------------- */
@@ -107,6 +108,7 @@ struct status_page {
 };
 
 void status_put(struct status_page *page, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void status_put_escaped(struct status_page *page, const char *text, escape_fn *escape);
 void status_put_bytes(struct status_page *page, const char *bytes, size_t len);
 
 /* Writes `us` microseconds as seconds, with no zeroes behind the last digit that is none. */

@@ -4,19 +4,6 @@
  */
 #include "stats/status_private.h"
 
-/* What is not printable ASCII, as \xHH. */
-static void put_escaped(struct status_page *page, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (byte >= 0x20 && byte < 0x7f)
-			status_put_bytes(page, text, 1);
-		else
-			status_put(page, "\\x%02x", (unsigned)byte);
-	}
-}
-
 /* An upper bound of the time that `percent` of all took at most. */
 static void put_percentile(struct status_page *page, const struct status_snapshot *s,
     enum tally_time time, unsigned percent)
@@ -67,11 +54,11 @@ static void put_script(struct status_page *page, const struct status_script *scr
 	status_put(page, "script %ld: %s, age ", (long)script->slot.pid, script->state);
 	status_put_seconds(page, (uint64_t)script->age * 1000);
 	status_put(page, ", worker %d, request %u, client ", script->slot.worker, info->request);
-	put_escaped(page, info->client[0] == '\0' ? "-" : info->client);
+	status_put_escaped(page, info->client[0] == '\0' ? "-" : info->client, escape_line);
 	status_put(page, ", peer ");
-	put_escaped(page, info->peer);
+	status_put_escaped(page, info->peer, escape_line);
 	status_put(page, ", ");
-	put_escaped(page, info->script);
+	status_put_escaped(page, info->script, escape_line);
 	status_put(page, "\n");
 }
 

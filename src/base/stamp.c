@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stamp: UTC, which needs no file of the system: there may be none in a chroot.
+ */
+#include "base/stamp.h"
+
+#include <stdio.h>
+#include <time.h>
+
+int64_t stamp_now(void)
+{
+	struct timespec now = {0, 0};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void stamp_format(int64_t now, char text[STAMP_SIZE])
+{
+	time_t seconds = (time_t)(now / 1000);
+	struct tm parts;
+	char upto[24] = "1970-01-01T00:00:00";
+
+	if (gmtime_r(&seconds, &parts) != NULL)
+		strftime(upto, sizeof upto, "%Y-%m-%dT%H:%M:%S", &parts);
+	snprintf(text, STAMP_SIZE, "%s.%03dZ", upto, (int)(now % 1000));
+}
