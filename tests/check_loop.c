@@ -622,6 +622,28 @@ START_TEST(a_timer_may_set_itself_again)
 }
 END_TEST
 
+static void set_for_now(struct loop_timer *timer)
+{
+	fired++;
+	loop_timer_set(loop, timer, 0);
+}
+
+START_TEST(a_timer_set_again_for_now_runs_in_the_next_turn)
+{
+	struct loop_timer timer;
+
+	fired = 0;
+	loop_timer_init(&timer, set_for_now);
+	loop_timer_set(loop, &timer, 0);
+	turn();
+	ck_assert_int_eq(fired, 1);
+	usleep(2000);
+	turn();
+	ck_assert_int_eq(fired, 2);
+	loop_timer_clear(loop, &timer);
+}
+END_TEST
+
 START_TEST(a_turn_waits_no_longer_than_until_the_first_timer)
 {
 	clocks_init();
@@ -632,6 +654,212 @@ START_TEST(a_turn_waits_no_longer_than_until_the_first_timer)
 		ck_assert_int_eq(loop_turn(loop, -1), 0);
 	ck_assert_int_eq(clocked[1].fired, 1);
 	loop_timer_clear(loop, &clocked[0].timer);
+}
+END_TEST
+
+/* ---- timers and events -------------------------------------------------------------------- */
+
+/* What came first: the order of calls. */
+static char order[64];
+static struct loop_timer deadline;
+static int64_t limit;
+
+static void on_deadline(struct loop_timer *timer)
+{
+	(void)timer;
+	strcat(order, "t");
+}
+
+/* As who waits for bytes does: each puts the deadline off. */
+static void on_byte(struct loop_watch *watch, unsigned events)
+{
+	char byte;
+
+	(void)events;
+	ck_assert_int_eq(read(watch->fd, &byte, 1), 1);
+	strcat(order, "b");
+	loop_timer_set(loop, &deadline, limit);
+}
+
+static void await_bytes(struct loop_watch *watch, int64_t ms)
+{
+	order[0] = '\0';
+	limit = ms;
+	loop_watch_init(watch, on_byte);
+	ck_assert_int_eq(loop_watch(loop, watch, ends[1], LOOP_IN), 0);
+	loop_timer_init(&deadline, on_deadline);
+	loop_timer_set(loop, &deadline, ms);
+}
+
+START_TEST(what_came_in_time_is_seen_before_the_timer)
+{
+	struct loop_watch watch;
+
+	await_bytes(&watch, 20);
+	say(ends[0]);
+	usleep(100 * 1000); /* as if we had been kept from running */
+	turn();
+	ck_assert_str_eq(order, "b");
+	usleep(30 * 1000);
+	turn();
+	turn();
+	ck_assert_str_eq(order, "bt");
+	loop_unwatch(loop, &watch);
+}
+END_TEST
+
+static void on_quick_exit(struct loop_child *child, int status)
+{
+	(void)child;
+	(void)status;
+	strcat(order, "x");
+	loop_timer_clear(loop, &deadline);
+}
+
+START_TEST(an_exit_in_time_is_seen_before_the_timer)
+{
+	struct loop_watch watch;
+	struct loop_child child;
+	static const int none[] = {0};
+	pid_t pid;
+
+	ck_assert_int_eq(loop_signals(loop, none, NULL, NULL), 0);
+	await_bytes(&watch, 20);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	loop_child_add(loop, &child, pid, on_quick_exit);
+	usleep(100 * 1000);
+	turn();
+	turn();
+	ck_assert_str_eq(order, "x");
+	loop_unwatch(loop, &watch);
+}
+END_TEST
+
+/* Has another process stop us, wait `ms`, and have us go on. */
+static pid_t be_paused(int first_ms, int ms)
+{
+	pid_t us = getpid();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		usleep((unsigned)first_ms * 1000);
+		kill(us, SIGSTOP);
+		usleep((unsigned)ms * 1000);
+		say(ends[0]);
+		kill(us, SIGCONT);
+		_exit(0);
+	}
+	ck_assert_int_gt(pid, 0);
+	return pid;
+}
+
+START_TEST(no_timer_fires_after_a_wait_that_was_interrupted)
+{
+	struct loop_watch watch;
+	pid_t pid;
+
+	await_bytes(&watch, 300);
+	pid = be_paused(50, 400);
+	while (order[0] == '\0')
+		ck_assert_int_eq(loop_turn(loop, 1000), 0);
+	ck_assert_str_eq(order, "b");
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	loop_timer_clear(loop, &deadline);
+	loop_unwatch(loop, &watch);
+}
+END_TEST
+
+START_TEST(the_loops_time_stands_still_while_it_is_paused)
+{
+	struct loop_watch watch;
+	int64_t now;
+	int64_t clock;
+	pid_t pid;
+
+	await_bytes(&watch, 3600 * 1000);
+	turn();
+	now = loop_now(loop);
+	clock = loop_clock(loop);
+	pid = be_paused(0, 3000);
+	while (order[0] == '\0')
+		ck_assert_int_eq(loop_turn(loop, 100), 0);
+	ck_assert_int_ge(loop_clock(loop) - clock, 3000);
+	ck_assert_int_lt(loop_now(loop) - now, 1000);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	loop_timer_clear(loop, &deadline);
+	loop_unwatch(loop, &watch);
+}
+END_TEST
+
+enum { CROWD = 600 }; /* more than one wait finds */
+
+static struct loop_watch crowd[CROWD];
+static int crowd_seen;
+
+static void on_crowd(struct loop_watch *watch, unsigned events)
+{
+	(void)watch;
+	(void)events;
+	crowd_seen++;
+}
+
+static void count_crowd(struct loop_timer *timer)
+{
+	(void)timer;
+	fired++;
+	ck_assert_int_ge(crowd_seen, CROWD);
+}
+
+/* So many that are always readable. */
+static void crowd_up(void)
+{
+	crowd_seen = fired = 0;
+	say(ends[0]);
+	for (int i = 0; i < CROWD; i++) {
+		int fd = dup(ends[1]);
+
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(sys_cloexec(fd), 0);
+		loop_watch_init(&crowd[i], on_crowd);
+		ck_assert_int_eq(loop_watch(loop, &crowd[i], fd, LOOP_IN), 0);
+	}
+	loop_timer_init(&deadline, count_crowd);
+	loop_timer_set(loop, &deadline, 0);
+}
+
+static void crowd_down(void)
+{
+	for (int i = 0; i < CROWD; i++)
+		loop_close(loop, &crowd[i]);
+}
+
+START_TEST(timers_wait_for_what_one_wait_cannot_find)
+{
+	crowd_up();
+	for (int i = 0; i < CROWD && fired == 0; i++)
+		turn();
+	ck_assert_int_eq(fired, 1);
+	crowd_down();
+}
+END_TEST
+
+static void count_on(struct loop_timer *timer)
+{
+	fired++;
+	loop_timer_set(loop, timer, 1);
+}
+
+START_TEST(timers_fire_though_there_is_always_more)
+{
+	crowd_up();
+	loop_timer_init(&deadline, count_on);
+	loop_timer_set(loop, &deadline, 0);
+	for (int i = 0; i < 1000 && fired < 5; i++)
+		turn();
+	ck_assert_int_eq(fired, 5);
+	crowd_down();
 }
 END_TEST
 
@@ -988,7 +1216,14 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, no_time_is_too_far);
 	tcase_add_test(tcase, a_timer_may_clear_others_that_are_due);
 	tcase_add_test(tcase, a_timer_may_set_itself_again);
+	tcase_add_test(tcase, a_timer_set_again_for_now_runs_in_the_next_turn);
 	tcase_add_test(tcase, a_turn_waits_no_longer_than_until_the_first_timer);
+	tcase_add_test(tcase, what_came_in_time_is_seen_before_the_timer);
+	tcase_add_test(tcase, an_exit_in_time_is_seen_before_the_timer);
+	tcase_add_test(tcase, no_timer_fires_after_a_wait_that_was_interrupted);
+	tcase_add_test(tcase, timers_wait_for_what_one_wait_cannot_find);
+	tcase_add_test(tcase, timers_fire_though_there_is_always_more);
+	tcase_add_test(tcase, the_loops_time_stands_still_while_it_is_paused);
 	tcase_add_test(tcase, a_task_runs_once_a_posting);
 	tcase_add_test(tcase, what_a_task_posts_runs_in_the_next_turn_which_does_not_wait);
 	tcase_add_test(tcase, a_task_may_unpost_another);

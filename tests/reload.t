@@ -408,6 +408,19 @@ scenario 'WATCHDOG is not fed while a worker is stuck' => sub {
     $bridge->stop;
 };
 
+scenario 'WATCHDOG is fed with --watchdog 0, too' => sub {
+    my $s = manager("$tmp/notify-3");
+    my $heard = '';
+    my $bridge = Bridge->start(args => [ '--watchdog', '0' ],
+        env => { NOTIFY_SOCKET => "$tmp/notify-3", WATCHDOG_USEC => 400_000 });
+    my $fed = sub { my @all = told($s, \$heard) =~ /^WATCHDOG=1$/mg; return scalar @all };
+    my $since = time;
+    # past half of the manager's time, and all of it, workers have given no sign of life
+    ok(wait_until(5, sub { $fed->() >= 10 }), 'again and again');
+    cmp_ok(time - $since, '>', 0.4, 'for longer than the manager would wait');
+    $bridge->stop;
+};
+
 scenario 'nobody at NOTIFY_SOCKET' => sub {
     for my $path ("$tmp/nobody", '@nobody-here', 'relative', '', '/' . 'x' x 200) {
         my $bridge = Bridge->start(env => { NOTIFY_SOCKET => $path });

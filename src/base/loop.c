@@ -15,11 +15,19 @@
 #include "base/loop_os.h"
 #include "base/sys.h"
 
-enum { CHILD_BUCKETS = 256 };
+enum {
+	CHILD_BUCKETS = 256,
+	PAUSE_MIN = 500, /* ms a turn has to come too late for us to have been paused */
+};
 
 struct loop {
 	struct loop_os *os;
-	int64_t now;
+	int64_t clock;   /* CLOCK_MONOTONIC, in ms */
+	int64_t paused;  /* ms of it in which we could not run */
+	int64_t now;     /* the rest */
+	enum loop_os_found found; /* by the last wait */
+	int64_t asked;   /* when the first of the waits began that found a part */
+	int64_t firing;  /* timers due until then are firing; -1: none are */
 	int stopped;
 	struct loop_timer *timers;   /* heap root */
 	struct loop_task tasks;      /* ring head */
@@ -43,6 +51,17 @@ static int64_t read_clock(void)
 int64_t loop_now(const struct loop *loop)
 {
 	return loop->now;
+}
+
+int64_t loop_clock(const struct loop *loop)
+{
+	return loop->clock;
+}
+
+void loop_refresh(struct loop *loop)
+{
+	loop->clock = read_clock();
+	loop->now = loop->clock - loop->paused;
 }
 
 /* ---- descriptors ------------------------------------------------------- */
@@ -208,17 +227,22 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms)
 	if (ms > INT64_MAX - loop->now)
 		ms = INT64_MAX - loop->now;
 	timer->when = loop->now + (ms < 0 ? 0 : ms);
+	if (timer->when <= loop->firing)
+		timer->when = loop->firing + 1;
 	loop->timers = heap_join(loop->timers, timer);
 }
 
-static void fire_timers(struct loop *loop)
+/* Those that are due at `time`. */
+static void fire_timers(struct loop *loop, int64_t time)
 {
-	while (loop->timers != NULL && loop->timers->when <= loop->now) {
+	loop->firing = time;
+	while (loop->timers != NULL && loop->timers->when <= time) {
 		struct loop_timer *due = loop->timers;
 
 		loop_timer_clear(loop, due);
 		due->fire(due);
 	}
+	loop->firing = -1;
 }
 
 /* ---- tasks ------------------------------------------------------------- */
@@ -372,7 +396,8 @@ struct loop *loop_new(void)
 	}
 	loop->tasks.next = loop->tasks.prev = &loop->tasks;
 	loop_watch_init(&loop->signals, on_signals);
-	loop->now = read_clock();
+	loop->firing = -1;
+	loop_refresh(loop);
 	return loop;
 }
 
@@ -395,7 +420,7 @@ static int wait_time(const struct loop *loop, int max_ms)
 		return 0;
 	if (loop->timers == NULL)
 		return max_ms;
-	ms = loop->timers->when - read_clock();
+	ms = loop->timers->when - loop->now;
 	if (ms < 0)
 		ms = 0;
 	if (max_ms >= 0 && ms > max_ms)
@@ -403,14 +428,55 @@ static int wait_time(const struct loop *loop, int max_ms)
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+/*
+ * Reads the clock, which should be at most `expected` ms (-1: no bound) ahead.  If it is far
+ * more, we were not allowed to run, and perhaps nor was what we wait for.
+ */
+static void advance(struct loop *loop, int expected)
+{
+	int64_t before = loop->clock;
+	int64_t late;
+
+	loop_refresh(loop);
+	late = loop->clock - before - expected;
+	if (expected < 0 || late < PAUSE_MIN)
+		return;
+	loop->paused += late;
+	loop->now -= late;
+}
+
+/* Waits; returns a time by which nothing had happened that we do not know, or -1. */
+static int64_t see(struct loop *loop, int timeout)
+{
+	if (loop->found != LOOP_OS_PART)
+		loop->asked = loop->now;
+	loop->found = loop_os_wait(loop->os, timeout);
+	switch (loop->found) {
+	case LOOP_OS_FAILED:
+	case LOOP_OS_PART:
+		return -1;
+	case LOOP_OS_ALL:
+		return loop->asked;
+	case LOOP_OS_NOTHING:
+		return loop->now + timeout;
+	}
+	return -1;
+}
+
 int loop_turn(struct loop *loop, int max_ms)
 {
-	if (loop_os_wait(loop->os, wait_time(loop, max_ms)) != 0)
+	int timeout;
+	int64_t seen;
+
+	advance(loop, 0);
+	timeout = wait_time(loop, max_ms);
+	seen = see(loop, timeout);
+	if (loop->found == LOOP_OS_FAILED)
 		return -1;
-	loop->now = read_clock();
+	advance(loop, timeout);
 	loop_os_hand_out(loop->os);
 	reap_children(loop);
-	fire_timers(loop);
+	fire_timers(loop, seen);
 	run_tasks(loop);
 	return 0;
 }

@@ -8,6 +8,8 @@
  * the loop itself, and the poll backend's table.
  *
  * One turn:  wait -> descriptors -> children -> timers -> tasks.
+ * A timer fires only after a wait that has seen all there was when it was due: a byte that
+ * came in time is there before the timer that waits for it.
  * An object that callbacks of the same turn may still know is freed from a task.
  */
 #ifndef CGIBRIDGE_LOOP_H
@@ -35,8 +37,16 @@ void loop_stop(struct loop *loop);
 /* One turn that waits at most `max_ms` (-1: no bound) when nothing is due.  As loop_run(). */
 int loop_turn(struct loop *loop, int max_ms) MUST_CHECK;
 
-/* Monotonic milliseconds, read once a turn. */
+/*
+ * The loop's own time, in ms: monotonic, and it stands still while the process is paused
+ * (SIGSTOP, a frozen container), so that nothing is overdue only because nobody could run.
+ * It goes on between turns, and when loop_refresh() says so, after a call that took long.
+ */
 int64_t loop_now(const struct loop *loop);
+void loop_refresh(struct loop *loop);
+
+/* CLOCK_MONOTONIC in ms, as read with loop_now(): to be compared between processes. */
+int64_t loop_clock(const struct loop *loop);
 
 /* ---- descriptors ------------------------------------------------------- */
 
@@ -91,8 +101,10 @@ struct loop_timer {
 
 void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire);
 
-/* Sets `timer` to fire once, `ms` from now (past is now, and no time is too far); a set timer
- * is moved. */
+/*
+ * Sets `timer` to fire once, `ms` from now (past is now, and no time is too far); a set timer
+ * is moved.  What a timer sets for now fires in the next turn.
+ */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 int loop_timer_active(const struct loop_timer *timer);

@@ -18,6 +18,8 @@ enum { BATCH = 256 };
 struct loop_os {
 	int fd;
 	int found; /* events of the last wait */
+	size_t watches;
+	size_t passed; /* events of the last waits, which were all full */
 	struct epoll_event events[BATCH];
 };
 
@@ -27,6 +29,7 @@ struct loop_os *loop_os_new(void)
 
 	if (os == NULL)
 		return NULL;
+	os->watches = os->passed = 0;
 	os->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (os->fd < 0) {
 		free(os);
@@ -63,7 +66,10 @@ int loop_os_add(struct loop_os *os, struct loop_watch *watch, int exclusive)
 
 	if (exclusive)
 		event.events |= (unsigned)EPOLLEXCLUSIVE;
-	return epoll_ctl(os->fd, EPOLL_CTL_ADD, watch->fd, &event);
+	if (epoll_ctl(os->fd, EPOLL_CTL_ADD, watch->fd, &event) != 0)
+		return -1;
+	os->watches++;
+	return 0;
 }
 
 void loop_os_change(struct loop_os *os, struct loop_watch *watch)
@@ -82,6 +88,7 @@ void loop_os_change(struct loop_os *os, struct loop_watch *watch)
 void loop_os_remove(struct loop_os *os, struct loop_watch *watch)
 {
 	(void)epoll_ctl(os->fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	os->watches--;
 }
 
 static unsigned events_from(uint32_t bits)
@@ -99,13 +106,21 @@ static unsigned events_from(uint32_t bits)
 	return events;
 }
 
-int loop_os_wait(struct loop_os *os, int timeout)
+enum loop_os_found loop_os_wait(struct loop_os *os, int timeout)
 {
 	os->found = epoll_wait(os->fd, os->events, BATCH, timeout);
-	if (os->found >= 0)
-		return 0;
-	os->found = 0;
-	return errno == EINTR ? 0 : -1;
+	if (os->found < 0) {
+		os->found = 0;
+		return errno == EINTR ? LOOP_OS_PART : LOOP_OS_FAILED;
+	}
+	if (os->found == 0)
+		return LOOP_OS_NOTHING;
+	/* the kernel's list is a ring: what it has given out goes to the end */
+	os->passed += (size_t)os->found;
+	if (os->found == BATCH && os->passed < os->watches)
+		return LOOP_OS_PART;
+	os->passed = 0;
+	return LOOP_OS_ALL;
 }
 
 void loop_os_hand_out(struct loop_os *os)

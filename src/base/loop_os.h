@@ -22,8 +22,15 @@ void loop_os_change(struct loop_os *os, struct loop_watch *watch);
 /* Forgets the watch, whose descriptor is still open. */
 void loop_os_remove(struct loop_os *os, struct loop_watch *watch);
 
-/* Waits up to `timeout` ms (-1: for ever).  0, or -1 with errno; EINTR is 0. */
-int loop_os_wait(struct loop_os *os, int timeout) MUST_CHECK;
+enum loop_os_found {
+	LOOP_OS_FAILED,  /* errno says why */
+	LOOP_OS_PART,    /* it was interrupted, or there is more than one wait can find */
+	LOOP_OS_ALL,     /* with the waits before it that found a part: all there was to find */
+	LOOP_OS_NOTHING, /* the time is over */
+};
+
+/* Waits up to `timeout` ms (-1: for ever). */
+enum loop_os_found loop_os_wait(struct loop_os *os, int timeout) MUST_CHECK;
 
 /* Calls loop_dispatch() for each watch that the wait found something for. */
 void loop_os_hand_out(struct loop_os *os);

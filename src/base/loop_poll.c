@@ -119,14 +119,15 @@ static unsigned events_from(short bits)
 	return events;
 }
 
-int loop_os_wait(struct loop_os *os, int timeout)
+enum loop_os_found loop_os_wait(struct loop_os *os, int timeout)
 {
 	close_holes(os);
 	os->found = poll(os->fds, (nfds_t)os->count, timeout);
-	if (os->found >= 0)
-		return 0;
-	os->found = 0;
-	return errno == EINTR ? 0 : -1;
+	if (os->found < 0) {
+		os->found = 0;
+		return errno == EINTR ? LOOP_OS_PART : LOOP_OS_FAILED;
+	}
+	return os->found == 0 ? LOOP_OS_NOTHING : LOOP_OS_ALL;
 }
 
 void loop_os_hand_out(struct loop_os *os)

@@ -70,6 +70,8 @@ static void on_deadline(struct loop_timer *timer)
 {
 	struct admission *admission = CONTAINER_OF(timer, struct admission, timer);
 
+	/* a slot may have become free that we have not been woken for yet */
+	serve_queue(admission);
 	while (!is_empty(admission) &&
 	    admission->queue.next->deadline <= loop_now(admission->loop)) {
 		struct admission_ticket *late = admission->queue.next;
@@ -77,7 +79,7 @@ static void on_deadline(struct loop_timer *timer)
 		unlink_ticket(admission, late);
 		late->decided(late, 0);
 	}
-	serve_queue(admission);
+	watch_queue(admission);
 }
 
 void admission_init(struct admission *admission, struct loop *loop, struct scoreboard *board,

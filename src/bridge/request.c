@@ -74,7 +74,8 @@ static void check(struct request *request)
 		return;
 	case RELAY_HEAD:
 	case RELAY_BODY:
-		if (request->child == NULL)
+		/* a held answer whose output has ended waits for room, not for a descendant */
+		if (request->child == NULL && !request->relay.eof)
 			loop_timer_set(request_loop(request), &request->linger,
 			    request_options(request)->linger);
 		return;

@@ -10,7 +10,7 @@
 void request_show(struct request *request)
 {
 	struct script_info info = {
-	    .started = loop_now(request_loop(request)), .request = request->id};
+	    .started = loop_clock(request_loop(request)), .request = request->id};
 	const char *client = params_get_filled(&request->params, "REMOTE_ADDR");
 
 	scoreboard_cut(info.script, sizeof info.script, request->script);

@@ -16,6 +16,8 @@
  * to see whether it is a HEAD. */
 enum { CROWDED_PARAMS = 16 * 1024 };
 
+enum { SLOW_SPAWN = 2000 }; /* us for which it is worth to look at the clock again */
+
 /* ---- the process ------------------------------------------------------ */
 
 /* A script may be at fault for what its exec says; a handler, which nobody asked for, is ours. */
@@ -128,6 +130,7 @@ static void start(struct request *request)
 	struct child_pipes pipes;
 	struct sys_fault fault;
 	int64_t before = tally_clock();
+	int64_t spent;
 
 	request_show(request);
 	request->child = spawn(request, &pipes, &fault);
@@ -139,7 +142,10 @@ static void start(struct request *request)
 	}
 	request->pid = child_pid(request->child);
 	request_count(request, TALLY_SPAWNED);
-	tally_time(request_tally(request), TALLY_SPAWN, tally_clock() - before);
+	spent = tally_clock() - before;
+	tally_time(request_tally(request), TALLY_SPAWN, spent);
+	if (spent > SLOW_SPAWN) /* what the system took is not taken from the script's time */
+		loop_refresh(request_loop(request));
 	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
 	    (unsigned)request->id);
 	request_set_state(request, REQUEST_RUNNING);

@@ -76,7 +76,7 @@ static void show_status(const struct supervisor *supervisor)
 {
 	const struct status_source source = {.board = supervisor->board,
 	    .max_queue = supervisor->options->queue,
-	    .now = loop_now(supervisor->loop)};
+	    .now = loop_clock(supervisor->loop)};
 
 	status_log(&source);
 }

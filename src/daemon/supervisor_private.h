@@ -60,7 +60,8 @@ struct supervisor {
 	struct loop_timer tick;
 	int64_t watchdog; /* the service manager's, ms; 0: none */
 	int64_t fed;      /* when it was last told */
-	int64_t looked;   /* when the workers were last looked at; 0: never */
+	int64_t paused;   /* ms that we had been paused when the workers were last looked at ... */
+	int64_t resumed;  /* ... and when we saw that it had become more; loop_clock() time */
 	char status[128]; /* what it was last told */
 };
 

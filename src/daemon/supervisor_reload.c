@@ -210,7 +210,7 @@ void reload_begin(struct supervisor *supervisor)
 	}
 	log_info("reloading");
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%lld",
-	    (long long)loop_now(supervisor->loop) * 1000);
+	    (long long)loop_clock(supervisor->loop) * 1000);
 	start_trial(supervisor);
 }
 

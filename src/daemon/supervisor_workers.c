@@ -19,7 +19,6 @@ enum {
 	HEALTHY_TIME = 10 * 1000, /* ms a worker has to live for its death to be a first one */
 	BACKOFF_FIRST = 100,      /* ms before the respawn after an early death; doubled each time */
 	BACKOFF_MAX = 10 * 1000,
-	LOOK_LATE = 1000,         /* ms that there are between two looks at the workers, at most */
 	VETERAN_SLACK = 5 * 1000, /* ms a veteran may take longer to stop than it is allowed */
 };
 
@@ -90,7 +89,7 @@ static void spawn(struct slot *slot)
 	}
 	slot->pid = pid;
 	slot->started = loop_now(supervisor->loop);
-	scoreboard_beat(supervisor->board, slot->number, slot->started);
+	scoreboard_beat(supervisor->board, slot->number, loop_clock(supervisor->loop));
 	supervisor->alive++;
 	loop_child_add(supervisor->loop, &slot->process, pid, on_exited);
 }
@@ -190,38 +189,54 @@ void workers_stop(struct supervisor *supervisor, int signo)
 /* ---- workers that are stuck --------------------------------------------------------- */
 
 /*
- * Whether we have been stopped ourselves, as when a container is paused: the workers have
- * been so, too, and have had no time yet to say that they are alive.
+ * Notes whether we have been paused ourselves, as when a container is: the workers have been
+ * so, too, and get all their time again to say that they are alive.
  */
-static bool were_we_away(struct supervisor *supervisor, int64_t now, int64_t limit)
+static void note_pause(struct supervisor *supervisor)
 {
-	int64_t before = supervisor->looked;
+	int64_t paused = loop_clock(supervisor->loop) - loop_now(supervisor->loop);
 
-	supervisor->looked = now;
-	return limit > 0 && before != 0 && now - before > LOOK_LATE + limit / 2;
+	if (paused != supervisor->paused)
+		supervisor->resumed = loop_clock(supervisor->loop);
+	supervisor->paused = paused;
+}
+
+/* For how many ms, as far as we were there to see it, worker `number` has done nothing. */
+static int64_t silence_of(const struct supervisor *supervisor, int number)
+{
+	int64_t beat = scoreboard_last_beat(supervisor->board, number);
+
+	return loop_clock(supervisor->loop) -
+	    (beat > supervisor->resumed ? beat : supervisor->resumed);
+}
+
+/* Whether `slot` has a worker that the service manager need not worry about; else it may die. */
+static bool look_at(const struct slot *slot)
+{
+	const struct supervisor *supervisor = slot->supervisor;
+	int64_t limit = supervisor->options->watchdog;
+	int64_t silent = silence_of(supervisor, slot->number);
+
+	if (slot->pid == 0)
+		return false;
+	if (limit == 0) /* workers give no sign then */
+		return true;
+	if (silent > limit) {
+		log_error("worker %d (pid %ld) has not done anything for %lld s (--watchdog): killed",
+		    slot->number, (long)slot->pid, (long long)silent / 1000);
+		kill(slot->pid, SIGKILL);
+	}
+	return supervisor->watchdog == 0 || silent <= supervisor->watchdog / 2;
 }
 
 bool workers_are_well(struct supervisor *supervisor)
 {
-	int64_t limit = supervisor->options->watchdog;
-	int64_t now = loop_now(supervisor->loop);
 	bool well = true;
 
-	if (were_we_away(supervisor, now, limit))
-		return false;
-	for (int i = 0; i < supervisor->options->workers; i++) {
-		struct slot *slot = &supervisor->slots[i];
-		int64_t silent = now - scoreboard_last_beat(supervisor->board, i);
-
-		if (slot->pid > 0 && limit > 0 && silent > limit) {
-			log_error("worker %d (pid %ld) has not done anything for %lld s (--watchdog): "
-				  "killed",
-			    i, (long)slot->pid, (long long)silent / 1000);
-			kill(slot->pid, SIGKILL);
-		}
-		if (slot->pid == 0 || (supervisor->watchdog > 0 && silent > supervisor->watchdog / 2))
+	note_pause(supervisor);
+	for (int i = 0; i < supervisor->options->workers; i++)
+		if (!look_at(&supervisor->slots[i]))
 			well = false;
-	}
 	return well;
 }
 

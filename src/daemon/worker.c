@@ -248,7 +248,7 @@ static void on_beat(struct loop_timer *timer)
 {
 	struct worker *worker = CONTAINER_OF(timer, struct worker, beat);
 
-	scoreboard_beat(worker->plan->board, worker->plan->number, loop_now(worker->loop));
+	scoreboard_beat(worker->plan->board, worker->plan->number, loop_clock(worker->loop));
 	for (size_t i = 0; i < worker->acceptor_count; i++)
 		if (worker->acceptors[i].watch.fd >= 0)
 			on_connection(&worker->acceptors[i].watch, LOOP_IN);
@@ -518,7 +518,7 @@ int worker_run(const struct worker_plan *plan)
 		log_stderr_close();
 		return 1;
 	}
-	scoreboard_enter(plan->board, plan->number, loop_now(worker.loop));
+	scoreboard_enter(plan->board, plan->number, loop_clock(worker.loop));
 	start_accepting(&worker);
 	if (plan->options->watchdog > 0)
 		loop_timer_set(worker.loop, &worker.beat, beat_time(&worker));
