@@ -420,14 +420,21 @@ SH
 
 scenario '--handler' => sub {
     script('by.handler', $arguments, 0644);
-    script('own.handler', "#!/bin/false\n$arguments", 0755);
+    script('own.handler', "#!/bin/sh\necho Content-Type: text/plain; echo; echo its own", 0755);
+    script('status.handler', "printf 'Content-Type: text/plain\\n\\n'; printenv REDIRECT_STATUS", 0644);
     script('closed.handler', $arguments, 0000);
     script('by.gone', $arguments, 0644);
     my $other = Bridge->start(args => [ '--handler', '.handler=/bin/sh',
         '--handler', '.gone=/no/such/program' ]);
     for my $kind (qw(unix tcp)) {
-        is(FastCGI::body($other->get($kind, "$_.handler")), "$dir/$_.handler\n",
-            "$_: run by its handler, its x bit or none ($kind)") for qw(by own);
+        is(FastCGI::body($other->get($kind, 'by.handler')), "$dir/by.handler\n",
+            "run by its handler, without an x bit ($kind)");
+        is(FastCGI::body($other->get($kind, 'own.handler')), "its own\n",
+            'but not with a "#!" line and an x bit');
+        is(FastCGI::body($other->get($kind, 'status.handler')), "200\n",
+            'REDIRECT_STATUS is there, for php-cgi');
+        is(FastCGI::body($other->get($kind, 'status.handler', [ REDIRECT_STATUS => '404' ])), "404\n",
+            'and is that of the front end if it has one');
         is(FastCGI::body($other->get($kind, 'by.handler/info')), "$dir/by.handler\n",
             'with PATH_INFO too');
         is(FastCGI::body($other->get($kind, 'hello')), "hello\n", 'others run as ever');
@@ -437,6 +444,12 @@ scenario '--handler' => sub {
             5, from => $mark), 'and the log names both');
         is(FastCGI::status($other->get($kind, 'none.handler')), 404, 'no such script: 404');
     }
+    $other->stop;
+    $other = Bridge->start(args => [ '--handler-always', '--handler',
+        qq{.handler=/bin/sh -c '. "\$1"' "two words"} ]);
+    is(FastCGI::body($other->get('unix', 'by.handler')), "two words\n$dir/by.handler\n",
+        'a handler with arguments');
+    is(FastCGI::body($other->get('unix', 'own.handler')), "its own\n", 'is run for all by --handler-always');
     $other->stop;
     if (Bridge::is_root()) {
         $other = Bridge->start(args => [ '--handler', '.handler=/bin/sh' ], user => 'nobody');

@@ -129,30 +129,72 @@ static const struct {
 	{"", NULL},
 };
 
+static void add_handler(const char *value)
+{
+	static const struct value_rule rule = {0, 0, NULL};
+	const char *why;
+
+	ck_assert_int_eq(value_handler.read(&rule, &options.handlers, value, &why), 0);
+}
+
 START_TEST(the_extension_names_the_handler)
 {
-	const char *items[] = {".pl=/usr/bin/perl", ".tar.gz=/usr/bin/untar", ".pl=/never"};
-	const char *found;
+	const struct value_handler *found;
 
-	options.handlers = (struct value_list){items, 3};
+	add_handler(".pl=/usr/bin/perl");
+	add_handler(".tar.gz=/usr/bin/untar");
+	add_handler(".pl=/never");
 	found = arguments_handler(&options, handled[_i].script);
 	if (handled[_i].handler == NULL)
 		ck_assert_ptr_null(found);
 	else
-		ck_assert_str_eq(found, handled[_i].handler);
+		ck_assert_str_eq(found->argv[0], handled[_i].handler);
 }
 END_TEST
 
 START_TEST(a_handler_gets_script_and_words)
 {
-	const char *items[] = {".pl=/usr/bin/perl"};
-
-	options.handlers = (struct value_list){items, 1};
+	add_handler(".pl=/usr/bin/perl");
 	options.query_args = 1;
 	request("GET", "a+b");
 	ck_assert_str_eq(words("/srv/x.pl"), "/usr/bin/perl|/srv/x.pl|a|b");
 }
 END_TEST
+
+START_TEST(a_handler_has_its_own_arguments_first)
+{
+	add_handler(".pl=/usr/bin/perl -T '-I/a b'");
+	options.query_args = 1;
+	request("GET", "a+b");
+	ck_assert_str_eq(words("/srv/x.pl"), "/usr/bin/perl|-T|-I/a b|/srv/x.pl|a|b");
+	request("GET", NULL);
+	ck_assert_str_eq(words("/srv/x.pl"), "/usr/bin/perl|-T|-I/a b|/srv/x.pl");
+}
+END_TEST
+
+static const struct {
+	const char *content;
+	mode_t mode;
+	bool by_itself;
+} owns[] = {{"#!/bin/sh\n", 0755, true}, {"#!/bin/sh\n", 0644, false}, {"<?php", 0755, false},
+    {"#", 0755, false}, {"", 0755, false}, {" #!/bin/sh\n", 0755, false}};
+
+START_TEST(a_script_that_names_its_interpreter_keeps_it)
+{
+	temp_make();
+	temp_write("x.pl", owns[_i].mode, owns[_i].content);
+	add_handler(".pl=/usr/bin/perl");
+	ck_assert_int_eq(arguments_handler(&options, temp_path("x.pl")) == NULL, owns[_i].by_itself);
+	options.handler_always = 1;
+	ck_assert_ptr_nonnull(arguments_handler(&options, temp_path("x.pl")));
+	temp_remove();
+}
+END_TEST
+
+static void teardown(void)
+{
+	value_handlers_fini(&options.handlers);
+}
 
 static void setup(void)
 {
@@ -161,7 +203,7 @@ static void setup(void)
 
 static void add(TCase *tcase)
 {
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, a_query_of_words_is_arguments, 0,
 	    sizeof queries / sizeof *queries);
 	tcase_add_test(tcase, without_the_option_no_query_is);
@@ -169,6 +211,9 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, the_extension_names_the_handler, 0,
 	    sizeof handled / sizeof *handled);
 	tcase_add_test(tcase, a_handler_gets_script_and_words);
+	tcase_add_test(tcase, a_handler_has_its_own_arguments_first);
+	tcase_add_loop_test(tcase, a_script_that_names_its_interpreter_keeps_it, 0,
+	    sizeof owns / sizeof *owns);
 }
 
 int main(void)

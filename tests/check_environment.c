@@ -128,7 +128,8 @@ START_TEST(what_is_wished_for_is_set_whatever_else)
 	char language[] = "LANGUAGE=de";
 	char withheld_one[] = "HTTP_X=inherited";
 	char *source[] = {language_1, language, withheld_one, NULL};
-	const char *set[] = {"LANG=de", "HTTP_X", "NOT_THERE", "NEW=a=b", "NEW=2", "PATH=", "EMPTY="};
+	const struct value_variable set[] = {{"LANG=de", true}, {"HTTP_X", false}, {"NOT_THERE", false},
+	    {"NEW=a=b", true}, {"NEW=2", true}, {"PATH=", true}, {"EMPTY=", true}};
 	const struct environment_wish wish = {0, set, sizeof set / sizeof *set};
 	struct environment environment;
 
@@ -150,7 +151,7 @@ START_TEST(a_cleared_environment_has_only_what_is_wished_for)
 	char language[] = "LANG=C";
 	char other[] = "OTHER=x";
 	char *source[] = {path, language, other, NULL};
-	const char *set[] = {"LANG", "NEW=1"};
+	const struct value_variable set[] = {{"LANG", false}, {"NEW=1", true}};
 	const struct environment_wish wish = {1, set, 2};
 	struct environment environment;
 

@@ -372,9 +372,9 @@ START_TEST(lists_keep_their_order)
 	ck_assert_int_eq(PARSE(&options, "--env", "A=b=c", "--env=D", "--handler", ".x=/y"),
 	    OPTIONS_RUN);
 	ck_assert_uint_eq(options.variables.count, 2);
-	ck_assert_str_eq(options.variables.items[0], "A=b=c");
-	ck_assert_str_eq(options.variables.items[1], "D");
-	ck_assert_str_eq(options.handlers.items[0], ".x=/y");
+	ck_assert_str_eq(options.variables.items[0].text, "A=b=c");
+	ck_assert_str_eq(options.variables.items[1].text, "D");
+	ck_assert_str_eq(options.handlers.items[0].text, ".x=/y");
 	options_fini(&options);
 }
 END_TEST
@@ -550,7 +550,7 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--queue-timeout TIME", "--program PATH", "--root DIR", "--timeout TIME",
     "--idle-timeout TIME", "--linger TIME", "--kill-delay TIME", "--drain-timeout TIME",
     "--on-disconnect WHAT", "--stderr WHERE", "--max-body SIZE", "--max-params SIZE",
-    "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=PROGRAM", "--query-args",
+    "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=COMMAND", "--handler-always", "--query-args",
     "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail",
     "--status-path PATH", "--ping-path PATH", "--syslog[=FACILITY]", "--syslog-socket PATH",
     "--access-log FILE", "--access-log-format FORM", "--watchdog TIME", "--user USER",

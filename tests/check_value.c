@@ -5,10 +5,11 @@
  */
 #include "check_util.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "config/value.h"
 
@@ -223,6 +224,80 @@ START_TEST(sockets_are_kept_as_addresses)
 }
 END_TEST
 
+/* The words of a handler, '|' before each; NULL if it is none. */
+static const char *words_of(const char *value)
+{
+	static char words[2000];
+	struct value_handlers handlers = {NULL, 0};
+
+	words[0] = '\0';
+	if (value_handler.read(&wide, &handlers, value, &why) != 0) {
+		ck_assert_uint_eq(handlers.count, 0);
+		value_handlers_fini(&handlers);
+		return NULL;
+	}
+	ck_assert_str_eq(value_handler.item(&handlers, 0), value);
+	ck_assert_ptr_null(value_handler.item(&handlers, 1));
+	for (size_t i = 0; i < handlers.items[0].argc; i++)
+		snprintf(words + strlen(words), sizeof words - strlen(words), "|%s",
+		    handlers.items[0].argv[i]);
+	ck_assert_ptr_null(handlers.items[0].argv[handlers.items[0].argc]);
+	value_handlers_fini(&handlers);
+	return words;
+}
+
+static const struct {
+	const char *value, *words;
+} handlers[] = {
+	{".x=/bin/sh", "|/bin/sh"}, {".x.y=/bin/sh", "|/bin/sh"},
+	{".x=/bin/sh -e  -u\t-x ", "|/bin/sh|-e|-u|-x"},
+	{".x=/bin/sh -c 'a b' \"c\" d\\ e", "|/bin/sh|-c|a b|c|d e"},
+	{".x=/a\n\n\n\n\n\n\n\n\n\r\n b", "|/a|b"}, {".x=/a b c d e f g h", "|/a|b|c|d|e|f|g|h"},
+	{".x=/a '' \"\"", "|/a||"}, {".x=/a=b c=d", "|/a=b|c=d"}, {".x=/a 'b", NULL}, {".=/a", NULL},
+	{"x=/a", NULL}, {".x/y=/a", NULL}, {".x=a", NULL}, {".x=", NULL}, {".x", NULL}, {"", NULL},
+	{".x= /a", NULL},
+};
+
+START_TEST(a_handler_is_a_command)
+{
+	const char *words = words_of(handlers[_i].value);
+
+	if (handlers[_i].words == NULL)
+		ck_assert_ptr_null(words);
+	else
+		ck_assert_str_eq(words, handlers[_i].words);
+}
+END_TEST
+
+START_TEST(a_program_with_a_blank_in_its_path_needs_no_quotes)
+{
+	char value[400];
+
+	temp_make();
+	snprintf(value, sizeof value, ".x=%s", temp_path("a b"));
+	ck_assert_ptr_nonnull(strstr(words_of(value), "/a|b"));
+	temp_write("a b", 0755, "");
+	ck_assert_ptr_nonnull(strstr(words_of(value), "/a b"));
+	temp_remove();
+}
+END_TEST
+
+START_TEST(variables_have_a_value_or_none)
+{
+	struct value_variables variables = {NULL, 0};
+
+	ck_assert_int_eq(value_variable.read(&wide, &variables, "A", &why), 0);
+	ck_assert_int_eq(value_variable.read(&wide, &variables, "B_2=", &why), 0);
+	ck_assert_int_eq(value_variable.read(&wide, &variables, "2B=", &why), -1);
+	ck_assert_uint_eq(variables.count, 2);
+	ck_assert(!variables.items[0].is_set);
+	ck_assert(variables.items[1].is_set);
+	ck_assert_str_eq(value_variable.item(&variables, 1), "B_2=");
+	ck_assert_ptr_null(value_variable.item(&variables, 2));
+	free(variables.items);
+}
+END_TEST
+
 START_TEST(the_path_of_a_url_is_absolute_and_plain)
 {
 	static const char *const bad[] = {"", "a", "/a?b", "/a#b", "/%61", "/a b", "/a\n"};
@@ -351,6 +426,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, owners_are_names_or_numbers);
 	tcase_add_test(tcase, lists_grow_by_what_is_good);
 	tcase_add_test(tcase, sockets_are_kept_as_addresses);
+	tcase_add_loop_test(tcase, a_handler_is_a_command, 0, sizeof handlers / sizeof *handlers);
+	tcase_add_test(tcase, a_program_with_a_blank_in_its_path_needs_no_quotes);
+	tcase_add_test(tcase, variables_have_a_value_or_none);
 	tcase_add_test(tcase, the_path_of_a_url_is_absolute_and_plain);
 	tcase_add_test(tcase, a_directory_is_an_absolute_path);
 	tcase_add_test(tcase, words_are_not_empty);

@@ -68,7 +68,7 @@ my @user = is_root() ? (qw(-u nobody -g daemon)) : ();
 my $dir = cgi();
 my @options = (
     qw(--socket-mode 0606 --backlog 99 --allow 10.0.0.0/8 --allow-user daemon -c 2
-       --max-scripts 9 --queue 8 --queue-timeout 7s --handler .x=/bin/sh --query-args
+       --max-scripts 9 --queue 8 --queue-timeout 7s --handler .x=/bin/sh --handler-always --query-args
        --env A=B --clear-env --limit core=0 --timeout 99 --idle-timeout 98 --linger 3
        --kill-delay 4 --drain-timeout 5 --on-disconnect close --stderr discard --error-detail
        --max-body 9M --max-params 9K --spool-dir /tmp --status-path /s --ping-path /p

@@ -41,11 +41,13 @@ static void refuse_start(struct request *request, const struct sys_fault *fault)
 	static const char *const steps[] = {"cannot start a process", "cannot make a process group",
 	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
 	    "cannot execute"};
-	const char *handler = arguments_handler(request_options(request), request->script);
+	const struct value_handler *handler =
+	    arguments_handler(request_options(request), request->script);
 	char reason[512];
 
 	if (fault->step == SYS_STEP_EXEC) {
-		refuse_exec(request, handler == NULL ? request->script : handler, fault->error);
+		refuse_exec(request, handler == NULL ? request->script : handler->argv[0],
+		    fault->error);
 		return;
 	}
 	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script, steps[fault->step],

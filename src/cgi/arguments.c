@@ -4,22 +4,46 @@
  */
 #include "cgi/arguments.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-const char *arguments_handler(const struct options *options, const char *script)
+/* A file named like the extension alone has none. */
+static bool has_extension(const char *script, const struct value_handler *handler)
 {
 	size_t len = strlen(script);
+	size_t tail = handler->extension_len;
 
+	return len > tail && memcmp(script + len - tail, handler->text, tail) == 0 &&
+	    script[len - tail - 1] != '/';
+}
+
+/* Whether the kernel would run it by its first line: that says better what it is for. */
+static bool has_interpreter(const char *script)
+{
+	char start[2] = "";
+	int fd;
+
+	if (access(script, X_OK) != 0)
+		return false;
+	fd = open(script, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	if (read(fd, start, sizeof start) < 0)
+		start[0] = '\0';
+	close(fd);
+	return start[0] == '#' && start[1] == '!';
+}
+
+const struct value_handler *arguments_handler(const struct options *options, const char *script)
+{
 	for (size_t i = 0; i < options->handlers.count; i++) {
-		const char *extension = options->handlers.items[i];
-		size_t cut = strcspn(extension, "=");
+		const struct value_handler *handler = &options->handlers.items[i];
 
-		/* a file named like the extension alone has none */
-		if (len > cut && memcmp(script + len - cut, extension, cut) == 0 &&
-		    script[len - cut - 1] != '/')
-			return extension + cut + 1;
+		if (has_extension(script, handler))
+			return options->handler_always || !has_interpreter(script) ? handler : NULL;
 	}
 	return NULL;
 }
@@ -115,12 +139,22 @@ static size_t count_plus(const char *text)
 	return count;
 }
 
+static size_t text_size(const struct value_handler *handler)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; handler != NULL && i < handler->argc; i++)
+		size += strlen(handler->argv[i]) + 1;
+	return size;
+}
+
 char **arguments_new(const struct options *options, const struct params *params, const char *script)
 {
-	const char *handler = arguments_handler(options, script);
+	const struct value_handler *handler = arguments_handler(options, script);
 	const char *words = words_of(options, params);
-	size_t room = 4 + count_plus(words); /* handler, script, one word more than "+", NULL */
-	size_t text = strlen(script) + strlen(words) + (handler == NULL ? 0 : strlen(handler)) + 3;
+	size_t before = handler == NULL ? 0 : handler->argc;
+	size_t room = before + 3 + count_plus(words); /* script, one word more than "+", NULL */
+	size_t text = text_size(handler) + strlen(script) + strlen(words) + 2;
 	char **argv = malloc(room * sizeof *argv + text);
 	char *to;
 	size_t count = 0;
@@ -128,8 +162,10 @@ char **arguments_new(const struct options *options, const struct params *params,
 	if (argv == NULL)
 		return NULL;
 	to = (char *)(argv + room);
-	if (handler != NULL)
-		argv[count++] = put_text(&to, handler);
+	while (count < before) {
+		argv[count] = put_text(&to, handler->argv[count]);
+		count++;
+	}
 	argv[count++] = put_text(&to, script);
 	if (*words != '\0')
 		count += cut_words(put_text(&to, words), argv + count);

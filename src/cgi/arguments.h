@@ -3,7 +3,7 @@
  * arguments: what a script is started with: which program, and its argv.
  *
  *   the script itself       argv: SCRIPT [words of the query]
- *   --handler .EXT=PROGRAM  argv: PROGRAM SCRIPT [words of the query]
+ *   --handler .EXT=COMMAND  argv: PROGRAM [its arguments] SCRIPT [words of the query]
  *
  * With --query-args, the query of a GET or HEAD that has no "=" is words (RFC 3875
  * 4.4): split at "+", decoded, all of them or none.
@@ -15,8 +15,12 @@
 #include "config/options.h"
 #include "cgi/params.h"
 
-/* The program of the first --handler whose extension `script` has; NULL if none. */
-const char *arguments_handler(const struct options *options, const char *script);
+/*
+ * The first --handler whose extension `script` has; NULL if none, or if the script has a
+ * "#!" line and may be executed, without --handler-always.  System calls only for a
+ * script that has such an extension.
+ */
+const struct value_handler *arguments_handler(const struct options *options, const char *script);
 
 /*
  * The argv for `script`, which has been resolved; argv[0] is what to execute.  One

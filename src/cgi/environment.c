@@ -89,9 +89,9 @@ static void set_wished(struct environment *environment, const char *const *sourc
     size_t source_count, const struct environment_wish *wish)
 {
 	for (size_t i = 0; i < wish->count; i++) {
-		const char *item = wish->set[i];
+		const char *item = wish->set[i].text;
 
-		if (strchr(item, '=') == NULL)
+		if (!wish->set[i].is_set)
 			item = find(source, source_count, item);
 		if (item != NULL && !is_empty_path(item))
 			put(environment, item);

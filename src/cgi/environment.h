@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/attributes.h"
+#include "config/value.h"
 
 struct environment {
 	const char **items; /* "NAME=VALUE", borrowed from the source, the wish or constant */
@@ -21,8 +22,8 @@ struct environment {
 
 /* What an administrator asks for. */
 struct environment_wish {
-	int clear;               /* inherit nothing */
-	const char *const *set;  /* "NAME=VALUE", or "NAME": the one in the source, if any */
+	int clear; /* inherit nothing */
+	const struct value_variable *set;
 	size_t count;
 };
 

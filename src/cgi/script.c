@@ -456,8 +456,20 @@ static int check_rules(const char *path, const struct options *options,
 		return refuse(refusal, 403, path, "not among the scripts given by --program");
 	if (!is_rooted(&options->roots, path))
 		return refuse(refusal, 403, path, "not below a directory given by --root");
-	if (arguments_handler(options, path) != NULL && access(path, R_OK) != 0)
+	return 0;
+}
+
+/* Without REDIRECT_STATUS php-cgi takes it for a request around the web server's rules. */
+static int prepare_handler(struct params *params, const char *path, const struct options *options,
+    struct script_refusal *refusal)
+{
+	if (arguments_handler(options, path) == NULL)
+		return 0;
+	if (access(path, R_OK) != 0)
 		return refuse_errno(refusal, path, errno);
+	if (params_get(params, "REDIRECT_STATUS") == NULL &&
+	    params_set(params, "REDIRECT_STATUS", "200") != 0)
+		return refuse(refusal, 503, path, strerror(errno));
 	return 0;
 }
 
@@ -469,7 +481,8 @@ int script_resolve(struct params *params, const struct options *options,
 
 	path_init(&path);
 	failed = name_path(params, &path, refusal) != 0 || locate(params, &path, refusal) != 0 ||
-	    check_rules(path.text, options, refusal) != 0;
+	    check_rules(path.text, options, refusal) != 0 ||
+	    prepare_handler(params, path.text, options, refusal) != 0;
 	path_fini(&path);
 	return failed ? -1 : 0;
 }

@@ -70,9 +70,12 @@ static const struct option_spec specs[] = {
 	    MEMBER(programs), ANY},
 	{"root", 'r', "DIR", "run only scripts below this directory; may be repeated (any)",
 	    &value_path, MEMBER(roots), ANY},
-	{"handler", 0, ".EXT=PROGRAM",
-	    "run scripts that end in .EXT by PROGRAM; may be repeated (none)", &value_handler,
-	    MEMBER(handlers), ANY},
+	{"handler", 0, ".EXT=COMMAND",
+	    "run scripts that end in .EXT by this program, with arguments if need be; may be "
+	    "repeated (none)", &value_handler, MEMBER(handlers), ANY},
+	{"handler-always", 0, NULL,
+	    "also scripts that have a \"#!\" line and may be executed", NULL,
+	    MEMBER(handler_always), {1, 0, NULL}},
 	{"query-args", 0, NULL, "pass a query without \"=\" as arguments (RFC 3875, 4.4)", NULL,
 	    MEMBER(query_args), {1, 0, NULL}},
 	{"env", 0, "NAME[=VALUE]",
@@ -428,7 +431,7 @@ void options_fini(struct options *options)
 	free(options->sockets.items);
 	free(options->programs.items);
 	free(options->roots.items);
-	free(options->handlers.items);
+	value_handlers_fini(&options->handlers);
 	free(options->variables.items);
 	free(options->limits.items);
 	words_fini(&options->words);

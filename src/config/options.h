@@ -37,9 +37,10 @@ struct options {
 	int64_t queue_timeout;
 	struct value_list programs; /* only these paths may run; empty: any */
 	struct value_list roots;    /* only below these directories; empty: any */
-	struct value_list handlers; /* ".EXT=PROGRAM": what runs scripts that end so */
+	struct value_handlers handlers;
+	int handler_always;         /* also for scripts that could run by themselves */
 	int query_args;             /* a query without "=" becomes arguments */
-	struct value_list variables; /* "NAME[=VALUE]": for scripts, besides the inherited */
+	struct value_variables variables; /* for scripts, besides the inherited */
 	int clear_env;              /* scripts inherit nothing */
 	struct value_limits limits; /* of scripts */
 	int64_t timeout;             /* 0: none */

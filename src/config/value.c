@@ -180,31 +180,6 @@ static int read_directory(const struct value_rule *rule, void *member, const cha
 	return -1;
 }
 
-static int read_handler(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
-{
-	const char *program = strstr(value, "=/");
-	const char *equals = strchr(value, '=');
-
-	if (value[0] == '.' && program != NULL && program == equals && program > value + 1 &&
-	    memchr(value, '/', (size_t)(program - value)) == NULL)
-		return read_item(rule, member, value, why);
-	*why = ".EXT=PROGRAM is expected, with the program's absolute path";
-	return -1;
-}
-
-static int read_variable(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
-{
-	static const char legal[] = "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	size_t len = strspn(value, legal);
-
-	if (len > 0 && (value[0] < '0' || value[0] > '9') && (value[len] == '\0' || value[len] == '='))
-		return read_item(rule, member, value, why);
-	*why = "NAME or NAME=VALUE is expected, the name of letters, digits and _";
-	return -1;
-}
-
 static int read_mode(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
@@ -357,5 +332,3 @@ const struct value_kind value_owner_kind = {read_owner, write_owner, NULL};
 const struct value_kind value_word = {read_word, write_text, NULL};
 const struct value_kind value_directory = {read_directory, write_text, NULL};
 const struct value_kind value_path = {read_path, NULL, item_of_list};
-const struct value_kind value_handler = {read_handler, NULL, item_of_list};
-const struct value_kind value_variable = {read_variable, NULL, item_of_list};

@@ -8,6 +8,7 @@
 #ifndef CGIBRIDGE_VALUE_H
 #define CGIBRIDGE_VALUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,6 +38,30 @@ struct value_list {
 /* The same of socket URLs, whose hosts have been looked up. */
 struct value_sockets {
 	struct address *items; /* owned */
+	size_t count;
+};
+
+/* The program that runs scripts whose name has an extension: ".EXT=PROGRAM ARGS". */
+struct value_handler {
+	const char *text;     /* borrowed; starts with the extension */
+	size_t extension_len;
+	char **argv;          /* PROGRAM, its arguments, NULL; owned, one allocation */
+	size_t argc;
+};
+
+struct value_handlers {
+	struct value_handler *items; /* owned */
+	size_t count;
+};
+
+/* A variable, "NAME=VALUE" as in environ(7), or "NAME": the inherited one. */
+struct value_variable {
+	const char *text; /* borrowed */
+	bool is_set;      /* has a value */
+};
+
+struct value_variables {
+	struct value_variable *items; /* owned */
 	size_t count;
 };
 
@@ -82,8 +107,8 @@ extern const struct value_kind value_word;       /* const char *, borrowed; not 
 extern const struct value_kind value_directory;  /* const char *, borrowed; an absolute path */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
 extern const struct value_kind value_socket;     /* struct value_sockets */
-extern const struct value_kind value_handler;    /* struct value_list of ".EXT=/PROGRAM" */
-extern const struct value_kind value_variable;   /* struct value_list of "NAME[=VALUE]" */
+extern const struct value_kind value_handler;    /* struct value_handlers */
+extern const struct value_kind value_variable;   /* struct value_variables */
 extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL: none */
 extern const struct value_kind value_limit_kind; /* struct value_limits */
 extern const struct value_kind value_allow;      /* struct allow: "ADDR" or "ADDR/LEN" */
@@ -100,6 +125,9 @@ long long value_leading_number(const char *text, const char **rest);
 
 /* Reads a size, a number of bytes or, with K, M or G behind it, of units; -1 if `text` is none. */
 long long value_bytes(const char *text);
+
+/* Frees what the list has. */
+void value_handlers_fini(struct value_handlers *handlers);
 
 /* Whether this process may set `limit` for its scripts: 0, or -1 with `*why` as for a read(). */
 int value_limit_check(const struct sys_limit *limit, const char **why) MUST_CHECK;

@@ -114,11 +114,7 @@ static const char *skip_blanks(const char *at)
 	return at;
 }
 
-/*
- * Takes the quotes off the word at `*at`, in place; moves `*at` behind it.  The word,
- * terminated, or NULL when a quote is not closed.
- */
-static char *cut_word(char **at)
+char *words_cut(char **at)
 {
 	char *from = *at;
 	char *to = from;
@@ -152,7 +148,7 @@ static int add_file(struct words *words, const char *path)
 		at += skip_blanks(at) - at;
 		if (*at == '\0')
 			return 0;
-		word = cut_word(&at);
+		word = words_cut(&at);
 		if (word == NULL)
 			errno = EILSEQ;
 		if (word == NULL || add(words, word) != 0)

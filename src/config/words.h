@@ -39,4 +39,10 @@ int words_init(struct words *words, int argc, const char *const *argv, char *why
     size_t size) MUST_CHECK;
 void words_fini(struct words *words);
 
+/*
+ * Takes the quotes off the word at `*at`, in place; moves `*at` behind it and the blank or
+ * line end that follows.  The word, terminated, or NULL when a quote is not closed.
+ */
+char *words_cut(char **at);
+
 #endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * value_handler: programs that run scripts, ".EXT=PROGRAM ARGS".
+ *
+ * PROGRAM and ARGS are words as in a file of options.  A program's path that has blanks
+ * needs no quotes if the file is there.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/value.h"
+#include "config/words.h"
+
+/* The length of the extension that `text` starts with; 0 if it is not ".EXT=/PROGRAM". */
+static size_t extension_length(const char *text)
+{
+	size_t len = strcspn(text, "=");
+
+	if (text[0] != '.' || len < 2 || text[len] != '=' || text[len + 1] != '/' ||
+	    memchr(text, '/', len) != NULL)
+		return 0;
+	return len;
+}
+
+/* Cuts `text` into `argv`; how many words, 0 if a quote is not closed. */
+static size_t split(char *text, char **argv)
+{
+	static const char blanks[] = " \t\r\n";
+	size_t count = 0;
+
+	for (text += strspn(text, blanks); *text != '\0'; text += strspn(text, blanks)) {
+		argv[count] = words_cut(&text);
+		if (argv[count++] == NULL)
+			return 0;
+	}
+	argv[count] = NULL;
+	return count;
+}
+
+/* Fills in argv; false, with nothing to free, if `command` is none or there is no memory. */
+static bool parse_command(struct value_handler *handler, const char *command)
+{
+	size_t size = strlen(command) + 1;
+	/* a word and the blank after it have two bytes at least */
+	size_t room = size / 2 + 2;
+	char **argv = malloc(room * sizeof *argv + size);
+	char *copy;
+
+	if (argv == NULL)
+		return false;
+	copy = memcpy(argv + room, command, size);
+	handler->argv = argv;
+	if (strpbrk(command, " \t") != NULL && access(command, F_OK) == 0) {
+		argv[0] = copy;
+		argv[1] = NULL;
+		handler->argc = 1;
+	} else {
+		handler->argc = split(copy, argv);
+	}
+	if (handler->argc == 0)
+		free(argv);
+	return handler->argc > 0;
+}
+
+static int read_handler(const struct value_rule *rule, void *member, const char *value,
+    const char **why)
+{
+	struct value_handlers *handlers = member;
+	struct value_handler *items = realloc(handlers->items, (handlers->count + 1) * sizeof *items);
+	struct value_handler handler = {.text = value, .extension_len = extension_length(value)};
+
+	(void)rule;
+	if (items != NULL)
+		handlers->items = items;
+	*why = ".EXT=PROGRAM is expected, with the program's absolute path; arguments may follow";
+	if (items == NULL || handler.extension_len == 0 ||
+	    !parse_command(&handler, value + handler.extension_len + 1))
+		return -1;
+	items[handlers->count++] = handler;
+	return 0;
+}
+
+static const char *handler_item(const void *member, size_t i)
+{
+	const struct value_handlers *handlers = member;
+
+	return i < handlers->count ? handlers->items[i].text : NULL;
+}
+
+void value_handlers_fini(struct value_handlers *handlers)
+{
+	for (size_t i = 0; i < handlers->count; i++)
+		free(handlers->items[i].argv);
+	free(handlers->items);
+	*handlers = (struct value_handlers){.items = NULL};
+}
+
+const struct value_kind value_handler = {read_handler, NULL, handler_item};
