@@ -16,8 +16,8 @@ use Bridge;
 
 my $time = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
 my $ends = qr/ok|failed|short|invalid|refused|timeout|aborted|lost|detached|stopped|error/;
-my $line = qr/$time (?:unix|127\.0\.0\.1:\d+) \S+ \S+ \S+ (?:\d{3}|-) \d+ \d+ \d+ \d+\.\d{3} (?:\d+|-) (?:$ends)/;
-my @names = qw(time peer method script uri status app_status bytes_in bytes_out duration pid ended);
+my $line = qr/$time (?:unix|127\.0\.0\.1:\d+) \S+ \S+ \S+ (?:\d{3}|-) \d+ \d+ \d+ \d+\.\d{3} (?:\d+|-) (?:$ends) \S+/;
+my @names = qw(time peer method script uri status app_status bytes_in bytes_out duration pid ended remote_addr);
 
 # A daemon with an access log: ($bridge, its path).
 sub logging (%o) {
@@ -68,6 +68,7 @@ on_both 'a line has what there is to know' => sub ($kind) {
     cmp_ok($got->{duration}, '<', slow(10), 'duration');
     cmp_ok($got->{pid}, '>', 1, 'pid');
     is($got->{ended}, 'ok', 'how it ended');
+    is($got->{remote_addr}, '127.0.0.1', 'the client of the web server');
     $bridge->stop;
 };
 

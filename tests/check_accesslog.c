@@ -32,7 +32,8 @@ static const struct accesslog_entry full = {.peer = "127.0.0.1:4711",
     .out = 4711,
     .duration = 1042,
     .pid = 99,
-    .end = ACCESSLOG_FAILED};
+    .end = ACCESSLOG_FAILED,
+    .client = "192.0.2.7"};
 
 static void setup(void)
 {
@@ -66,7 +67,7 @@ START_TEST(a_line_of_text)
 {
 	ck_assert_str_eq(formatted(ACCESSLOG_TEXT, &full),
 	    "2025-11-21T07:21:52.007Z 127.0.0.1:4711 GET /srv/x.cgi /x.cgi/a?b=c 200 3 17 4711 "
-	    "1.042 99 failed\n");
+	    "1.042 99 failed 192.0.2.7\n");
 }
 END_TEST
 
@@ -76,7 +77,7 @@ START_TEST(a_line_of_json)
 	    "{\"time\":\"2025-11-21T07:21:52.007Z\",\"peer\":\"127.0.0.1:4711\",\"method\":\"GET\","
 	    "\"script\":\"/srv/x.cgi\",\"uri\":\"/x.cgi/a?b=c\",\"status\":200,\"app_status\":3,"
 	    "\"bytes_in\":17,\"bytes_out\":4711,\"duration\":1.042,\"pid\":99,"
-	    "\"ended\":\"failed\"}\n");
+	    "\"ended\":\"failed\",\"remote_addr\":\"192.0.2.7\"}\n");
 }
 END_TEST
 
@@ -85,11 +86,11 @@ START_TEST(what_is_not_known_is_said_to_be_so)
 	struct accesslog_entry entry = {.peer = "", .end = ACCESSLOG_LOST};
 
 	ck_assert_str_eq(formatted(ACCESSLOG_TEXT, &entry),
-	    "2025-11-21T07:21:52.007Z - - - - - 0 0 0 0.000 - lost\n");
+	    "2025-11-21T07:21:52.007Z - - - - - 0 0 0 0.000 - lost -\n");
 	ck_assert_str_eq(formatted(ACCESSLOG_JSON, &entry),
 	    "{\"time\":\"2025-11-21T07:21:52.007Z\",\"peer\":null,\"method\":null,\"script\":null,"
 	    "\"uri\":null,\"status\":null,\"app_status\":0,\"bytes_in\":0,\"bytes_out\":0,"
-	    "\"duration\":0.000,\"pid\":null,\"ended\":\"lost\"}\n");
+	    "\"duration\":0.000,\"pid\":null,\"ended\":\"lost\",\"remote_addr\":null}\n");
 }
 END_TEST
 
@@ -110,17 +111,17 @@ START_TEST(each_end_has_its_word)
 	char tail[32];
 
 	entry.end = ends[_i].end;
-	snprintf(tail, sizeof tail, " 99 %s\n", ends[_i].word);
+	snprintf(tail, sizeof tail, " 99 %s 192.0.2.7\n", ends[_i].word);
 	ck_assert_ptr_nonnull(strstr(formatted(ACCESSLOG_TEXT, &entry), tail));
 }
 END_TEST
 
-/* The line for an entry whose script, method, peer and URI are `text`. */
+/* The line for an entry whose script, method, peer, URI and client are `text`. */
 static const char *with(enum accesslog_form form, const char *text)
 {
 	struct accesslog_entry entry = full;
 
-	entry.peer = entry.method = entry.script = entry.uri = text;
+	entry.peer = entry.method = entry.script = entry.uri = entry.client = text;
 	return formatted(form, &entry);
 }
 
@@ -203,18 +204,20 @@ START_TEST(long_fields_are_cut_and_the_line_ends)
 	text[0] = '\0';
 	for (size_t i = 0; i < ACCESSLOG_LINE_MAX; i++)
 		memcpy(text + i * strlen(units[_i]), units[_i], strlen(units[_i]) + 1);
-	entry.peer = entry.method = entry.script = entry.uri = text;
+	entry.peer = entry.method = entry.script = entry.uri = entry.client = text;
 	entry.app_status = UINT32_MAX;
 	entry.in = entry.out = UINT64_MAX;
 	entry.duration = INT64_MAX;
 	entry.pid = INT32_MAX;
 	entry.end = ACCESSLOG_DETACHED;
 	for (enum accesslog_form form = ACCESSLOG_TEXT; form <= ACCESSLOG_JSON; form++) {
-		const char *end = form == ACCESSLOG_JSON ? ",\"ended\":\"detached\"}\n" : " detached\n";
+		const char *end = form == ACCESSLOG_JSON ? "...\"}\n" : "...\n";
 
 		formatted(form, &entry);
 		check_ascii(line, 0x20);
 		ck_assert_str_eq(line + strlen(line) - strlen(end), end);
+		ck_assert_ptr_nonnull(strstr(line, form == ACCESSLOG_JSON
+			? ",\"ended\":\"detached\",\"remote_addr\":\"" : " detached "));
 		ck_assert_ptr_nonnull(strstr(line, form == ACCESSLOG_JSON ? "...\",\"status\":200,"
 									   : "... 200 "));
 	}
@@ -390,7 +393,7 @@ START_TEST(a_fifo_whose_reader_is_slow_or_leaves)
 	while ((n = read(fd, content, sizeof content - 1)) > 0)
 		content[n] = '\0';
 	ck_assert_ptr_nonnull(strstr(content, "\n"));
-	ck_assert_str_eq(content + strlen(content) - 8, " failed\n");
+	ck_assert_str_eq(content + strlen(content) - 11, " 192.0.2.7\n");
 	close(fd);
 	ck_assert_str_eq(write_lines(3), ""); /* EPIPE; has been said */
 }
@@ -488,7 +491,7 @@ START_TEST(syslog_gets_a_datagram_a_line)
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	ssize_t n;
-	char tail[] = "Z 127.0.0.1:4711 GET /srv/x.cgi /x.cgi/a?b=c 200 3 17 4711 1.042 99 failed";
+	char tail[] = "Z 127.0.0.1:4711 GET /srv/x.cgi /x.cgi/a?b=c 200 3 17 4711 1.042 99 failed 192.0.2.7";
 
 	snprintf(addr.sun_path, sizeof addr.sun_path, "%s", temp_path("syslog"));
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)(void *)&addr, sizeof addr), 0);

@@ -150,4 +150,43 @@ scenario 'a script can write any language, and no line of ours' => sub {
     $bridge->stop;
 };
 
+# ---- who asked for what ---------------------------------------------------------------
+
+scenario 'a line says who asked for what' => sub {
+    my $bridge = Bridge->start;
+    my @asked = (REMOTE_ADDR => '2001:db8::7', REQUEST_URI => "/x?y=\"z\n");
+    my $origin = qr{, client: 2001:db8::7, request: "GET /x\?y="z\\x0a"};
+    my $last = sub ($what) {
+        local $Test::Builder::Level = $Test::Builder::Level + 1;
+        ok($bridge->wait_for_log(qr/$what$origin$/m), $what);
+    };
+    $bridge->get('unix', 'not-there', \@asked);
+    $last->(qr/ warn: request 1 from unix: 404: .*\(uid \d+\)/);
+    $bridge->get('tcp', 'exits', [ @asked, QUERY_STRING => 3 ]);
+    $last->(qr/ warn: \S+: request 1 from 127\.0\.0\.1:\d+: exit status 3 \(.*\)/);
+    $bridge->get('unix', 'silent', \@asked);
+    $last->(qr/ warn: .*: 500: .*\)/);
+    $bridge->get('unix', 'hello', [ @asked, CGIBRIDGE_TIMEOUT => 'soon' ]);
+    $last->(qr/ warn: .* CGIBRIDGE_TIMEOUT is 'soon': ignored/);
+    $bridge->get('unix', 'sleeper', [ @asked, QUERY_STRING => 20, CGIBRIDGE_TIMEOUT => '200ms' ]);
+    $last->(qr/ warn: .*timeout.*\)/);
+    my $c = $bridge->connect('unix');
+    my $file = file();
+    $c->start(1, $bridge->params('sleeper', @asked, QUERY_STRING => 20, TEST_PIDS => $file));
+    wait_pids($file, 1);
+    $c->hang_up;
+    $last->(qr/ info: \S+: request 1 from unix: .*/);
+
+    $bridge->get('unix', 'no-1', [ REQUEST_URI => '/' . 'u' x 1000 ]);
+    ok($bridge->wait_for_log(qr{/no-1: .*, request: "GET /u{199}\.\.\."$}m), 'a long URI is cut');
+    $bridge->get('unix', 'no-2', [ REQUEST_URI => '/' . 'u' x 199 ]);
+    ok($bridge->wait_for_log(qr{/no-2: .*, request: "GET /u{199}"$}m), 'one that fits is not');
+    $bridge->get('unix', 'no-3', [ REQUEST_URI => undef, SCRIPT_NAME => '/n', PATH_INFO => '/p' ]);
+    ok($bridge->wait_for_log(qr{/no-3: .*, client: 127.0.0.1, request: "GET /n/p"$}m),
+        'without REQUEST_URI');
+    $bridge->get('unix', 'no-4', [ REQUEST_URI => undef, SCRIPT_NAME => undef, REMOTE_ADDR => undef ]);
+    ok($bridge->wait_for_log(qr{/no-4: .*\(uid \d+\), request: "GET -"$}m), 'without all that');
+    $bridge->stop;
+};
+
 done_testing;

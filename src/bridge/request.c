@@ -282,11 +282,13 @@ static void leave(struct request *request, const char *why)
 {
 	enum on_disconnect how = request->on_disconnect;
 	char who[512];
+	char origin[REQUEST_ORIGIN_MAX];
 
 	request_count(request, TALLY_LOST);
 	if (why != NULL)
-		log_info("%s: %s%s", request_subject(request, who, sizeof who), why,
-		    request->child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "");
+		log_info("%s: %s%s%s", request_subject(request, who, sizeof who), why,
+		    request->child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "",
+		    request_origin(request, origin, sizeof origin));
 	request_stop_script(request, how);
 	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
 }

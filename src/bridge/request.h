@@ -114,7 +114,7 @@ struct request {
 	char *script;        /* its path, for logs; owned, NULL until resolved */
 	pid_t pid;
 
-	struct request_note *note; /* for the access log; owned, NULL: none */
+	struct request_note *note; /* for the logs; owned, NULL: none */
 	enum accesslog_end outcome;
 
 	struct loop_timer total;  /* --timeout */

@@ -44,9 +44,10 @@ void request_log_failure(const struct request *request, const char *what)
 {
 	char who[512];
 	char how[320];
+	char origin[REQUEST_ORIGIN_MAX];
 
-	log_warn("%s: %s (%s)", request_subject(request, who, sizeof who), what,
-	    account(request, how, sizeof how));
+	log_warn("%s: %s (%s)%s", request_subject(request, who, sizeof who), what,
+	    account(request, how, sizeof how), request_origin(request, origin, sizeof origin));
 }
 
 int request_status(const struct request *request)
@@ -133,10 +134,11 @@ void request_fail(struct request *request, int status, const char *detail, uint3
 void request_refuse(struct request *request, int status, const char *detail, const char *reason)
 {
 	char who[512];
+	char origin[REQUEST_ORIGIN_MAX];
 
 	request->outcome = ACCESSLOG_REFUSED;
-	log_warn("%s: %d: %s (uid %ld)", request_subject(request, who, sizeof who), status, reason,
-	    (long)geteuid());
+	log_warn("%s: %d: %s (uid %ld)%s", request_subject(request, who, sizeof who), status, reason,
+	    (long)geteuid(), request_origin(request, origin, sizeof origin));
 	request_fail(request, status, request_options(request)->error_detail ? reason : detail, 0);
 }
 

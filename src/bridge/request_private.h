@@ -59,8 +59,16 @@ bool request_answer_status(struct request *request) MUST_CHECK;
 
 /* ---- request_log.c ------------------------------------------------------------ */
 
-/* Keeps what the access log wants of the parameters, which are decoded now. */
+/* Keeps what lines of the logs want of the parameters, which are decoded now. */
 void request_take_note(struct request *request);
+
+/*
+ * ", client: 192.0.2.7, request: \"GET /x?y\"": what its log lines end with, so that they
+ * say who asked for what.  "" if its parameters are not known.
+ */
+const char *request_origin(const struct request *request, char *text, size_t size);
+
+enum { REQUEST_ORIGIN_MAX = 384 };
 
 /* Writes its line in the access log, if there is one: it ends. */
 void request_log_end(const struct request *request);

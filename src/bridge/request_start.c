@@ -299,8 +299,10 @@ static void note_method(struct request *request)
 static void ignore_param(const struct request *request, const char *name, const char *value)
 {
 	char who[512];
+	char origin[REQUEST_ORIGIN_MAX];
 
-	log_warn("%s: %s is '%.100s': ignored", request_subject(request, who, sizeof who), name, value);
+	log_warn("%s: %s is '%.100s': ignored%s", request_subject(request, who, sizeof who), name, value,
+	    request_origin(request, origin, sizeof origin));
 }
 
 /* The time that parameter `name` asks for, if it is less than `limit`, an option's. */

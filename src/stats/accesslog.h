@@ -40,6 +40,7 @@ enum accesslog_end {
 /* What a line tells.  All pointers are borrowed; NULL: not known. */
 struct accesslog_entry {
 	const char *peer, *method, *script, *uri;
+	const char *client;  /* of the web server: REMOTE_ADDR */
 	int status;          /* of the HTTP answer; 0: none went out */
 	uint32_t app_status; /* FastCGI's */
 	uint64_t in, out;    /* bytes of request body, of response */

@@ -17,8 +17,8 @@
 #include "stats/accesslog.h"
 
 enum {
-	SMALL_MAX = 64,   /* of a line: a peer, a method */
-	FIXED = 544,      /* of a line: all but script and URI, with JSON's names */
+	SMALL_MAX = 64,   /* of a line: a peer, a method, a client */
+	FIXED = 640,      /* of a line: all but script and URI, with JSON's names */
 	URI_ROOM = (ACCESSLOG_LINE_MAX - FIXED) * 3 / 5,
 	SCRIPT_ROOM = (ACCESSLOG_LINE_MAX - FIXED) * 2 / 5,
 };
@@ -86,6 +86,7 @@ static void put_text(struct pen *pen, const struct accesslog_entry *entry)
 	    (long long)entry->duration / 1000, (int)(entry->duration % 1000));
 	put_count(pen, (long)entry->pid);
 	put(pen, " %s", ends[entry->end]);
+	put_word(pen, entry->client, SMALL_MAX);
 }
 
 /* ---- JSON ---------------------------------------------------------------------- */
@@ -121,7 +122,9 @@ static void put_json(struct pen *pen, const struct accesslog_entry *entry)
 	    (unsigned long long)entry->out, (long long)entry->duration / 1000,
 	    (int)(entry->duration % 1000));
 	put_number(pen, "pid", (long)entry->pid);
-	put(pen, ",\"ended\":\"%s\"}", ends[entry->end]);
+	put(pen, ",\"ended\":\"%s\"", ends[entry->end]);
+	put_string(pen, "remote_addr", entry->client, SMALL_MAX);
+	put(pen, "}");
 }
 
 /* ---- both ------------------------------------------------------------------------ */
