@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * check_scoreboard: the limit is exact over several processes, the dead leave nothing
- * behind, and who waits is woken.
+ * behind, who waits is woken, and nothing that a worker has written is taken for true.
  */
 #include "check_util.h"
 
@@ -15,10 +15,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "stats/scoreboard.h"
+#include "stats/scoreboard_private.h"
 #include "base/sys.h"
 
-enum { SLOTS = 7, PROCESSES = 6, ROUNDS = 20000 };
+/* Elsewhere the system does not tell of a group, and memory is an ordinary file. */
+#ifdef WITH_SYS_LINUX
+enum { WITHOUT_PROC = 0 };
+#else
+enum { WITHOUT_PROC = 1 };
+#endif
+
+enum { SLOTS = 7, PROCESSES = 6, ROUNDS = 20000, NO_SESSION = 0x7fffffff };
 
 static struct scoreboard *board;
 
@@ -55,15 +62,20 @@ START_TEST(has_as_many_slots_as_it_was_made_with)
 }
 END_TEST
 
-START_TEST(knows_the_fewest_connections)
+START_TEST(knows_the_fewest_connections_of_those_that_run)
 {
-	for (int i = 0; i < PROCESSES; i++)
+	for (int i = 0; i < PROCESSES; i++) {
 		scoreboard_connected(board, i, 10 + i);
+		scoreboard_enter(board, i, 1);
+	}
 	ck_assert_int_eq(scoreboard_fewest(board), 10);
 	scoreboard_connected(board, 0, 12);
 	ck_assert_int_eq(scoreboard_fewest(board), 11);
-	scoreboard_bury(board, 3);
-	ck_assert_int_eq(scoreboard_fewest(board), 0);
+	scoreboard_bury(board, 1, NO_SESSION); /* it has none, and takes none either */
+	ck_assert_int_eq(scoreboard_fewest(board), 12);
+	for (int i = 0; i < PROCESSES; i++)
+		scoreboard_bury(board, i, NO_SESSION);
+	ck_assert_int_gt(scoreboard_fewest(board), 10000);
 }
 END_TEST
 
@@ -160,7 +172,7 @@ START_TEST(all_processes_together_get_exactly_all_slots)
 	ck_assert_int_eq(scoreboard_running(board), SLOTS);
 	sum = 0;
 	for (int i = 0; i < PROCESSES; i++)
-		sum += scoreboard_bury(board, i);
+		sum += scoreboard_bury(board, i, NO_SESSION);
 	ck_assert_int_eq(sum, SLOTS);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 }
@@ -168,17 +180,67 @@ END_TEST
 
 /* ---- the dead ----------------------------------------------------------------------------- */
 
-/* A session leader with a child; both hold `fd` until they die. */
-static void run_script(int slot, int fd)
+/* Ends no sooner than it is killed; `fd` says that it has begun. */
+static void run_for_ever(int fd)
 {
-	setsid();
-	if (fork() != 0) {
-		atomic_store(scoreboard_pid(board, slot), (int)getpid());
-		if (write(fd, "x", 1) < 0)
-			_exit(1);
-	}
+	if (write(fd, "x", 1) != 1)
+		_exit(1);
+	/* one that a test has left must not hold up whoever reads what is printed here */
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
 	for (;;)
 		pause();
+}
+
+/* A worker with a session of its own, whose script has a group of its own and a child in it. */
+static void run_worker(int slot, int fd)
+{
+	setsid();
+	if (fork() == 0) {
+		atomic_store(scoreboard_pid(board, slot), (int)getpid());
+		setpgid(0, 0);
+		fork();
+	}
+	run_for_ever(fd);
+}
+
+/* A process that runs `code`; all it has started have `*end` open, and `count` of them run. */
+#define START(pid, end, count, code)                                     \
+	do {                                                             \
+		char bytes[8];                                           \
+		int fds[2];                                              \
+		ck_assert_int_eq(pipe(fds), 0);                          \
+		(pid) = fork();                                          \
+		ck_assert_int_ge(pid, 0);                                \
+		if ((pid) == 0) {                                        \
+			int fd = fds[1];                                 \
+			code;                                            \
+		}                                                        \
+		close(fds[1]);                                           \
+		(end) = fds[0];                                          \
+		for (int n = 0; n < (count);)                            \
+			n += (int)read(end, bytes, sizeof bytes);        \
+	} while (0)
+
+/* All that have its other end open have gone. */
+static bool all_gone(int end)
+{
+	char byte;
+
+	return read(end, &byte, 1) == 0;
+}
+
+static bool some_run(int end)
+{
+	struct pollfd p = {.fd = end, .events = POLLIN};
+
+	return poll(&p, 1, 50) == 0;
+}
+
+static void end_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -1);
 }
 
 START_TEST(the_scripts_of_a_dead_worker_are_killed_with_all_their_processes)
@@ -186,29 +248,136 @@ START_TEST(the_scripts_of_a_dead_worker_are_killed_with_all_their_processes)
 	int dead = scoreboard_claim(board, 2);
 	int empty = scoreboard_claim(board, 2); /* not started yet */
 	int other = scoreboard_claim(board, 3);
-	char byte;
-	int fds[2];
+	int end;
 	pid_t pid;
 
 	ck_assert_int_ge(empty, 0);
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0)
-		run_script(dead, fds[1]);
-	close(fds[1]);
-	ck_assert_int_eq(read(fds[0], &byte, 1), 1);
-	ck_assert_int_eq(atomic_load(scoreboard_pid(board, dead)), (int)pid);
+	START(pid, end, 3, run_worker(dead, fd));
+	ck_assert_int_gt(atomic_load(scoreboard_pid(board, dead)), (int)pid);
+	end_process(pid);
+	ck_assert(some_run(end));
 	scoreboard_wait(board, 2, 5);
 	scoreboard_wait(board, 3, 1);
-	ck_assert_int_eq(scoreboard_bury(board, 2), 2);
-	ck_assert_int_eq(wait_for(pid), -1);
-	ck_assert_int_eq(read(fds[0], &byte, 1), 0); /* its child is gone too */
+	ck_assert_int_eq(scoreboard_bury(board, 2, pid), 2);
+	ck_assert(all_gone(end));
 	ck_assert_int_eq(scoreboard_running(board), 1);
 	ck_assert_int_eq(scoreboard_waiting(board), 1);
-	ck_assert_int_eq(scoreboard_bury(board, 2), 0);
+	ck_assert_int_eq(scoreboard_bury(board, 2, pid), 0);
 	scoreboard_release(board, other);
-	close(fds[0]);
+	close(end);
+}
+END_TEST
+
+START_TEST(nothing_is_killed_outside_of_the_session_of_the_dead)
+{
+	int slots[] = {scoreboard_claim(board, 2), scoreboard_claim(board, 2),
+	    scoreboard_claim(board, 2)};
+	int end, ends[2];
+	pid_t worker, pids[2];
+
+	START(worker, end, 3, run_worker(slots[0], fd));
+	for (int i = 0; i < 2; i++)
+		START(pids[i], ends[i], 1, {
+			if (i == 0)
+				setsid();
+			else
+				setpgid(0, 0);
+			run_for_ever(fd);
+		});
+	for (int i = 0; i < 2; i++) {
+		atomic_store(scoreboard_pid(board, slots[i + 1]), (int)pids[i]);
+		ck_assert_int_ge(scoreboard_note_group(board, 2, pids[i]), 0);
+	}
+	ck_assert_int_eq(scoreboard_bury(board, 2, worker), 3);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	for (int i = 0; i < 2; i++) {
+		ck_assert(some_run(ends[i]));
+		end_process(pids[i]);
+		close(ends[i]);
+	}
+	end_process(worker);
+	ck_assert(all_gone(end)); /* the script was in it */
+	close(end);
+}
+END_TEST
+
+/* As run_worker(), after its script has ended: what that has started goes on. */
+static void run_orphans(int fd)
+{
+	pid_t script;
+
+	setsid();
+	script = fork();
+	if (script == 0) {
+		setpgid(0, 0);
+		if (fork() == 0)
+			run_for_ever(fd);
+		_exit(0);
+	}
+	while (waitpid(script, NULL, 0) != script)
+		;
+	if (scoreboard_note_group(board, 2, script) < 0)
+		_exit(1);
+	run_for_ever(fd);
+}
+
+START_TEST(a_group_that_is_to_be_killed_is_although_its_worker_dies)
+{
+	int end;
+	pid_t pid;
+
+	START(pid, end, 2, run_orphans(fd));
+	end_process(pid);
+	scoreboard_bury(board, 3, pid);
+	ck_assert(some_run(end));
+	ck_assert_int_eq(scoreboard_bury(board, 2, pid), 0);
+	ck_assert(all_gone(end));
+	close(end);
+}
+END_TEST
+
+START_TEST(groups_are_noted_as_long_as_there_is_room)
+{
+	for (int i = 0; i < SLOTS; i++)
+		ck_assert_int_eq(scoreboard_note_group(board, i % 2, NO_SESSION), i);
+	ck_assert_int_eq(scoreboard_note_group(board, 1, NO_SESSION), -1);
+	scoreboard_forget_group(board, 3);
+	ck_assert_int_eq(scoreboard_note_group(board, 1, NO_SESSION), 3);
+	scoreboard_bury(board, 0, NO_SESSION);
+	ck_assert_int_eq(scoreboard_note_group(board, 1, NO_SESSION), 0);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+/* Claims and gives back, until it dies in the middle of that. */
+static void claim_for_ever(int fd)
+{
+	if (write(fd, "x", 1) != 1)
+		_exit(1);
+	for (;;) {
+		int slot = scoreboard_claim(board, 4);
+
+		if (slot >= 0)
+			scoreboard_release(board, slot);
+	}
+}
+
+START_TEST(wherever_a_worker_dies_the_count_of_scripts_is_right)
+{
+	int other = scoreboard_claim(board, 1);
+
+	ck_assert_int_ge(other, 0);
+	for (int i = 0; i < 200; i++) {
+		int end;
+		pid_t pid;
+
+		START(pid, end, 1, claim_for_ever(fd));
+		usleep((unsigned)i % 16 * 10);
+		end_process(pid);
+		scoreboard_bury(board, 4, pid);
+		ck_assert_int_eq(scoreboard_running(board), 1);
+		close(end);
+	}
 }
 END_TEST
 
@@ -259,7 +428,21 @@ START_TEST(burying_wakes_who_waits)
 {
 	ck_assert_int_eq(claim_all(0), SLOTS);
 	scoreboard_wait(board, 1, 1);
-	ck_assert_int_eq(scoreboard_bury(board, 0), SLOTS);
+	ck_assert_int_eq(scoreboard_bury(board, 0, NO_SESSION), SLOTS);
+	ck_assert(is_woken());
+}
+END_TEST
+
+START_TEST(a_wake_up_that_a_worker_has_died_with_is_passed_on)
+{
+	int slot = scoreboard_claim(board, 0);
+
+	scoreboard_wait(board, 1, 1);
+	scoreboard_wait(board, 2, 1);
+	scoreboard_release(board, slot);
+	scoreboard_take_wake(board); /* by worker 1, which does not get to its claim */
+	ck_assert(!is_woken());
+	scoreboard_bury(board, 1, NO_SESSION);
 	ck_assert(is_woken());
 }
 END_TEST
@@ -321,7 +504,7 @@ static void keep_writing(int slot)
 	}
 }
 
-START_TEST(a_info_that_is_being_written_is_read_whole_or_not_at_all)
+START_TEST(an_info_that_is_being_written_is_read_whole_or_not_at_all)
 {
 	int slot = scoreboard_claim(board, 0);
 	int whole = 0;
@@ -350,7 +533,7 @@ START_TEST(a_info_that_is_being_written_is_read_whole_or_not_at_all)
 	ck_assert_int_eq(wait_for(pid), -1);
 	ck_assert_int_gt(whole, 0);
 	/* wherever that writer has died, the next one's info can be read */
-	ck_assert_int_eq(scoreboard_bury(board, 0), 1);
+	ck_assert_int_eq(scoreboard_bury(board, 0, NO_SESSION), 1);
 	for (int i = 0; i < SLOTS; i++) {
 		struct script_info info = info_of('n');
 		struct scoreboard_script script;
@@ -390,7 +573,7 @@ START_TEST(a_worker_says_who_it_is_until_it_is_buried)
 	ck_assert_int_eq(worker.started, 12345);
 	ck_assert_int_eq(worker.starts, 1);
 	ck_assert_int_eq(worker.connections, 4);
-	ck_assert_int_eq(scoreboard_bury(board, 2), 0);
+	ck_assert_int_eq(scoreboard_bury(board, 2, NO_SESSION), 0);
 	scoreboard_enter(board, 2, 23456);
 	scoreboard_worker(board, 2, &worker);
 	ck_assert_int_eq(worker.starts, 2);
@@ -447,13 +630,102 @@ START_TEST(counts_are_inherited_once_and_whole)
 }
 END_TEST
 
+/* ---- what a worker may write ------------------------------------------------------------------ */
+
+START_TEST(numbers_are_in_range_whatever_was_written)
+{
+	static const unsigned char patterns[] = {0xff, 0x80, 0x7f, 0x55};
+	struct scoreboard_worker worker;
+	int64_t since = scoreboard_since(board);
+	int64_t made = scoreboard_made(board);
+
+	memset(board->shared, patterns[_i], board->size);
+	scoreboard_worker(board, 1, &worker);
+	ck_assert(worker.pid >= 0 && worker.starts >= 0 && worker.waiting >= 0 &&
+	    worker.connections >= 0);
+	ck_assert_int_le(llabs(worker.started), INT64_MAX / 4);
+	ck_assert_int_le(llabs(scoreboard_last_beat(board, 1)), INT64_MAX / 4);
+	ck_assert_int_le(worker.waiting, COUNT_MAX);
+	ck_assert_int_le(worker.connections, COUNT_MAX);
+	ck_assert_int_ge(scoreboard_waiting(board), 0);
+	ck_assert_int_ge(scoreboard_running(board), 0);
+	ck_assert_int_le(scoreboard_running(board), SLOTS);
+	ck_assert_int_ge(scoreboard_respawns(board), 0);
+	ck_assert_int_ge(scoreboard_fewest(board), 0);
+	ck_assert_int_le(scoreboard_fewest(board), COUNT_MAX);
+	ck_assert_int_eq(scoreboard_since(board), since);
+	ck_assert_int_eq(scoreboard_made(board), made);
+}
+END_TEST
+
+START_TEST(a_slot_with_nonsense_shows_nothing)
+{
+	struct script_info info = info_of('a');
+	struct scoreboard_script script;
+	int slot = scoreboard_claim(board, 1);
+
+	memset(info.peer, 'x', sizeof info.peer);
+	info.started = INT64_MIN;
+	scoreboard_describe(board, slot, &info);
+	ck_assert(scoreboard_script(board, slot, &script));
+	ck_assert_uint_eq(strlen(script.info.peer), sizeof info.peer - 1);
+	ck_assert_int_eq(script.info.started, 0);
+	for (int state = SCOREBOARD_LEFT; state < 1000; state += 7)
+		ck_assert_int_eq(
+		    (scoreboard_set_state(board, slot, (enum scoreboard_state)state),
+			scoreboard_script(board, slot, &script)),
+		    state == SCOREBOARD_LEFT);
+	scoreboard_set_state(board, slot, SCOREBOARD_RUNNING);
+	atomic_store(&board->shared->slots[slot].owner, PROCESSES + 1);
+	ck_assert(!scoreboard_script(board, slot, &script));
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	/* nobody would give it back */
+	ck_assert_int_eq(scoreboard_bury(board, 0, NO_SESSION), 1);
+	ck_assert_int_eq(claim_all(0), SLOTS);
+}
+END_TEST
+
+START_TEST(an_heir_is_told_no_time_that_has_not_been)
+{
+	static const int64_t nonsense[] = {INT64_MIN, -1, 0, INT64_MAX};
+	struct scoreboard_share share = scoreboard_share(board);
+	int64_t made = scoreboard_made(board);
+	struct scoreboard *adopted;
+
+	share.fd = dup(share.fd);
+	share.wake[0] = dup(share.wake[0]);
+	share.wake[1] = dup(share.wake[1]);
+	atomic_store(&board->shared->since, nonsense[_i]);
+	atomic_store(&board->shared->made, nonsense[_i]);
+	adopted = scoreboard_adopt(&share);
+	ck_assert_ptr_nonnull(adopted);
+	ck_assert_int_ge(scoreboard_made(adopted), made);
+	ck_assert_int_le(scoreboard_made(adopted), made + 60 * 1000);
+	ck_assert_int_gt(scoreboard_since(adopted), 0);
+	scoreboard_free(&adopted);
+}
+END_TEST
+
+START_TEST(a_worker_cannot_take_the_memory_away)
+{
+	int fds = count_fds();
+
+	ck_assert_int_ge(board->fd, 0);
+	if (!WITHOUT_PROC)
+		ck_assert_int_ne(ftruncate(board->fd, 0), 0);
+	scoreboard_enter(board, 0, 1);
+	ck_assert_int_eq(count_fds(), fds - 1);
+	ck_assert_int_eq(scoreboard_share(board).fd, -1);
+}
+END_TEST
+
 START_TEST(leaves_no_descriptor_open)
 {
 	int fds = count_fds();
 	struct scoreboard *another = scoreboard_new(1, 1);
 
 	ck_assert_ptr_nonnull(another);
-	ck_assert_int_eq(count_fds(), fds + 3); /* memory and pipe */
+	ck_assert_int_eq(count_fds(), fds + 3); /* memory and sockets */
 	scoreboard_free(&another);
 	ck_assert_int_eq(count_fds(), fds);
 }
@@ -463,20 +735,30 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, has_as_many_slots_as_it_was_made_with);
-	tcase_add_test(tcase, knows_the_fewest_connections);
+	tcase_add_test(tcase, knows_the_fewest_connections_of_those_that_run);
 	tcase_add_test(tcase, a_claimed_slot_names_no_process_yet);
 	tcase_add_test(tcase, no_slot_is_ever_two_processes);
 	tcase_add_test(tcase, all_processes_together_get_exactly_all_slots);
 	tcase_add_test(tcase, the_scripts_of_a_dead_worker_are_killed_with_all_their_processes);
+	tcase_add_test(tcase, nothing_is_killed_outside_of_the_session_of_the_dead);
+	if (!WITHOUT_PROC)
+		tcase_add_test(tcase, a_group_that_is_to_be_killed_is_although_its_worker_dies);
+	tcase_add_test(tcase, groups_are_noted_as_long_as_there_is_room);
+	tcase_add_test(tcase, wherever_a_worker_dies_the_count_of_scripts_is_right);
 	tcase_add_test(tcase, waiters_are_counted_over_all_workers);
 	tcase_add_test(tcase, a_slot_given_back_wakes_one_waiter_if_there_is_one);
 	tcase_add_test(tcase, burying_wakes_who_waits);
+	tcase_add_test(tcase, a_wake_up_that_a_worker_has_died_with_is_passed_on);
 	tcase_add_test(tcase, endless_wakes_do_not_block);
 	tcase_add_test(tcase, a_slot_shows_its_info_while_a_script_is_there);
-	tcase_add_test(tcase, a_info_that_is_being_written_is_read_whole_or_not_at_all);
+	tcase_add_test(tcase, an_info_that_is_being_written_is_read_whole_or_not_at_all);
 	tcase_add_test(tcase, a_text_that_is_too_long_keeps_its_end);
 	tcase_add_test(tcase, a_worker_says_who_it_is_until_it_is_buried);
 	tcase_add_test(tcase, counts_are_inherited_once_and_whole);
+	tcase_add_loop_test(tcase, numbers_are_in_range_whatever_was_written, 0, 4);
+	tcase_add_test(tcase, a_slot_with_nonsense_shows_nothing);
+	tcase_add_loop_test(tcase, an_heir_is_told_no_time_that_has_not_been, 0, 4);
+	tcase_add_test(tcase, a_worker_cannot_take_the_memory_away);
 	tcase_add_test(tcase, leaves_no_descriptor_open);
 }
 

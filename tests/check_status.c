@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "stats/scoreboard_private.h"
 #include "stats/status.h"
 
 static struct scoreboard *board;
@@ -148,7 +149,7 @@ START_TEST(workers_are_counted_and_respawns_too)
 	shows(STATUS_TEXT, "\nworkers: 2\n");
 	shows(STATUS_TEXT, "worker 0: idle");
 	shows(STATUS_JSON, "\"age\":1.500");
-	ck_assert_int_eq(scoreboard_bury(board, 0), 0);
+	ck_assert_int_eq(scoreboard_bury(board, 0, 0x7fffffff), 0);
 	shows(STATUS_TEXT, "\nworkers: 1\n");
 	shows(STATUS_TEXT, "\nworker_respawns: 0\n");
 	scoreboard_enter(board, 0, source().now);
@@ -366,6 +367,65 @@ START_TEST(the_log_gets_it_line_by_line)
 }
 END_TEST
 
+/* ---- memory that a worker has written to --------------------------------------------------- */
+
+static void render_all(void)
+{
+	for (int form = STATUS_TEXT; form <= STATUS_HTML; form++)
+		render((enum status_form)form);
+}
+
+static void fill_at_random(unsigned *seed)
+{
+	unsigned char *bytes = (unsigned char *)board->shared;
+
+	for (size_t i = 0; i < board->size; i++) {
+		*seed = *seed * 1103515245 + 12345;
+		bytes[i] = (unsigned char)(*seed >> 16);
+	}
+}
+
+/* Half of the numbers that say who, what and how much are such as could be. */
+static void fill_likely(unsigned seed)
+{
+	for (int i = 0; i < board->scripts; i++) {
+		struct shared_slot *slot = &board->shared->slots[i];
+
+		seed = seed * 1103515245 + 12345;
+		atomic_store(&slot->owner, (int)(seed >> 16) % 8 - 1);
+		atomic_store(&board->infos[i].state, (int)(seed >> 20) % 16 - 4);
+		atomic_store(&board->infos[i].seq, (seed >> 16 & 1) * 2);
+	}
+}
+
+START_TEST(any_bytes_in_the_memory_do_no_harm)
+{
+	unsigned seed = 4711;
+
+	for (int round = 0; round < 300; round++) {
+		struct scoreboard *heir = scoreboard_new(2, 4);
+
+		ck_assert_ptr_nonnull(heir);
+		if (round % 3 == 0)
+			memset(board->shared, (int[]){0xff, 0x7f, 0x80}[round / 3 % 3], board->size);
+		else
+			fill_at_random(&seed);
+		if (round % 3 == 2)
+			fill_likely(seed);
+		render_all();
+		scoreboard_inherit(heir, board);
+		for (int i = 0; i < 2; i++)
+			scoreboard_bury(board, i, 0x7fffffff);
+		ck_assert_int_eq(scoreboard_running(board), 0);
+		scoreboard_inherit(heir, board);
+		render_all();
+		scoreboard_free(&board);
+		board = heir;
+		render_all();
+	}
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -387,6 +447,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_oldest_scripts_are_shown_first);
 	tcase_add_test(tcase, the_page_loads_nothing_and_is_whole);
 	tcase_add_test(tcase, without_room_it_fails);
+	tcase_add_test(tcase, any_bytes_in_the_memory_do_no_harm);
 	tcase_add_test(tcase, the_log_gets_it_line_by_line);
 }
 

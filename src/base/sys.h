@@ -84,6 +84,14 @@ int sys_set_uid(uid_t uid) MUST_CHECK;
 /* The user at the other end of the connected unix socket `fd`.  0, or -1 with errno. */
 int sys_peer_user(int fd, uid_t *uid) MUST_CHECK;
 
+/* ---- processes --------------------------------------------------------- */
+
+/*
+ * The session of process `pid`, or of the process group of that number, whose leader may have
+ * ended.  -1 with errno: ESRCH if there is none, or the system does not tell of a group.
+ */
+pid_t sys_session_of(pid_t pid) MUST_CHECK;
+
 /* ---- signals ----------------------------------------------------------- */
 
 /*

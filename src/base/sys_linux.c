@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid and
- * SO_PEERCRED.
+ * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid,
+ * SO_PEERCRED and /proc.
  *
  * vfork instead of fork: the child borrows our memory until it execs, so that a
  * spawn costs the same whatever the worker's size, and a failed step is reported
@@ -9,12 +9,15 @@
  */
 #include "base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -91,9 +94,11 @@ void sys_pipe_widen(int fd, int size)
 
 int sys_shared_file(size_t size)
 {
-	int fd = memfd_create("cgibridge", MFD_CLOEXEC);
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	int fd = memfd_create("cgibridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) {
+	/* a process that has it could cut it, and with that kill all that have it mapped */
+	if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0)) {
 		int saved = errno;
 
 		close(fd);
@@ -158,6 +163,65 @@ int sys_peer_user(int fd, uid_t *uid)
 		return -1;
 	*uid = peer.uid;
 	return 0;
+}
+
+/* Whether the process that `stat`, as in proc_pid_stat(5), tells of is in `group`; its session. */
+static bool is_in_group(const char *stat, pid_t group, pid_t *session)
+{
+	const char *after_name = strrchr(stat, ')'); /* which may have any byte in it */
+	long numbers[2];
+
+	if (after_name == NULL ||
+	    sscanf(after_name, ") %*c %*d %ld %ld", &numbers[0], &numbers[1]) != 2)
+		return false;
+	*session = (pid_t)numbers[1];
+	return numbers[0] == (long)group;
+}
+
+/* `name` is that of a folder in /proc. */
+static bool read_stat(const char *name, char *stat, size_t size)
+{
+	char path[32];
+	ssize_t len = -1;
+	int fd;
+
+	if (name[0] < '1' || name[0] > '9' ||
+	    snprintf(path, sizeof path, "/proc/%s/stat", name) >= (int)sizeof path)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		len = read(fd, stat, size - 1);
+		close(fd);
+	}
+	stat[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
+/* Asks all processes there are for one of the group. */
+static pid_t session_of_group(pid_t group)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	pid_t session = -1;
+	bool found = false;
+
+	while (proc != NULL && !found && (entry = readdir(proc)) != NULL) {
+		char stat[512];
+
+		found = read_stat(entry->d_name, stat, sizeof stat) &&
+			is_in_group(stat, group, &session);
+	}
+	if (proc != NULL)
+		closedir(proc);
+	errno = ESRCH;
+	return found ? session : -1;
+}
+
+pid_t sys_session_of(pid_t pid)
+{
+	pid_t session = getsid(pid);
+
+	return session < 0 && errno == ESRCH && kill(-pid, 0) == 0 ? session_of_group(pid) : session;
 }
 
 int sys_signals_open(const sigset_t *set)

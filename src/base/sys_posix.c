@@ -162,6 +162,12 @@ int sys_peer_user(int fd, uid_t *uid)
 #endif
 }
 
+/* A group without its leader has no process that we could ask about. */
+pid_t sys_session_of(pid_t pid)
+{
+	return getsid(pid);
+}
+
 /* ---- signals through a self-pipe --------------------------------------- */
 
 static int signal_pipe[2] = {-1, -1};

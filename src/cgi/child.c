@@ -29,6 +29,7 @@ struct child {
 	struct child *next, *prev;
 	enum child_state state;
 	int slot; /* -1 once given back */
+	int noted; /* its group, in the scoreboard: to be killed if we die before; -1: it is not */
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* loop time */
@@ -58,6 +59,8 @@ static void child_free(struct child *child)
 	family->count--;
 	loop_timer_clear(family->loop, &child->kill);
 	loop_unpost(&child->reap);
+	if (child->noted >= 0)
+		scoreboard_forget_group(family->board, child->noted);
 	free(child);
 	if (family->count == 0 && family->emptied != NULL)
 		family->emptied(family);
@@ -97,17 +100,20 @@ static void look_again(struct child *child)
 static void on_exited(struct loop_child *process, int status)
 {
 	struct child *child = CONTAINER_OF(process, struct child, process);
+	struct children *family = child->family;
 	child_exit_fn *exited = child->exited;
 
-	scoreboard_release(child->family->board, child->slot);
+	if (loop_timer_active(&child->kill) && group_is_alive(child)) {
+		child->state = CHILD_ORPHANED;
+		child->noted = scoreboard_note_group(family->board, family->worker, process->pid);
+	} else {
+		child->state = CHILD_GONE; /* its number may soon be another's */
+	}
+	scoreboard_release(family->board, child->slot);
 	child->slot = -1;
 	child->exited = NULL;
-	if (loop_timer_active(&child->kill) && group_is_alive(child))
-		child->state = CHILD_ORPHANED;
-	else
-		child->state = CHILD_GONE; /* its number may soon be another's */
 	if (child->state == CHILD_GONE)
-		loop_post(child->family->loop, &child->reap);
+		loop_post(family->loop, &child->reap);
 	else
 		look_again(child);
 	if (exited != NULL)
@@ -222,7 +228,7 @@ static struct child *child_new(struct children *children, const struct child_pla
 
 	if (child == NULL)
 		return NULL;
-	*child = (struct child){.family = children, .slot = plan->slot};
+	*child = (struct child){.family = children, .slot = plan->slot, .noted = -1};
 	loop_timer_init(&child->kill, on_kill);
 	loop_task_init(&child->reap, on_reap);
 	return child;

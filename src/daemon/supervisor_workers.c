@@ -126,7 +126,7 @@ static int bury(struct slot *slot)
 	struct supervisor *supervisor = slot->supervisor;
 	struct scoreboard *board = slot->veteran ? supervisor->old_board : supervisor->board;
 
-	return board == NULL ? 0 : scoreboard_bury(board, slot->number);
+	return board == NULL ? 0 : scoreboard_bury(board, slot->number, slot->pid);
 }
 
 static void on_veteran_exited(struct slot *slot, pid_t pid, int status, int scripts)

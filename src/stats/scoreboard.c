@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard: the memory, slots, workers, and the wake-up pipe.
+ * scoreboard: the memory, slots, workers, wake-ups and the dead.
+ *
+ * Workers may have fewer rights than the supervisor, so it takes nothing from the memory for
+ * true: numbers are bounded where they are read, and no process is signalled on its word.
  */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "stats/scoreboard_private.h"
 #include "base/sys.h"
 
+/*
+ * Sockets rather than a pipe: whether a call on them waits is said with each call, and not by
+ * a flag that any process which has them can clear.
+ */
 static int open_wake(struct scoreboard *board)
 {
-	if (sys_pipe(board->wake, SYS_PIPE_READ) != 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, board->wake) != 0)
 		return -1;
-	return sys_nonblock(board->wake[1]);
+	for (int end = 0; end < 2; end++)
+		if (sys_cloexec(board->wake[end]) != 0)
+			return -1;
+	return 0;
 }
 
 /* The parts of the shared memory, each where any type may start. */
@@ -38,7 +49,7 @@ static size_t place_of_infos(int workers, int scripts)
 /* The sizes of what is shared, and the order that this version has it in. */
 static unsigned layout(void)
 {
-	const unsigned order = 3;
+	const unsigned order = 4;
 
 	return order << 28 | (unsigned)sizeof(struct shared_worker) << 14 |
 	    (unsigned)(sizeof(struct shared_info) + sizeof(struct shared_slot) + sizeof(struct shared));
@@ -50,6 +61,20 @@ static int64_t clock_ms(clockid_t clock)
 
 	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int scoreboard_count(const atomic_int *number)
+{
+	int value = atomic_load(number);
+
+	return value < 0 ? 0 : value > COUNT_MAX ? COUNT_MAX : value;
+}
+
+int64_t scoreboard_time(int64_t value)
+{
+	const int64_t max = INT64_C(1) << 50; /* ms: sums and differences do not overflow */
+
+	return value < -max || value > max ? 0 : value;
 }
 
 static struct scoreboard *make(int workers, int scripts)
@@ -81,6 +106,14 @@ static void find_parts(struct scoreboard *board)
 	board->infos = (void *)(base + place_of_infos(board->workers, board->scripts));
 }
 
+static void set_times(struct scoreboard *board, int64_t since, int64_t made)
+{
+	board->since = since;
+	board->made = made;
+	atomic_store(&board->shared->since, since);
+	atomic_store(&board->shared->made, made);
+}
+
 struct scoreboard *scoreboard_new(int workers, int scripts)
 {
 	struct scoreboard *board = make(workers, scripts);
@@ -93,8 +126,7 @@ struct scoreboard *scoreboard_new(int workers, int scripts)
 		return NULL;
 	}
 	find_parts(board);
-	atomic_store(&board->shared->since, clock_ms(CLOCK_REALTIME));
-	atomic_store(&board->shared->made, clock_ms(CLOCK_MONOTONIC));
+	set_times(board, clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_MONOTONIC));
 	return board;
 }
 
@@ -105,6 +137,15 @@ struct scoreboard_share scoreboard_share(const struct scoreboard *board)
 	    .workers = board->workers,
 	    .scripts = board->scripts,
 	    .layout = layout()};
+}
+
+/* A moment in the past that the memory names; else now. */
+static int64_t past(const atomic_llong *moment, clockid_t clock)
+{
+	int64_t now = clock_ms(clock);
+	int64_t then = atomic_load(moment);
+
+	return then > 0 && then <= now ? then : now;
 }
 
 struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
@@ -124,6 +165,8 @@ struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
 		return NULL;
 	}
 	find_parts(board);
+	board->since = past(&board->shared->since, CLOCK_REALTIME);
+	board->made = past(&board->shared->made, CLOCK_MONOTONIC);
 	return board;
 }
 
@@ -139,8 +182,7 @@ void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old)
 	old->passed = sum;
 	atomic_fetch_add(&board->shared->respawns, respawns - old->passed_respawns);
 	old->passed_respawns = respawns;
-	atomic_store(&board->shared->since, atomic_load(&old->shared->since));
-	atomic_store(&board->shared->made, atomic_load(&old->shared->made));
+	set_times(board, old->since, old->made);
 }
 
 void scoreboard_free(struct scoreboard **board)
@@ -172,7 +214,6 @@ int scoreboard_claim(struct scoreboard *board, int worker)
 		    !atomic_compare_exchange_strong(&slot->owner, &free_owner, worker + 1))
 			continue;
 		atomic_store(&slot->pid, 0);
-		atomic_fetch_add(&board->shared->running, 1);
 		board->next = at + 1;
 		return at;
 	}
@@ -188,15 +229,44 @@ void scoreboard_release(struct scoreboard *board, int slot)
 {
 	atomic_store(&board->infos[slot].state, SCOREBOARD_NONE);
 	atomic_store(&board->shared->slots[slot].pid, 0);
-	atomic_fetch_sub(&board->shared->running, 1);
 	/* the owner last: from here on the slot is another's */
 	atomic_store(&board->shared->slots[slot].owner, 0);
 	scoreboard_pass_wake(board);
 }
 
+/* Whether `owner` can be a worker's. */
+static bool is_owner(const struct scoreboard *board, int owner)
+{
+	return owner > 0 && owner <= board->workers;
+}
+
 int scoreboard_running(const struct scoreboard *board)
 {
-	return atomic_load(&board->shared->running);
+	int count = 0;
+
+	for (int i = 0; i < board->scripts; i++)
+		count += is_owner(board, atomic_load(&board->shared->slots[i].owner));
+	return count;
+}
+
+int scoreboard_note_group(struct scoreboard *board, int worker, pid_t group)
+{
+	for (int i = 0; i < board->scripts; i++) {
+		struct shared_slot *slot = &board->shared->slots[i];
+		int free_owner = 0;
+
+		if (!atomic_compare_exchange_strong(&slot->group_owner, &free_owner, worker + 1))
+			continue;
+		atomic_store(&slot->group, (int)group);
+		return i;
+	}
+	return -1;
+}
+
+void scoreboard_forget_group(struct scoreboard *board, int at)
+{
+	atomic_store(&board->shared->slots[at].group, 0);
+	atomic_store(&board->shared->slots[at].group_owner, 0);
 }
 
 void scoreboard_wait(struct scoreboard *board, int worker, int change)
@@ -209,7 +279,7 @@ int scoreboard_waiting(const struct scoreboard *board)
 	int sum = 0;
 
 	for (int i = 0; i < board->workers; i++)
-		sum += atomic_load(&board->per_worker[i].waiting);
+		sum += scoreboard_count(&board->per_worker[i].waiting);
 	return sum;
 }
 
@@ -225,17 +295,17 @@ void scoreboard_beat(struct scoreboard *board, int worker, int64_t now)
 
 int64_t scoreboard_last_beat(const struct scoreboard *board, int worker)
 {
-	return atomic_load(&board->per_worker[worker].beat);
+	return scoreboard_time(atomic_load(&board->per_worker[worker].beat));
 }
 
 int scoreboard_fewest(const struct scoreboard *board)
 {
-	int fewest = INT_MAX;
+	int fewest = COUNT_MAX;
 
 	for (int i = 0; i < board->workers; i++) {
-		int count = atomic_load(&board->per_worker[i].connections);
+		int count = scoreboard_count(&board->per_worker[i].connections);
 
-		if (count < fewest)
+		if (atomic_load(&board->per_worker[i].pid) != 0 && count < fewest)
 			fewest = count;
 	}
 	return fewest;
@@ -250,7 +320,7 @@ void scoreboard_take_wake(struct scoreboard *board)
 {
 	char byte;
 
-	while (read(board->wake[0], &byte, 1) < 0 && errno == EINTR)
+	while (recv(board->wake[0], &byte, 1, MSG_DONTWAIT) < 0 && errno == EINTR)
 		;
 }
 
@@ -258,37 +328,58 @@ void scoreboard_pass_wake(struct scoreboard *board)
 {
 	if (scoreboard_waiting(board) == 0)
 		return;
-	/* a full pipe already holds more wake-ups than there are waiters */
-	while (write(board->wake[1], "", 1) < 0 && errno == EINTR)
+	/* as long as some wait to be taken no other is needed: each leads to all free slots */
+	while (send(board->wake[1], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
 
-static void kill_script(struct shared_slot *slot)
-{
-	pid_t pid = (pid_t)atomic_load(&slot->pid);
+/* ---- the dead -------------------------------------------------------------- */
 
-	if (pid <= 0)
+/*
+ * `pid` is what the dead worker has said.  As it had a session of its own, whatever is not in
+ * it is not its script, whoever wrote that: 1, another process of root, we ourselves.
+ */
+static void kill_script(int pid, pid_t session)
+{
+	if (pid <= 1 || sys_session_of(pid) != session)
 		return;
 	kill(-pid, SIGKILL);
 	kill(pid, SIGKILL); /* in case it has not yet made its own group */
 }
 
-int scoreboard_bury(struct scoreboard *board, int worker)
+static void bury_worker(struct shared_worker *worker)
+{
+	atomic_store(&worker->waiting, 0);
+	atomic_store(&worker->connections, 0);
+	atomic_store(&worker->pid, 0);
+	tally_bury(&worker->tally);
+}
+
+/* Whether `owner` has just died; or nobody can be it, and so nobody would give it back. */
+static bool is_dead(const struct scoreboard *board, int owner, int worker)
+{
+	return owner == worker + 1 || (owner != 0 && !is_owner(board, owner));
+}
+
+int scoreboard_bury(struct scoreboard *board, int worker, pid_t session)
 {
 	int scripts = 0;
 
-	atomic_store(&board->per_worker[worker].waiting, 0);
-	atomic_store(&board->per_worker[worker].connections, 0);
-	atomic_store(&board->per_worker[worker].pid, 0);
-	tally_bury(&board->per_worker[worker].tally);
+	bury_worker(&board->per_worker[worker]);
 	for (int i = 0; i < board->scripts; i++) {
 		struct shared_slot *slot = &board->shared->slots[i];
 
-		if (atomic_load(&slot->owner) != worker + 1)
-			continue;
-		kill_script(slot);
-		scoreboard_release(board, i);
-		scripts++;
+		if (is_dead(board, atomic_load(&slot->group_owner), worker)) {
+			kill_script(atomic_load(&slot->group), session);
+			scoreboard_forget_group(board, i);
+		}
+		if (is_dead(board, atomic_load(&slot->owner), worker)) {
+			kill_script(atomic_load(&slot->pid), session);
+			scoreboard_release(board, i);
+			scripts++;
+		}
 	}
+	/* it may have taken one and died before it has claimed a slot */
+	scoreboard_pass_wake(board);
 	return scripts;
 }

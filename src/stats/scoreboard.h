@@ -7,11 +7,13 @@
  * *is* the limit, exact over all workers, and the slots of a dead worker name the
  * scripts that it leaves behind.  Each worker has an
  * entry that says how many requests wait there and how many connections it has, and keeps
- * its tally; a pipe wakes one waiter for each slot given back while there are any.  With
+ * its tally; a socket wakes one waiter for each slot given back while there are any.  With
  * each slot goes an info that says what runs there; reading one never waits and never
  * gets half of it.
  *
- * Everything shared is atomic and no lock is held, so a process may die anywhere.
+ * Everything shared is atomic and no lock is held, so a process may die anywhere.  Whatever
+ * a worker has written there, what these functions return is in range, and no process is
+ * killed that is not in a dead worker's session.
  */
 #ifndef CGIBRIDGE_SCOREBOARD_H
 #define CGIBRIDGE_SCOREBOARD_H
@@ -67,6 +69,13 @@ void scoreboard_release(struct scoreboard *board, int slot);
 /* The number of slots in use. */
 int scoreboard_running(const struct scoreboard *board);
 
+/*
+ * Notes that process group `group`, whose script has ended, is to be killed if `worker` dies
+ * before it has done so.  Where, for scoreboard_forget_group(), or -1: there is no room left.
+ */
+int scoreboard_note_group(struct scoreboard *board, int worker, pid_t group) MUST_CHECK;
+void scoreboard_forget_group(struct scoreboard *board, int at);
+
 /* Says that `worker` has one more (+1) or one fewer (-1) waiting request. */
 void scoreboard_wait(struct scoreboard *board, int worker, int change);
 
@@ -80,10 +89,10 @@ void scoreboard_connected(struct scoreboard *board, int worker, int count);
 void scoreboard_beat(struct scoreboard *board, int worker, int64_t now);
 int64_t scoreboard_last_beat(const struct scoreboard *board, int worker);
 
-/* The number of connections of the worker that has the fewest. */
+/* The number of connections of the worker that has the fewest, of those that run. */
 int scoreboard_fewest(const struct scoreboard *board);
 
-/* The descriptor that is readable when a waiter should try again (non-blocking). */
+/* The descriptor that is readable when a waiter should try again. */
 int scoreboard_wake_fd(const struct scoreboard *board);
 
 /* Takes one wake-up, if there is one; passes one on to another waiter. */
@@ -137,7 +146,7 @@ void scoreboard_set_state(struct scoreboard *board, int slot, enum scoreboard_st
 /* What runs in `slot`; false if there is nothing to show. */
 bool scoreboard_script(const struct scoreboard *board, int slot, struct scoreboard_script *script);
 
-/* Says that this process is now worker `worker`, at loop_now() `now`. */
+/* Says that this process is now worker `worker`, at loop_now() `now`; it cannot share the board. */
 void scoreboard_enter(struct scoreboard *board, int worker, int64_t now);
 
 void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *info);
@@ -158,9 +167,10 @@ int64_t scoreboard_since(const struct scoreboard *board);
 int64_t scoreboard_made(const struct scoreboard *board);
 
 /*
- * After the death of `worker`: kills the process groups of its scripts, frees its
- * slots, forgets its waiters; what it has counted stays.  Returns how many scripts that were.
+ * After the death of `worker`, which led `session`: kills the process groups of its scripts,
+ * as far as they are in that session, frees its slots, forgets its waiters, and wakes another
+ * in its place; what it has counted stays.  Returns how many scripts that were.
  */
-int scoreboard_bury(struct scoreboard *board, int worker);
+int scoreboard_bury(struct scoreboard *board, int worker, pid_t session);
 
 #endif

@@ -54,17 +54,30 @@ static bool read_info(const struct shared_info *shared, struct script_info *info
 	    before == atomic_load_explicit(&shared->seq, memory_order_relaxed);
 }
 
+/* Whoever wrote it, its texts have an end and its numbers are in range. */
+static void make_sound(struct script_info *info)
+{
+	info->script[sizeof info->script - 1] = '\0';
+	info->client[sizeof info->client - 1] = '\0';
+	info->peer[sizeof info->peer - 1] = '\0';
+	info->started = scoreboard_time(info->started);
+}
+
 bool scoreboard_script(const struct scoreboard *board, int slot, struct scoreboard_script *script)
 {
 	const struct shared_info *shared = &board->infos[slot];
 
-	/* who is being written just now is shown the next time */
-	script->state = (enum scoreboard_state)atomic_load(&shared->state);
-	if (script->state == SCOREBOARD_NONE || !read_info(shared, &script->info))
+	int state = atomic_load(&shared->state);
+	int pid = atomic_load(&board->shared->slots[slot].pid);
+
+	/* an info that is being written just now is shown the next time */
+	if (state <= SCOREBOARD_NONE || state > SCOREBOARD_LEFT || !read_info(shared, &script->info))
 		return false;
+	make_sound(&script->info);
+	script->state = (enum scoreboard_state)state;
 	script->worker = atomic_load(&board->shared->slots[slot].owner) - 1;
-	script->pid = (pid_t)atomic_load(&board->shared->slots[slot].pid);
-	return script->worker >= 0;
+	script->pid = pid < 0 ? 0 : (pid_t)pid;
+	return script->worker >= 0 && script->worker < board->workers;
 }
 
 void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
@@ -74,18 +87,24 @@ void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
 	atomic_store(&shared->started, now);
 	atomic_fetch_add(&shared->starts, 1);
 	atomic_store(&shared->pid, (int)getpid());
+	/* what a worker could do with it is change its size */
+	if (board->fd >= 0)
+		close(board->fd);
+	board->fd = -1;
 }
 
 void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *info)
 {
 	const struct shared_worker *shared = &board->per_worker[worker];
 
+	int pid = atomic_load(&shared->pid);
+
 	*info = (struct scoreboard_worker){
-	    .pid = (pid_t)atomic_load(&shared->pid),
-	    .started = atomic_load(&shared->started),
-	    .starts = atomic_load(&shared->starts),
-	    .waiting = atomic_load(&shared->waiting),
-	    .connections = atomic_load(&shared->connections),
+	    .pid = pid < 0 ? 0 : (pid_t)pid,
+	    .started = scoreboard_time(atomic_load(&shared->started)),
+	    .starts = scoreboard_count(&shared->starts),
+	    .waiting = scoreboard_count(&shared->waiting),
+	    .connections = scoreboard_count(&shared->connections),
 	};
 }
 
@@ -101,10 +120,10 @@ const struct tally *scoreboard_inherited(const struct scoreboard *board)
 
 int scoreboard_respawns(const struct scoreboard *board)
 {
-	int sum = atomic_load(&board->shared->respawns);
+	int sum = scoreboard_count(&board->shared->respawns);
 
 	for (int i = 0; i < board->workers; i++) {
-		int starts = atomic_load(&board->per_worker[i].starts);
+		int starts = scoreboard_count(&board->per_worker[i].starts);
 
 		sum += starts > 1 ? starts - 1 : 0;
 	}
@@ -123,10 +142,10 @@ int scoreboard_slots(const struct scoreboard *board)
 
 int64_t scoreboard_since(const struct scoreboard *board)
 {
-	return atomic_load(&board->shared->since);
+	return board->since;
 }
 
 int64_t scoreboard_made(const struct scoreboard *board)
 {
-	return atomic_load(&board->shared->made);
+	return board->made;
 }

@@ -8,10 +8,18 @@
 
 #include "stats/scoreboard.h"
 
-/* One script that may run. */
+/* No honest count of what a worker has is larger, and the sum of those of all fits an int. */
+enum { COUNT_MAX = 1 << 20 };
+
+/*
+ * One script that may run; and a process group that has lost its script and is to be killed
+ * after the kill delay, which need not have run in this slot.
+ */
 struct shared_slot {
-	atomic_int owner; /* 0: free; else the worker's number + 1 */
-	atomic_int pid;   /* 0 until the script's process has set it */
+	atomic_int owner;       /* 0: free; else the worker's number + 1 */
+	atomic_int pid;         /* 0 until the script's process has set it */
+	atomic_int group_owner; /* as owner */
+	atomic_int group;
 };
 
 /* What a worker says of itself. */
@@ -44,7 +52,6 @@ struct shared_info {
 };
 
 struct shared {
-	atomic_int running;
 	atomic_int respawns;       /* inherited */
 	atomic_llong since, made;  /* ms, since 1970 and monotonic */
 	struct tally inherited;
@@ -59,9 +66,19 @@ struct scoreboard {
 	size_t size;
 	int workers, scripts;
 	int next; /* where this process looks for a free slot first */
-	int wake[2];
+	int wake[2]; /* sockets: reading and writing end */
+	int64_t since, made; /* not those in the memory, where a worker may write what it likes */
 	struct tally_sum passed; /* on to an heir */
 	int passed_respawns;
 };
+
+/* ---- scoreboard.c --------------------------------------------------------------- */
+
+/*
+ * From the memory, whatever was written there: a count, from 0 to COUNT_MAX; a time in ms with
+ * which one can reckon.
+ */
+int scoreboard_count(const atomic_int *number);
+int64_t scoreboard_time(int64_t value);
 
 #endif

@@ -79,8 +79,11 @@ void tally_read(const struct tally *tally, struct tally_sum *sum)
 {
 	for (int i = 0; i < TALLY_EVENTS; i++)
 		sum->events[i] += get(&tally->events[i]);
-	for (int i = 0; i < TALLY_GAUGES; i++)
-		sum->gauges[i] += atomic_load(&tally->gauges[i]);
+	for (int i = 0; i < TALLY_GAUGES; i++) {
+		int gauge = atomic_load(&tally->gauges[i]);
+
+		sum->gauges[i] += gauge < 0 ? 0 : gauge; /* whatever was written there */
+	}
 	for (int t = 0; t < TALLY_TIMES; t++) {
 		for (int i = 0; i < TALLY_BUCKETS; i++)
 			sum->times[t].buckets[i] += get(&tally->times[t].buckets[i]);
