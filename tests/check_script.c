@@ -452,24 +452,6 @@ START_TEST(one_of_several_rules_is_enough)
 }
 END_TEST
 
-/* ---- what execve(2) says ---------------------------------------------------------------------- */
-
-START_TEST(a_failed_exec_has_a_status_and_a_hint)
-{
-	ck_assert_int_eq(script_exec_status(EACCES), 403);
-	ck_assert_int_eq(script_exec_status(EPERM), 403);
-	ck_assert_int_eq(script_exec_status(ENOMEM), 503);
-	ck_assert_int_eq(script_exec_status(EAGAIN), 503);
-	ck_assert_int_eq(script_exec_status(ENOENT), 500);
-	ck_assert_int_eq(script_exec_status(ENOEXEC), 500);
-	ck_assert_int_eq(script_exec_status(E2BIG), 431);
-	ck_assert_ptr_nonnull(strstr(script_exec_hint(ENOENT), "interpreter"));
-	ck_assert_ptr_nonnull(strstr(script_exec_hint(EACCES), "executable"));
-	ck_assert_ptr_nonnull(strstr(script_exec_hint(ENOEXEC), "#!"));
-	ck_assert_str_eq(script_exec_hint(EIO), "");
-}
-END_TEST
-
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -483,7 +465,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, an_unreadable_directory_is_forbidden);
 	tcase_add_loop_test(tcase, only_what_the_rules_allow_runs, 0, sizeof rules / sizeof *rules);
 	tcase_add_test(tcase, one_of_several_rules_is_enough);
-	tcase_add_test(tcase, a_failed_exec_has_a_status_and_a_hint);
 }
 
 int main(void)

@@ -189,4 +189,26 @@ scenario 'a line says who asked for what' => sub {
     $bridge->stop;
 };
 
+# ---- scripts that do not start -----------------------------------------------------------
+
+scenario 'a line says what is wrong with a script' => sub {
+    my $bridge = Bridge->start(args => ['--error-detail']);
+    my @cases = (
+        [ crlf => "#!/bin/sh\r\necho\r\n",
+            'its interpreter "/bin/sh\x0d" is not there (the line ends with CR: saved on Windows)' ],
+        [ bom => "\xef\xbb\xbf#!/bin/sh\necho\n",
+            'a byte order mark is in front of its first line: save it without' ],
+        [ gone => "#!/no/such/perl -w\n", 'its interpreter "/no/such/perl" is not there' ],
+    );
+    for (@cases) {
+        my ($name, $text, $why) = @$_;
+        my $path = script($name, $text);
+        my $r = $bridge->get('unix', $name);
+        is(FastCGI::status($r), 500, "$name: 500");
+        ok($bridge->wait_for_log(qr{500: \Q$path\E: cannot execute: .*\Q$why\E}), "$name: $why");
+        like(FastCGI::body($r), qr/is not there|byte order mark/, 'the page says it too');
+    }
+    $bridge->stop;
+};
+
 done_testing;

@@ -10,6 +10,7 @@
 #include "cgi/arguments.h"
 #include "base/log.h"
 #include "bridge/request_private.h"
+#include "cgi/exec_fault.h"
 #include "cgi/script.h"
 
 /* Bytes of PARAMS that a request is given which is one too many on its connection: enough
@@ -23,16 +24,17 @@ enum { SLOW_SPAWN = 2000 }; /* us for which it is worth to look at the clock aga
 /* A script may be at fault for what its exec says; a handler, which nobody asked for, is ours. */
 static void refuse_exec(struct request *request, const char *program, int error)
 {
-	char reason[512];
+	char reason[1100];
+	char why[EXEC_FAULT_MAX];
 	bool handled = strcmp(program, request->script) != 0;
 
-	snprintf(reason, sizeof reason, "%s: cannot execute%s%.100s: %s%s", request->script,
-	    handled ? " its handler " : "", handled ? program : "", strerror(error),
-	    script_exec_hint(error));
+	exec_fault_describe(program, error, why);
+	snprintf(reason, sizeof reason, "%.400s: cannot execute%s%.100s: %s", request->script,
+	    handled ? " its handler " : "", handled ? program : "", why);
 	if (error == E2BIG)
 		request_refuse(request, 431, "its parameters are too large", reason);
 	else
-		request_refuse(request, handled ? 500 : script_exec_status(error),
+		request_refuse(request, handled ? 500 : exec_fault_status(error),
 		    "the script cannot be run", reason);
 }
 

@@ -486,28 +486,3 @@ int script_resolve(struct params *params, const struct options *options,
 	path_fini(&path);
 	return failed ? -1 : 0;
 }
-
-int script_exec_status(int error)
-{
-	if (error == EACCES || error == EPERM)
-		return 403;
-	if (error == E2BIG)
-		return 431;
-	if (error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE ||
-	    error == ETXTBSY)
-		return 503;
-	return 500;
-}
-
-const char *script_exec_hint(int error)
-{
-	if (error == EACCES)
-		return " (is it executable, and its interpreter?)";
-	if (error == ENOENT)
-		return " (the interpreter in its first line is missing)";
-	if (error == ENOEXEC)
-		return " (no program, and no \"#!\" line)";
-	if (error == E2BIG)
-		return " (the request's parameters are too large for an environment)";
-	return "";
-}

@@ -30,10 +30,4 @@ struct script_refusal {
 int script_resolve(struct params *params, const struct options *options,
     struct script_refusal *refusal) MUST_CHECK;
 
-/* The HTTP status for an execve(2) of a script that failed with `error`. */
-int script_exec_status(int error);
-
-/* What an administrator should look at after such an error; "" where errno says it all. */
-const char *script_exec_hint(int error);
-
 #endif
