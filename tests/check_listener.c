@@ -19,6 +19,7 @@
 
 #include "daemon/listener.h"
 #include "base/log.h"
+#include "base/sys.h"
 
 static struct options options;
 static struct handover no_handover = {.role = HANDOVER_NONE};
@@ -196,6 +197,27 @@ START_TEST(a_stale_socket_is_replaced)
 	ck_assert(!answers(path_of(0)));
 	ck_assert_int_eq(open_all(), LISTENER_OK);
 	ck_assert(answers(path_of(0)));
+}
+END_TEST
+
+START_TEST(a_socket_whose_server_hangs_is_refused_at_once)
+{
+	struct sockaddr_un un = address_of(path_of(0));
+	int other = listen_at(path_of(0));
+	int waiting[64];
+	size_t count = 0;
+
+	do {
+		waiting[count] = unix_socket();
+		ck_assert_int_eq(sys_nonblock(waiting[count]), 0);
+	} while (connect(waiting[count++], (struct sockaddr *)&un, sizeof un) == 0 && count < 64);
+	ck_assert_uint_lt(count, 64); /* the backlog is full */
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "another process is serving it"));
+	ck_assert(exists(path_of(0)));
+	while (count > 0)
+		close(waiting[--count]);
+	close(other);
 }
 END_TEST
 
@@ -708,6 +730,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, an_owner_is_set);
 	tcase_add_test(tcase, a_stale_socket_is_replaced);
 	tcase_add_test(tcase, a_live_socket_is_refused_and_left_alone);
+	tcase_add_test(tcase, a_socket_whose_server_hangs_is_refused_at_once);
 	tcase_add_test(tcase, a_file_that_is_no_socket_is_refused_and_left_alone);
 	tcase_add_test(tcase, a_missing_directory_is_an_error_with_its_text);
 	tcase_add_test(tcase, only_our_own_file_is_removed);

@@ -221,6 +221,23 @@ START_TEST(a_full_disk_leaves_what_was_there)
 }
 END_TEST
 
+START_TEST(a_disk_full_while_what_waits_is_moved_says_so)
+{
+	spool_init(&spool, 1 << 20, temp_dir());
+	ck_assert_int_eq(append(SPOOL_MEMORY), 0);
+	ck_assert_int_eq(append(150000), 0);
+	while (spool.read_at < spool.write_at - spool.read_at)
+		take(CHUNK);
+	errno = 0;
+	ck_assert_int_eq(append_limited(10, 10000), -1); /* takes a part of the first piece */
+	ck_assert_int_eq(errno, EFBIG);
+	ck_assert_uint_eq(spool_len(&spool), appended - consumed);
+	while (take(CHUNK))
+		;
+	ck_assert_uint_eq(consumed, appended);
+}
+END_TEST
+
 START_TEST(a_disk_full_from_the_start_leaves_what_was_there)
 {
 	spool_init(&spool, 1 << 20, temp_dir());
@@ -266,6 +283,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_directory_without_room_for_it_is_an_error);
 	tcase_add_test(tcase, an_endless_directory_name_is_an_error);
 	tcase_add_test(tcase, a_full_disk_leaves_what_was_there);
+	tcase_add_test(tcase, a_disk_full_while_what_waits_is_moved_says_so);
 	tcase_add_test(tcase, a_disk_full_from_the_start_leaves_what_was_there);
 	tcase_add_test(tcase, a_reader_that_never_catches_up_costs_no_more_room_than_what_waits);
 }

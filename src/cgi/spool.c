@@ -57,6 +57,42 @@ static int open_file(struct spool *spool)
 	return 0;
 }
 
+/* Reads some bytes, but at least one: EIO at the end of the file. */
+static ssize_t read_at(int fd, void *to, size_t len, off_t at)
+{
+	ssize_t n;
+
+	do {
+		n = pread(fd, to, len, at);
+	} while (n < 0 && errno == EINTR);
+	if (n != 0)
+		return n;
+	errno = EIO;
+	return -1;
+}
+
+/*
+ * Writes all of it; 0, or -1 with errno.  A disk that grows full takes a part first, and
+ * need not say why until it is asked for the rest; one that takes nothing is full, too.
+ */
+static int write_at(int fd, const unsigned char *bytes, size_t len, off_t at)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, bytes, len, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = ENOSPC;
+		if (n <= 0)
+			return -1;
+		bytes += n;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 /*
  * Moves what waits to the front of the file once as much has been read before it, so
  * that the file is never longer than twice what waits.  Returns 0, or -1 with errno.
@@ -70,9 +106,9 @@ static int move_to_front(struct spool *spool)
 	if (spool->read_at < SPOOL_MEMORY || spool->read_at < waiting)
 		return 0;
 	while (moved < waiting) {
-		ssize_t n = pread(spool->fd, piece, sizeof piece, spool->read_at + moved);
+		ssize_t n = read_at(spool->fd, piece, sizeof piece, spool->read_at + moved);
 
-		if (n <= 0 || pwrite(spool->fd, piece, (size_t)n, moved) != n)
+		if (n < 0 || write_at(spool->fd, piece, (size_t)n, moved) != 0)
 			return -1;
 		moved += n;
 	}
@@ -83,23 +119,12 @@ static int move_to_front(struct spool *spool)
 
 static int append_to_file(struct spool *spool, const unsigned char *bytes, size_t len)
 {
-	off_t at;
-
 	if (move_to_front(spool) != 0)
 		return -1;
-	at = spool->write_at;
-	while (len > 0) {
-		ssize_t n = pwrite(spool->fd, bytes, len, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1; /* write_at has not moved: a part that was written is not there */
-		bytes += n;
-		at += n;
-		len -= (size_t)n;
-	}
-	spool->write_at = at;
+	/* else write_at does not move: a part that was written is not there */
+	if (write_at(spool->fd, bytes, len, spool->write_at) != 0)
+		return -1;
+	spool->write_at += (off_t)len;
 	return 0;
 }
 
@@ -149,13 +174,9 @@ static int refill(struct spool *spool)
 
 	if (to == NULL)
 		return -1;
-	do {
-		n = pread(spool->fd, to, want, spool->read_at);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		errno = n == 0 ? EIO : errno;
+	n = read_at(spool->fd, to, want, spool->read_at);
+	if (n < 0)
 		return -1;
-	}
 	buf_commit(&spool->memory, (size_t)n);
 	spool->read_at += n;
 	if (spool->read_at == spool->write_at)

@@ -97,6 +97,11 @@ static int probe(const struct address *address)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd < 0)
 		return -1;
+	/* who has it open may be stuck, with a full backlog: connecting must not wait for that */
+	if (sys_nonblock(fd) != 0) {
+		close(fd);
+		return -1;
+	}
 	failed = connect(fd, (const struct sockaddr *)&address->addr, address->len);
 	close(fd);
 	/* refused: nobody has it open; anything else (EAGAIN: a full backlog) is alive */
