@@ -303,6 +303,19 @@ START_TEST(more_than_may_wait_is_an_error)
 }
 END_TEST
 
+START_TEST(of_a_known_length_as_much_may_wait_as_is_held_back_for)
+{
+	body_fini(&body);
+	start(1000);
+	body_expect(&body, sizeof bytes);
+	ck_assert_int_eq(body_feed(&body, bytes, SPOOL_MEMORY - 1), 0);
+	ck_assert_int_eq(body_feed(&body, bytes, SPOOL_MEMORY), 0);
+	ck_assert_int_eq(body_feed(&body, bytes, 1), 0);
+	ck_assert_int_eq(body_feed(&body, bytes, 1), -1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+}
+END_TEST
+
 START_TEST(what_passes_through_is_not_bounded)
 {
 	body_fini(&body);
@@ -489,6 +502,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_script_that_closes_while_much_waits_gives_the_room_back);
 	tcase_add_test(tcase, dropping_forgets_all);
 	tcase_add_test(tcase, more_than_may_wait_is_an_error);
+	tcase_add_test(tcase, of_a_known_length_as_much_may_wait_as_is_held_back_for);
 	tcase_add_test(tcase, what_passes_through_is_not_bounded);
 	tcase_add_test(tcase, a_spool_that_cannot_be_made_is_an_error);
 	tcase_add_test(tcase, a_large_body_is_moved_up_to_its_length);

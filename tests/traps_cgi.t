@@ -512,13 +512,29 @@ scenario 'trap 16: --max-body' => sub {
     $b->stop;
 };
 
-on_both 'trap 16: a slow reader of a body larger than --max-body is waited for' => sub ($kind) {
-    my $b = Bridge->start(args => [ '--max-body', '200K' ]);
-    script('naps', "#!/bin/sh\nsleep 1\nexec \"\${0%/*}/input\"\n");
-    for my $keep (0, 1) {
-        my $r = $b->get($kind, 'naps', [], body => 'b' x $MB, keep => $keep);
-        is(length FastCGI::body($r), length("1048576\n") + $MB, "KEEP_CONN $keep: it gets all");
-    }
+for my $size (qw(200K 129K 128K 64K 1K 0)) {
+    on_both "trap 16: a slow reader of a body larger than --max-body $size" => sub ($kind) {
+        my $b = Bridge->start(args => [ '--max-body', $size ]);
+        script('naps', "#!/bin/sh\nsleep 0.5\nexec \"\${0%/*}/input\"\n");
+        for my $keep (0, 1) {
+            my $r = $b->get($kind, 'naps', [], body => 'b' x $MB, keep => $keep);
+            is(length FastCGI::body($r), length("1048576\n") + $MB, "KEEP_CONN $keep: it gets all");
+        }
+        my $r = $b->get($kind, 'input', [ CONTENT_LENGTH => -1 ], body => 'b' x (201 * 1024));
+        is(FastCGI::status($r), 413, 'one that has to be collected is not');
+        $b->stop;
+    };
+}
+
+on_both 'trap 16: a body larger than --max-body waits with its request' => sub ($kind) {
+    my $b = Bridge->start(args => [ '--max-body', '1K', '-m', 1 ]);
+    my $file = file();
+    my $first = $b->connect($kind);
+    $first->start(1, $b->params('sleeper', QUERY_STRING => 0.5, TEST_PIDS => $file));
+    wait_pids($file, 2);
+    my $r = $b->get($kind, 'input', [], body => 'b' x $MB);
+    is(length FastCGI::body($r), length("1048576\n") + $MB, 'it gets all when it is its turn');
+    $first->wait_end(1);
     $b->stop;
 };
 

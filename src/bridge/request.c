@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "fcgi/record.h"
 #include "bridge/request_private.h"
 
@@ -197,13 +198,16 @@ static void refuse_body(struct request *request)
 	int error = errno;
 	char reason[256];
 
-	snprintf(reason, sizeof reason, "request body cannot be held in %s: %s",
-	    request_options(request)->spool_dir, strerror(error));
+	snprintf(reason, sizeof reason, "request body cannot be held in %s: %s%s",
+	    request_options(request)->spool_dir, strerror(error),
+	    error == ENOSPC ? "" : sys_remedy(error));
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	if (error == EMSGSIZE)
 		request_refuse(request, 413, "its body is too large", "body exceeds --max-body");
 	else if (error == ENOSPC || error == EDQUOT)
 		request_refuse(request, 507, "no space for its body", reason);
+	else if (error == ENOMEM || error == EMFILE || error == ENFILE)
+		request_refuse(request, 503, "out of resources", reason);
 	else
 		request_refuse(request, 500, "its body cannot be held", reason);
 }
@@ -261,7 +265,7 @@ bool request_wants_input(const struct request *request, bool alone)
 	 * unable to read before it has sent all, the response be held until it has, and on a
 	 * shared connection others would wait.  One that is kept may come to be shared by what
 	 * is behind the body: as much as may wait at all, less what a read brings. */
-	if (request->keep_conn && request_options(request)->max_body > 2 * SPOOL_MEMORY)
+	if (request->keep_conn && request_options(request)->max_body > BODY_PASSING)
 		enough = request_options(request)->max_body - SPOOL_MEMORY;
 	if (request->state == REQUEST_BODY || stuck || request->relay.hold || !alone)
 		return true;

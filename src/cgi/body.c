@@ -114,6 +114,8 @@ void body_expect(struct body *body, uint64_t length)
 		body->received = length;
 	}
 	body->left = length - body->received;
+	if (body->spool.max < BODY_PASSING)
+		body->spool.max = BODY_PASSING;
 	if (body->left == 0)
 		finish(body);
 }

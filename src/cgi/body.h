@@ -25,6 +25,9 @@
 enum {
 	BODY_BULK = 256 * 1024, /* bytes received from which on a body is moved, not copied */
 	BODY_PIPE = 256 * 1024, /* bytes that its pipe then holds */
+	/* of a body of known length that may wait, whatever the maximum: the client is held back
+	 * once so much waits as stays in memory, and a read brings as much again */
+	BODY_PASSING = 2 * SPOOL_MEMORY,
 };
 
 struct body;
@@ -42,7 +45,10 @@ struct body {
 	body_moved_fn *moved;   /* the script has taken bytes, or has closed its stdin */
 };
 
-/* An empty body of unknown length, spooled in `dir` up to `max` bytes. */
+/*
+ * An empty body of unknown length, spooled in `dir` up to `max` bytes.  Once its length is
+ * known it passes to the script as it comes, and no less than BODY_PASSING may wait.
+ */
 void body_init(struct body *body, struct loop *loop, uint64_t max, const char *dir,
     body_moved_fn *moved);
 void body_fini(struct body *body);

@@ -29,10 +29,10 @@ enum {
 	BEAT = 1000,            /* ms between signs of life, at most */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
 	QUIT_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
-	RESERVED_FDS = 32,      /* ours: listeners, loop, log, spool files being made */
-	FDS_A_SCRIPT = 3,
+	RESERVED_FDS = 32,      /* ours: listeners, loop, log */
+	FDS_A_SCRIPT = 4,       /* its pipes, and the file that its body waits in */
 	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection ... */
-	FAILURE_PAUSE = 10000,  /* ... or about one that cannot be accepted */
+	FAILURE_PAUSE = 10000,  /* ... or about one that cannot be accepted, or could not be */
 };
 
 enum worker_state {
@@ -72,6 +72,7 @@ struct worker {
 	struct request_sink sink;
 	struct conn_owner owner;
 	int64_t failures_quiet;  /* until then failures to accept are not logged */
+	int64_t full_quiet;      /* until then that there are too many connections is not logged */
 	int64_t refusals_quiet;  /* until then refused connections are only counted */
 	unsigned long refusals;  /* since the last one that was logged */
 	struct acceptor *acceptors;
@@ -191,6 +192,19 @@ static enum accepted accept_one(struct acceptor *acceptor)
 	return ACCEPTED;
 }
 
+/* At the limit each connection that ends lets in one more: that is no line for each. */
+static void log_full(struct worker *worker)
+{
+	int64_t now = loop_now(worker->loop);
+
+	if (now < worker->full_quiet)
+		return;
+	worker->full_quiet = now + FAILURE_PAUSE;
+	log_warn("%zu connections, all that the limit of open files leaves room for: no more are "
+		 "accepted until one ends",
+	    worker->owner.count);
+}
+
 static bool is_ahead(const struct worker *worker)
 {
 	return (int)worker->owner.count > scoreboard_fewest(worker->plan->board) + ACCEPT_LEAD;
@@ -227,9 +241,7 @@ static void on_connection(struct loop_watch *watch, unsigned events)
 		give_way(worker);
 		return;
 	}
-	log_warn("%zu connections, all that the limit of open files leaves room for: no more are "
-		 "accepted until one ends",
-	    worker->owner.count);
+	log_full(worker);
 	stop_accepting(worker);
 }
 
@@ -401,7 +413,7 @@ static size_t raise_fd_limit(struct rlimit limit)
 									   : (size_t)limit.rlim_cur;
 }
 
-/* So many connections that scripts still find descriptors for their pipes. */
+/* So many connections that scripts still find descriptors for their pipes and bodies. */
 static size_t connection_limit(size_t fds, int max_scripts)
 {
 	size_t taken = RESERVED_FDS + FDS_A_SCRIPT * (size_t)max_scripts;
