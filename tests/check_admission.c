@@ -4,6 +4,7 @@
  */
 #include "check_util.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "bridge/admission.h"
@@ -125,6 +126,51 @@ START_TEST(who_waits_is_served_in_order)
 		ck_assert_int_eq(askers[i].granted, 1);
 	}
 	ck_assert_int_eq(scoreboard_waiting(board), 1);
+}
+END_TEST
+
+START_TEST(without_a_script_that_runs_there_is_nothing_to_wait_for)
+{
+	ck_assert_int_eq(ask(0, 0), ADMISSION_GRANTED);
+	ck_assert(!admission_put_back(&admissions[0], &askers[0].ticket, EMFILE));
+	ck_assert_int_ge(askers[0].ticket.slot, 0); /* still ours */
+	scoreboard_release(board, askers[0].ticket.slot);
+}
+END_TEST
+
+START_TEST(what_is_put_back_waits_for_a_script_of_its_worker)
+{
+	fill_slots();
+	admission_begin(&admissions[0], &askers[0].ticket);
+	ck_assert_int_eq(ask(0, 2), ADMISSION_WAIT);
+	ck_assert(admission_put_back(&admissions[0], &askers[1].ticket, EMFILE));
+	ck_assert_int_eq(scoreboard_waiting(board), 2);
+	turn_both(5); /* its slot is free, but that is not what it lacks */
+	ck_assert_int_eq(decisions, 0);
+	ck_assert_int_eq(ask(1, 3), ADMISSION_GRANTED); /* others need not lack it */
+	scoreboard_release(board, askers[3].ticket.slot);
+	turn_both(5);
+	ck_assert_int_eq(decisions, 0);
+	scoreboard_release(board, askers[0].ticket.slot);
+	admission_leave(&admissions[0], &askers[0].ticket);
+	ck_assert_int_eq(decisions, 0); /* not before its descriptors are closed */
+	wait_for_decisions(2);
+	ck_assert_int_eq(askers[1].place, 1); /* the first, as it was */
+	ck_assert_int_eq(askers[1].granted, 1);
+	ck_assert_int_eq(askers[2].granted, 1);
+}
+END_TEST
+
+START_TEST(what_is_put_back_is_refused_in_its_time)
+{
+	options.queue_timeout = 20;
+	fill_slots();
+	admission_begin(&admissions[0], &askers[0].ticket);
+	ck_assert(admission_put_back(&admissions[0], &askers[1].ticket, ENFILE));
+	wait_for_decisions(1);
+	ck_assert_int_eq(askers[1].granted, 0);
+	scoreboard_release(board, askers[0].ticket.slot);
+	admission_leave(&admissions[0], &askers[0].ticket);
 }
 END_TEST
 
@@ -252,6 +298,9 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, grants_at_once_while_there_are_slots);
 	tcase_add_test(tcase, who_waits_is_served_in_order);
+	tcase_add_test(tcase, without_a_script_that_runs_there_is_nothing_to_wait_for);
+	tcase_add_test(tcase, what_is_put_back_waits_for_a_script_of_its_worker);
+	tcase_add_test(tcase, what_is_put_back_is_refused_in_its_time);
 	tcase_add_test(tcase, nobody_overtakes_who_waits);
 	tcase_add_test(tcase, a_full_queue_turns_away);
 	tcase_add_test(tcase, a_queue_of_none_turns_away_at_once);

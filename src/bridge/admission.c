@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys.h"
+
+enum { SHORTAGE_PAUSE = 10 * 1000 }; /* ms without another log line about it */
 
 static int is_empty(const struct admission *admission)
 {
@@ -32,7 +35,10 @@ static void watch_queue(struct admission *admission)
 	}
 	loop_timer_set(admission->loop, &admission->timer,
 	    admission->queue.next->deadline - loop_now(admission->loop));
-	if (admission->wake.fd < 0 &&
+	/* a slot that becomes free is of no use yet, but may be to another worker */
+	if (admission->stalled)
+		loop_unwatch(admission->loop, &admission->wake);
+	else if (admission->wake.fd < 0 &&
 	    loop_watch(admission->loop, &admission->wake, scoreboard_wake_fd(admission->board),
 		LOOP_IN) != 0)
 		log_warn("cannot wait for a free script slot: %s", strerror(errno));
@@ -41,7 +47,7 @@ static void watch_queue(struct admission *admission)
 /* Gives slots to those who wait, in order, as long as there are any. */
 static void serve_queue(struct admission *admission)
 {
-	while (!is_empty(admission)) {
+	while (!is_empty(admission) && !admission->stalled) {
 		struct admission_ticket *first = admission->queue.next;
 		int slot = scoreboard_claim(admission->board, admission->worker);
 
@@ -52,6 +58,14 @@ static void serve_queue(struct admission *admission)
 		first->decided(first, 1);
 	}
 	watch_queue(admission);
+}
+
+static void on_retry(struct loop_task *task)
+{
+	struct admission *admission = CONTAINER_OF(task, struct admission, retry);
+
+	admission->stalled = false;
+	serve_queue(admission);
 }
 
 static void on_wake(struct loop_watch *watch, unsigned events)
@@ -90,6 +104,7 @@ void admission_init(struct admission *admission, struct loop *loop, struct score
 	admission->queue.next = admission->queue.prev = &admission->queue;
 	loop_watch_init(&admission->wake, on_wake);
 	loop_timer_init(&admission->timer, on_deadline);
+	loop_task_init(&admission->retry, on_retry);
 }
 
 void admission_fini(struct admission *admission)
@@ -101,19 +116,21 @@ void admission_fini(struct admission *admission)
 		unlink_ticket(admission, at);
 	}
 	watch_queue(admission);
+	loop_unpost(&admission->retry);
 }
 
 enum admission_answer admission_ask(struct admission *admission, struct admission_ticket *ticket,
     admission_fn *decided)
 {
-	*ticket = (struct admission_ticket){.slot = -1, .decided = decided};
+	*ticket = (struct admission_ticket){.slot = -1,
+	    .deadline = loop_now(admission->loop) + admission->options->queue_timeout,
+	    .decided = decided};
 	if (is_empty(admission))
 		ticket->slot = scoreboard_claim(admission->board, admission->worker);
 	if (ticket->slot >= 0)
 		return ADMISSION_GRANTED;
 	if (scoreboard_waiting(admission->board) >= admission->options->queue)
 		return ADMISSION_FULL;
-	ticket->deadline = loop_now(admission->loop) + admission->options->queue_timeout;
 	ticket->next = &admission->queue;
 	ticket->prev = admission->queue.prev;
 	ticket->prev->next = admission->queue.prev = ticket;
@@ -130,8 +147,46 @@ enum admission_answer admission_ask(struct admission *admission, struct admissio
 	return ADMISSION_WAIT;
 }
 
+static void log_shortage(struct admission *admission, int error)
+{
+	if (loop_now(admission->loop) < admission->quiet)
+		return;
+	admission->quiet = loop_now(admission->loop) + SHORTAGE_PAUSE;
+	log_warn("no descriptors for another script: %s: requests wait for one to end%s",
+	    strerror(error), sys_remedy(error));
+}
+
+bool admission_put_back(struct admission *admission, struct admission_ticket *ticket, int error)
+{
+	if (admission->running == 0)
+		return false;
+	log_shortage(admission, error);
+	scoreboard_release(admission->board, ticket->slot);
+	ticket->slot = -1;
+	ticket->prev = &admission->queue;
+	ticket->next = admission->queue.next;
+	ticket->next->prev = admission->queue.next = ticket;
+	scoreboard_wait(admission->board, admission->worker, 1);
+	admission->stalled = true;
+	watch_queue(admission);
+	return true;
+}
+
+void admission_begin(struct admission *admission, struct admission_ticket *ticket)
+{
+	ticket->runs = true;
+	admission->running++;
+}
+
 void admission_leave(struct admission *admission, struct admission_ticket *ticket)
 {
+	if (ticket->runs) {
+		ticket->runs = false;
+		admission->running--;
+		if (admission->stalled) /* its descriptors are closed when this turn's tasks run */
+			loop_post(admission->loop, &admission->retry);
+		return;
+	}
 	if (ticket->next == NULL)
 		return;
 	unlink_ticket(admission, ticket);

@@ -10,6 +10,7 @@
 #ifndef CGIBRIDGE_ADMISSION_H
 #define CGIBRIDGE_ADMISSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -23,6 +24,7 @@ typedef void admission_fn(struct admission_ticket *ticket, int granted);
 /* Embedded in who asks. */
 struct admission_ticket {
 	int slot;              /* -1 until granted; then the holder's to give back */
+	bool runs;             /* admission_begin() has been called, and admission_leave() not yet */
 	int64_t deadline;
 	admission_fn *decided; /* called later for a ticket that had to wait */
 	struct admission_ticket *next, *prev;
@@ -36,6 +38,10 @@ struct admission {
 	struct admission_ticket queue; /* ring head */
 	struct loop_watch wake;
 	struct loop_timer timer;       /* of the first in the queue */
+	struct loop_task retry;        /* the queue is served again */
+	size_t running;                /* tickets that run */
+	bool stalled;                  /* until one of these ends: it may free descriptors */
+	int64_t quiet;                 /* until then that is not logged */
 };
 
 /* The queue of worker number `worker`; all pointers are borrowed. */
@@ -49,7 +55,18 @@ enum admission_answer { ADMISSION_GRANTED, ADMISSION_WAIT, ADMISSION_FULL };
 enum admission_answer admission_ask(struct admission *admission, struct admission_ticket *ticket,
     admission_fn *decided) MUST_CHECK;
 
-/* Leaves the queue; nothing happens if `ticket` does not wait. */
+/*
+ * Gives its slot back: there were no descriptors for its script (`error`, for the log).  It
+ * waits, as the first, until a script of this worker has ended; false if none runs, and the
+ * slot is still the caller's.  Else `ticket->decided` is called later, once more.
+ */
+bool admission_put_back(struct admission *admission, struct admission_ticket *ticket,
+    int error) MUST_CHECK;
+
+/* The script of `ticket` runs now, and holds descriptors. */
+void admission_begin(struct admission *admission, struct admission_ticket *ticket);
+
+/* Leaves the queue, or has ended; nothing happens if `ticket` neither waits nor runs. */
 void admission_leave(struct admission *admission, struct admission_ticket *ticket);
 
 #endif

@@ -129,6 +129,26 @@ static bool stops_sending(const struct params *params)
 	return software == NULL || strncmp(software, "nginx", 5) == 0;
 }
 
+static void queue_up(struct request *request)
+{
+	if (request->state != REQUEST_QUEUED)
+		request_set_state(request, REQUEST_QUEUED);
+	loop_timer_clear(request_loop(request), &request->idle);
+}
+
+/* Descriptors are what scripts that run give back: has it wait for that, if there are any. */
+static bool wait_for_descriptors(struct request *request, const struct sys_fault *fault)
+{
+	bool short_of = fault->error == ENFILE ||
+	    (fault->error == EMFILE && fault->step == SYS_STEP_FORK);
+
+	if (!short_of || !admission_put_back(request->link->services->admission,
+		&request->ticket, fault->error))
+		return false;
+	queue_up(request);
+	return true;
+}
+
 static void start(struct request *request)
 {
 	struct child_pipes pipes;
@@ -138,6 +158,8 @@ static void start(struct request *request)
 
 	request_show(request);
 	request->child = spawn(request, &pipes, &fault);
+	if (request->child == NULL && wait_for_descriptors(request, &fault))
+		return;
 	if (request->child == NULL) {
 		request_count(request, TALLY_SPAWN_FAILURES);
 		scoreboard_release(request->link->services->admission->board, request->ticket.slot);
@@ -153,6 +175,7 @@ static void start(struct request *request)
 	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
 	    (unsigned)request->id);
 	request_set_state(request, REQUEST_RUNNING);
+	admission_begin(request->link->services->admission, &request->ticket);
 	request_limit_silence(request);
 	if (request->timeout > 0)
 		loop_timer_set(request_loop(request), &request->total, request->timeout);
@@ -191,8 +214,7 @@ static void admit(struct request *request)
 		start(request);
 		return;
 	case ADMISSION_WAIT:
-		request_set_state(request, REQUEST_QUEUED);
-		loop_timer_clear(request_loop(request), &request->idle);
+		queue_up(request);
 		return;
 	case ADMISSION_FULL:
 		request->protocol_status = FCGI_OVERLOADED;
