@@ -24,6 +24,8 @@ static void give(pid_t owner)
 						.ino = (ino_t)-3},
 	    {.fd = 8, .name = "inherited socket 3"}, {.fd = 9, .name = "tcp:127.0.0.1:80"}};
 	const struct handover given = {.lifeline = {3, 4},
+	    .syslog = 3,
+	    .syslog_socket = "/dev/a log",
 	    .board = {5, {10, 11}, 2, 128, 4242},
 	    .workers = workers,
 	    .worker_count = 2,
@@ -40,6 +42,8 @@ START_TEST(what_is_given_is_taken)
 	ck_assert_int_eq(taken.role, HANDOVER_HEIR);
 	ck_assert_int_eq(taken.lifeline[0], 3);
 	ck_assert_int_eq(taken.lifeline[1], 4);
+	ck_assert_int_eq(taken.syslog, 3);
+	ck_assert_str_eq(taken.syslog_socket, "/dev/a log");
 	ck_assert_int_eq(taken.board.fd, 5);
 	ck_assert_int_eq(taken.board.wake[0], 10);
 	ck_assert_int_eq(taken.board.wake[1], 11);
@@ -133,12 +137,14 @@ START_TEST(half_lines_are_left_out)
 
 	snprintf(text, sizeof text,
 	    "pid %ld\nlifeline 3 4\nboard 5 6 7\nworker 12\nworker 1 0\nsocket 1 x\nsocket 9\n"
-	    "worker 12 3\nsocket 7 a\nfile 7\nfile 7 1\nfile 7 1 x\nfile 8 1 1\n",
+	    "worker 12 3\nsocket 7 a\nfile 7\nfile 7 1\nfile 7 1 x\nfile 8 1 1\n"
+	    "syslog 3\nsyslog /dev/log\n",
 	    (long)getpid());
 	setenv("CGIBRIDGE_HANDOVER", text, 1);
 	ck_assert_int_eq(handover_take(&taken), 0);
 	ck_assert_int_eq(taken.role, HANDOVER_HEIR);
 	ck_assert_int_eq(taken.board.fd, -1);
+	ck_assert_int_eq(taken.syslog, 0);
 	ck_assert_uint_eq(taken.worker_count, 1);
 	ck_assert_int_eq(taken.workers[0].number, 3);
 	ck_assert_uint_eq(taken.socket_count, 1);

@@ -429,11 +429,12 @@ static unsigned bound_to(int fd)
 START_TEST(a_host_is_looked_up_once)
 {
 	const char *argv[] = {"cgibridge", "-s", url[0], NULL};
+	struct options_fault fault;
 	struct options real;
 
 	snprintf(url[0], sizeof url[0], "tcp:app.example:%u", free_port());
 	lookups = 0;
-	ck_assert_int_eq(options_parse(&real, 3, argv), OPTIONS_RUN);
+	ck_assert_int_eq(options_parse(&real, 3, argv, &fault), OPTIONS_RUN);
 	ck_assert_int_eq(listeners_open(&listeners, &real, &no_handover), LISTENER_OK);
 	ck_assert_int_eq(lookups, 1);
 	ck_assert_uint_eq(bound_to(listeners.items[0].fd), 1);

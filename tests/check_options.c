@@ -16,15 +16,21 @@
 
 enum { ARGS = 6 };
 
+static struct options_fault fault;
+
 /* Parses up to ARGS arguments; NULL ends them. */
 static enum options_verdict parse(struct options *options, const char *const args[ARGS])
 {
 	const char *argv[ARGS + 2] = {"cgibridge"};
+	enum options_verdict verdict;
 	int argc = 1;
 
 	for (; argc <= ARGS && args[argc - 1] != NULL; argc++)
 		argv[argc] = args[argc - 1];
-	return options_parse(options, argc, argv);
+	verdict = options_parse(options, argc, argv, &fault);
+	if (verdict == OPTIONS_USAGE || verdict == OPTIONS_FAILED)
+		fprintf(stderr, "%s\n", fault.text);
+	return verdict;
 }
 
 #define PARSE(options, ...) parse(options, (const char *const[ARGS]){__VA_ARGS__})
@@ -331,7 +337,8 @@ static const struct {
 	{{"argument"}, "argument"},
 	{{"-c", "1", "argument"}, "argument"},
 	{{"--", "argument"}, "argument"},
-	{{"argument", "--nonsense"}, "nonsense"},
+	{{"argument", "--nonsense"}, "argument"}, /* the first one that is wrong */
+	{{"--nonsense", "argument"}, "--nonsense"},
 	{{"-fz"}, "-z"},
 };
 
@@ -348,6 +355,79 @@ START_TEST(misuse_is_named)
 	ck_assert_msg(strstr(said, misuses[_i].named) != NULL, "\"%s\" is not named in: %s",
 	    misuses[_i].named, said);
 	options_fini(&options);
+}
+END_TEST
+
+/* What is said of one wrong word, with its line end. */
+static const struct {
+	const char *word, *said;
+} slips[] = {
+	{"--timout", "--timout: no such option; is it --timeout?\n"},
+	{"--timout=5", "--timout: no such option; is it --timeout?\n"},
+	{"--wrokers", "--wrokers: no such option; is it --workers?\n"},
+	{"--chrot", "--chrot: no such option; is it --chroot?\n"},
+	{"--usr", "--usr: no such option; is it --user?\n"},
+	{"--max-skripts", "--max-skripts: no such option; is it --max-scripts?\n"},
+	{"--nonsense", "--nonsense: no such option (--help lists them)\n"},
+	{"--x", "--x: no such option (--help lists them)\n"},
+	{"-z", "-z: no such option (--help lists them)\n"},
+	{"--max", "--max: ambiguous: --max-scripts, --max-body, --max-params\n"},
+	{"--max-b", "--max-b: an argument is expected\n"},
+	{"--check=1", "--check: it takes no argument\n"},
+	{"--handler-al=1", "--handler-al: it takes no argument\n"},
+	{"-c", "-c: an argument is expected\n"},
+	{"--workers", "--workers: an argument is expected\n"},
+};
+
+START_TEST(a_slip_has_a_hint)
+{
+	struct options options;
+	const char *said;
+
+	capture_begin();
+	ck_assert_int_eq(PARSE(&options, slips[_i].word), OPTIONS_USAGE);
+	said = capture_end();
+	ck_assert_str_eq(said, slips[_i].said);
+	options_fini(&options);
+}
+END_TEST
+
+/* Options in a file, and what is said of the one that is wrong, behind the file's name. */
+static const struct {
+	const char *content, *said;
+} wrong_files[] = {
+	{"-c 1\n\n--timeout soon\n", ":3: --timeout 'soon': a time"},
+	{"-c 1\n\n--timeout=soon\n", ":3: --timeout 'soon': a time"},
+	{"-c 1\n-fz\n", ":2: -z: no such option"},
+	{"-c 1 # one\n# two\n--timout 5\n", ":3: --timout: no such option; is it --timeout?"},
+	{"\n-c", ":2: -c: an argument is expected"},
+	{"-c 1\n--env 'A=\n\n'\nrest", ":5: rest: no argument is expected"},
+	{"-c 1\n--env 'A=\n\n'\n--env 'open\n\n", ":5: a quote is not closed"},
+	{"\n--user 'no such user'\n", ":2: --user 'no such user': "},
+	{"-u root\n\n-g none-such\n", ":3: --group 'none-such': "},
+	{"\n--chroot /nonexistent\n-c 1", ":2: --chroot '/nonexistent': "},
+	{"\n\n--spool-dir /nonexistent", ":3: --spool-dir '/nonexistent': "},
+	{"-s tcp:127.0.0.1:1\n-s tcp:0.0.0.0:9\n-c 1", ":2: --socket 'tcp:0.0.0.0:9': "},
+	{"--limit\nx", ":2: --limit 'x': NAME=VALUE"},
+};
+
+START_TEST(what_is_wrong_in_a_file_has_a_line)
+{
+	struct options options;
+	char argument[300];
+	char wanted[600];
+
+	temp_make();
+	temp_write("options", 0644, wrong_files[_i].content);
+	snprintf(argument, sizeof argument, "@%s", temp_path("options"));
+	snprintf(wanted, sizeof wanted, "%s%s", argument + 1, wrong_files[_i].said);
+	capture_begin();
+	ck_assert_int_eq(PARSE(&options, "-c", "2", argument), OPTIONS_USAGE);
+	capture_end();
+	ck_assert_msg(strncmp(fault.text, wanted, strlen(wanted)) == 0, "'%s' is not '%s'", fault.text,
+	    wanted);
+	options_fini(&options);
+	temp_remove();
 }
 END_TEST
 
@@ -498,7 +578,7 @@ static void parse_lines(struct options *options, const char *text)
 	for (char *word = strtok(copy, " \n"); word != NULL; word = strtok(NULL, " \n"))
 		argv[argc++] = word;
 	argv[argc] = NULL;
-	ck_assert_int_eq(options_parse(options, argc, argv), OPTIONS_RUN);
+	ck_assert_int_eq(options_parse(options, argc, argv, &fault), OPTIONS_RUN);
 }
 
 START_TEST(what_is_printed_can_be_given_again)
@@ -639,6 +719,9 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, bad_values_are_refused_with_option_value_and_what_would_be_right,
 	    0, sizeof bads / sizeof *bads);
 	tcase_add_loop_test(tcase, misuse_is_named, 0, sizeof misuses / sizeof *misuses);
+	tcase_add_loop_test(tcase, a_slip_has_a_hint, 0, sizeof slips / sizeof *slips);
+	tcase_add_loop_test(tcase, what_is_wrong_in_a_file_has_a_line, 0,
+	    sizeof wrong_files / sizeof *wrong_files);
 	tcase_add_test(tcase, lists_keep_their_order);
 	tcase_add_test(tcase, of_a_repeated_option_the_last_one_counts);
 	tcase_add_test(tcase, several_options_may_come_in_one_word);

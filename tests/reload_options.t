@@ -4,6 +4,8 @@
 # A reload starts again with the words of the first start: whichever way options are
 # given, those in effect after HUP are those before it, and scripts run as before.
 use v5.36;
+use IO::Socket::UNIX;
+use Socket;
 use Test::More;
 use Time::HiRes qw(sleep);
 use FastCGI;
@@ -122,5 +124,55 @@ for my $lost ([ '-u', is_root() ? 'nobody' : scalar getpwuid $> ], [ '-r', $dir 
         $bridge->stop;
     };
 }
+
+# ---- options that are wrong -----------------------------------------------------------------
+
+# HUP with a wrong line in the file of options; `$said` reads what the log's reader has got.
+sub refuses ($bridge, $options, $said, $priority) {
+    for my $case ([ "\n\n--timeout soon\n", qr/:3: --timeout 'soon': a time/ ],
+        [ "\n--timout 5\n", qr/:2: --timout: no such option; is it --timeout\?/ ],
+        [ "# one\n--env 'A=b\n", qr/:2: a quote is not closed/ ],
+        [ "\n--user no-such-user", qr/:2: --user 'no-such-user': there is no such user/ ])
+    {
+        my ($text, $why) = @$case;
+        spew($options, $text);
+        my $before = length $said->();
+        $bridge->signal('HUP');
+        ok(wait_until(slow(10), sub { substr($said->(), $before) =~ /not reloaded: .*going on/ }),
+            'not reloaded');
+        like(substr($said->(), $before), qr/^$priority\Q$options\E$why/m, 'why, and where');
+    }
+}
+
+scenario 'a refused reload says why, to stderr' => sub {
+    my $options = file('-t 9');
+    my $bridge = Bridge->start(sockets => ['unix'], args => ["\@$options"]);
+    refuses($bridge, $options, sub { $bridge->log }, qr/.* error: /);
+    $bridge->stop;
+};
+
+scenario 'a refused reload says why, to the journal' => sub {
+    my $options = file('-t 9');
+    my $bridge = Bridge->start(sockets => ['unix'], args => ["\@$options"],
+        child => sub { $ENV{JOURNAL_STREAM} = join ':', (stat STDERR)[ 0, 1 ] });
+    refuses($bridge, $options, sub { $bridge->log }, qr/<3>/);
+    $bridge->stop;
+};
+
+scenario 'a refused reload says why, to syslog' => sub {
+    my $options = file('-t 9');
+    my $path = "$tmp/syslog";
+    my $daemon = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $path) or die "$path: $!";
+    my $got = '';
+    my $said = sub {
+        $got .= "$_\n" while defined($daemon->recv($_, 4096, MSG_DONTWAIT));
+        return $got;
+    };
+    my $bridge = Bridge->start(sockets => ['unix'], any => 1,
+        args => [ "\@$options", '--syslog=local0', '--syslog-socket', $path ]);
+    ok(wait_until(slow(10), sub { $said->() =~ /ready/ }), 'ready');
+    refuses($bridge, $options, $said, qr/<131>.*?: /);
+    $bridge->stop;
+};
 
 done_testing;

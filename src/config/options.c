@@ -9,13 +9,15 @@
 
 #include <getopt.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "stats/accesslog.h"
 #include "base/log.h"
+#include "config/nearest.h"
+#include "stats/accesslog.h"
 
 struct option_spec {
 	const char *name;     /* long name; NULL for a letter only */
@@ -289,8 +291,9 @@ void options_print(const struct options *options, FILE *out)
 
 /* ---- parsing ------------------------------------------------------------- */
 
-static void fill_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 2])
+static void fill_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 3])
 {
+	*shorts++ = '+'; /* words stay in their order */
 	*shorts++ = ':'; /* a missing argument is told from an unknown option */
 	for (int i = 0; i < SPEC_COUNT; i++) {
 		const struct option_spec *spec = &specs[i];
@@ -324,9 +327,16 @@ static const struct option_spec *spec_of(int found)
 	return &specs[i];
 }
 
-static enum options_verdict usage(const char *subject, const char *why)
+static enum options_verdict usage(struct options_fault *fault, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
+
+static enum options_verdict usage(struct options_fault *fault, const char *fmt, ...)
 {
-	fprintf(stderr, "cgibridge: %s: %s\n", subject, why);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(fault->text, sizeof fault->text, fmt, args);
+	va_end(args);
 	return OPTIONS_USAGE;
 }
 
@@ -340,9 +350,8 @@ static enum options_verdict answer(const struct option_spec *spec)
 }
 
 static enum options_verdict apply(struct options *options, const struct option_spec *spec,
-    const char *value)
+    const char *value, struct options_fault *fault)
 {
-	char subject[256];
 	const char *why = "";
 
 	if (spec->member == NO_MEMBER)
@@ -355,26 +364,88 @@ static enum options_verdict apply(struct options *options, const struct option_s
 		value = spec->rule.choices;
 	if (spec->kind->read(&spec->rule, (char *)options + spec->member, value, &why) == 0)
 		return OPTIONS_RUN;
-	snprintf(subject, sizeof subject, "--%s '%s'", spec->name, value);
-	return usage(subject, why);
+	return usage(fault, "--%s '%.200s': %s", spec->name, value, why);
 }
 
-/* `found` is ':' or '?'; `last` the word that getopt has looked at last. */
-static enum options_verdict refuse(int found, const char *last)
+/* ---- what is no option ----------------------------------------------------- */
+
+/* The options whose names start with the `len` bytes at `start`, as "--a, --b"; how many. */
+static int list_options(const char *start, size_t len, char *list, size_t size)
 {
-	char letter[] = {'-', (char)optopt, '\0'};
-	const char *word = optopt > 0 && optopt < LONG_ONLY ? letter : last;
+	int count = 0;
+	size_t used = 0;
 
-	if (found == ':')
-		return usage(word, "an argument is expected");
-	return usage(word, "no such option, or not one with this argument (--help lists them)");
+	list[0] = '\0';
+	for (size_t i = 0; i < SPEC_COUNT; i++) {
+		if (specs[i].name == NULL || strncmp(specs[i].name, start, len) != 0)
+			continue;
+		if (used < size)
+			used += (size_t)snprintf(list + used, size - used, "%s--%s",
+			    count == 0 ? "" : ", ", specs[i].name);
+		count++;
+	}
+	return count;
 }
 
-static enum options_verdict parse_words(struct options *options, int argc, char **argv)
+/* The option that may have been meant by these `len` bytes, or NULL. */
+static const char *find_nearest(const char *word, size_t len)
+{
+	unsigned least = NEAREST_MOST + 1;
+	const char *found = NULL;
+
+	for (size_t i = 0; i < SPEC_COUNT; i++) {
+		unsigned slips = specs[i].name == NULL ? least : nearest_slips(word, len, specs[i].name);
+
+		if (slips < least && slips < len) {
+			least = slips;
+			found = specs[i].name;
+		}
+	}
+	return found;
+}
+
+static enum options_verdict refuse_name(const char *word, struct options_fault *fault)
+{
+	const char *name = word + strspn(word, "-");
+	size_t len = strcspn(name, "=");
+	int shown = (int)(name - word) + (len > 100 ? 100 : (int)len);
+	const char *nearest = find_nearest(name, len);
+	char list[300];
+	int count = list_options(name, len, list, sizeof list);
+
+	if (count == 1 || (count > 1 && nearest != NULL && strlen(nearest) == len &&
+			      strncmp(nearest, name, len) == 0))
+		return usage(fault, "%.*s: it takes no argument", shown, word);
+	if (count > 1)
+		return usage(fault, "%.*s: ambiguous: %s", shown, word, list);
+	if (nearest != NULL)
+		return usage(fault, "%.*s: no such option; is it --%s?", shown, word, nearest);
+	return usage(fault, "%.*s: no such option (--help lists them)", shown, word);
+}
+
+/* `found` is ':' or '?', at `word`. */
+static enum options_verdict refuse(int found, const char *word, struct options_fault *fault)
+{
+	bool is_letter = optopt > 0 && optopt < LONG_ONLY;
+
+	if (found == ':' && is_letter)
+		return usage(fault, "-%c: an argument is expected", optopt);
+	if (found == ':')
+		return usage(fault, "%.200s: an argument is expected", word);
+	if (is_letter)
+		return usage(fault, "-%c: no such option (--help lists them)", optopt);
+	return refuse_name(word, fault);
+}
+
+/* ---- all words --------------------------------------------------------------- */
+
+static enum options_verdict parse_words(struct options *options, int argc, char **argv,
+    struct options_fault *fault)
 {
 	struct option longs[SPEC_COUNT + 1];
-	char shorts[2 * SPEC_COUNT + 2];
+	char shorts[2 * SPEC_COUNT + 3];
 	enum options_verdict verdict = OPTIONS_RUN;
+	int at = 1;
 
 	fill_tables(longs, shorts);
 	opterr = 0;
@@ -384,44 +455,50 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 
 		if (found == -1)
 			break;
+		fault->word = optarg != NULL && found != '?' && found != ':' ? optarg : argv[at];
 		if (found == '?' || found == ':')
-			verdict = refuse(found, argv[optind - 1]);
+			verdict = refuse(found, argv[at], fault);
 		else
-			verdict = apply(options, spec_of(found), optarg);
+			verdict = apply(options, spec_of(found), optarg, fault);
+		at = optind;
 	}
-	if (verdict == OPTIONS_RUN && optind < argc)
-		verdict = usage(argv[optind], "no argument is expected besides options");
-	return verdict;
+	if (verdict != OPTIONS_RUN || optind == argc)
+		return verdict;
+	fault->word = argv[optind];
+	return usage(fault, "%.200s: no argument is expected besides options", argv[optind]);
 }
 
-static enum options_verdict settle(struct options *options)
+/* Puts file and line in front of the text if the word to blame is out of a file. */
+static void add_place(const struct words *words, struct options_fault *fault)
 {
-	char fault[OPTIONS_FAULT_MAX];
-	enum options_verdict verdict = options_settle(options, fault);
+	struct words_place place = words_place(words, fault->word);
+	struct options_fault plain = *fault;
 
-	if (verdict != OPTIONS_RUN)
-		fprintf(stderr, "cgibridge: %s\n", fault);
-	return verdict;
+	if (place.file != NULL)
+		snprintf(fault->text, sizeof fault->text, "%.150s:%d: %.340s", place.file, place.line,
+		    plain.text);
 }
 
-enum options_verdict options_parse(struct options *options, int argc, const char *const *argv)
+enum options_verdict options_parse(struct options *options, int argc, const char *const *argv,
+    struct options_fault *fault)
 {
-	char why[512];
 	enum options_verdict verdict;
 
 	set_defaults(options);
-	if (words_init(&options->words, argc, argv, why, sizeof why) != 0) {
-		fprintf(stderr, "cgibridge: %s\n", why);
+	*fault = (struct options_fault){.word = NULL};
+	if (words_init(&options->words, argc, argv, fault->text, sizeof fault->text) != 0)
 		return OPTIONS_USAGE;
+	verdict = parse_words(options, options->words.argc, options->words.argv, fault);
+	if (verdict == OPTIONS_RUN) {
+		fault->word = NULL;
+		verdict = options_settle(options, fault);
 	}
-	verdict = parse_words(options, options->words.argc, options->words.argv);
-	if (verdict == OPTIONS_RUN)
-		verdict = settle(options);
-	if (verdict == OPTIONS_RUN && options->check) {
-		options_print(options, stdout);
-		return OPTIONS_DONE;
-	}
-	return verdict;
+	if (verdict != OPTIONS_RUN)
+		add_place(&options->words, fault);
+	if (verdict != OPTIONS_RUN || !options->check)
+		return verdict;
+	options_print(options, stdout);
+	return OPTIONS_DONE;
 }
 
 void options_fini(struct options *options)

@@ -69,27 +69,30 @@ struct options {
 enum options_verdict {
 	OPTIONS_RUN,   /* go on */
 	OPTIONS_DONE,  /* --help, --version or --check has been answered: exit 0 */
-	OPTIONS_USAGE, /* an error has been written to stderr: exit 2 */
-	OPTIONS_FAILED, /* the same, but it is not the command line that is wrong: exit 1 */
+	OPTIONS_USAGE, /* the command line is wrong: exit 2 */
+	OPTIONS_FAILED, /* it is something else that is wrong: exit 1 */
+};
+
+/* What is wrong. */
+struct options_fault {
+	const char *word; /* the word that is to blame; NULL: none, or it is not known */
+	char text[512];   /* without a line end */
 };
 
 /*
- * Reads argv into `options`, defaults first.  Answers and errors are written here.  argv
- * is neither changed nor borrowed.
+ * Reads argv into `options`, defaults first.  --help, --version and --check are answered
+ * here; after USAGE and FAILED, `fault` says why, with file and line if that is in a file:
+ * the caller writes it.  argv is neither changed nor borrowed.
  */
-enum options_verdict options_parse(struct options *options, int argc,
-    const char *const *argv) MUST_CHECK;
-
-/* Room for an error of options_settle(). */
-#define OPTIONS_FAULT_MAX 512
+enum options_verdict options_parse(struct options *options, int argc, const char *const *argv,
+    struct options_fault *fault) MUST_CHECK;
 
 /*
  * The last step of options_parse(): makes what comes of several options, or of the
- * machine, and checks that it fits.  OPTIONS_RUN, or another verdict with its error in
- * `fault`, which the caller writes.
+ * machine, and checks that it fits.  OPTIONS_RUN, or another verdict with `fault`.
  */
 enum options_verdict options_settle(struct options *options,
-    char fault[OPTIONS_FAULT_MAX]) MUST_CHECK;
+    struct options_fault *fault) MUST_CHECK;
 
 /* Frees the lists. */
 void options_fini(struct options *options);

@@ -15,29 +15,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum options_verdict fail(char *fault, enum options_verdict verdict, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
+static enum options_verdict fail(struct options_fault *fault, enum options_verdict verdict,
+    const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-static enum options_verdict fail(char *fault, enum options_verdict verdict, const char *fmt, ...)
+static enum options_verdict fail(struct options_fault *fault, enum options_verdict verdict,
+    const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(fault, OPTIONS_FAULT_MAX, fmt, args);
+	vsnprintf(fault->text, sizeof fault->text, fmt, args);
 	va_end(args);
 	return verdict;
 }
 
 /* ---- identity and directories ------------------------------------------------------ */
 
-static enum options_verdict find_identity(struct options *options, char *fault)
+static enum options_verdict find_identity(struct options *options, struct options_fault *fault)
 {
 	const char *wrong;
 	char why[IDENTITY_WHY_MAX];
 
-	if (identity_find(&options->identity, options->user, options->group, &wrong, why) != 0)
+	if (identity_find(&options->identity, options->user, options->group, &wrong, why) != 0) {
+		fault->word = wrong;
 		return fail(fault, OPTIONS_USAGE, "--%s '%s': %s",
 		    wrong == options->user ? "user" : "group", wrong, why);
+	}
 	options->identity.root = options->chroot_dir;
 	return OPTIONS_RUN;
 }
@@ -82,17 +85,19 @@ static void choose_spool_dir(struct options *options)
 		options->spool_dir = "/tmp";
 }
 
-static enum options_verdict check_directories(struct options *options, char *fault)
+static enum options_verdict check_directories(struct options *options, struct options_fault *fault)
 {
 	bool given = options->spool_dir != NULL;
 	const char *dir = options->chroot_dir;
 	int error = dir == NULL ? 0 : directory_error(dir);
 
+	fault->word = dir;
 	if (error != 0)
 		return fail(fault, OPTIONS_USAGE, "--chroot '%s': %s", dir, strerror(error));
 	if (!given)
 		choose_spool_dir(options);
 	error = spool_error(options, options->spool_dir);
+	fault->word = options->spool_dir;
 	/* a /tmp that nobody asked for is missed only by large request bodies */
 	if (error == 0 || (!given && dir == NULL))
 		return OPTIONS_RUN;
@@ -104,7 +109,7 @@ static enum options_verdict check_directories(struct options *options, char *fau
 
 /* ---- who may connect ---------------------------------------------------------------- */
 
-static enum options_verdict add_networks(struct options *options, char *fault)
+static enum options_verdict add_networks(struct options *options, struct options_fault *fault)
 {
 	const char *addresses = getenv("FCGI_WEB_SERVER_ADDRS");
 	char why[ALLOW_WHY_MAX];
@@ -116,7 +121,7 @@ static enum options_verdict add_networks(struct options *options, char *fault)
 }
 
 /* To refuse root, or who runs the scripts anyway, would keep nobody from anything. */
-static enum options_verdict add_users(struct options *options, char *fault)
+static enum options_verdict add_users(struct options *options, struct options_fault *fault)
 {
 	uid_t ours = options->identity.has_user ? options->identity.uid : geteuid();
 
@@ -127,11 +132,12 @@ static enum options_verdict add_users(struct options *options, char *fault)
 	return fail(fault, OPTIONS_FAILED, "--allow-user: out of memory");
 }
 
-static enum options_verdict check_sockets(struct options *options, char *fault)
+static enum options_verdict check_sockets(struct options *options, struct options_fault *fault)
 {
 	for (size_t i = 0; i < options->sockets.count; i++) {
 		const struct address *address = &options->sockets.items[i];
 
+		fault->word = address->url;
 		if (address->kind == ADDRESS_TCP &&
 		    !allow_listening(&options->allow, (const struct sockaddr *)&address->addr))
 			return fail(fault, OPTIONS_USAGE, "--socket '%s': other machines can reach it, and "
@@ -166,7 +172,7 @@ static int try_out(void *context, char why[IDENTITY_WHY_MAX])
 }
 
 /* --check is for everybody: who may not become the user is not told so. */
-static enum options_verdict rehearse(struct options *options, char *fault)
+static enum options_verdict rehearse(struct options *options, struct options_fault *fault)
 {
 	char why[IDENTITY_WHY_MAX];
 
@@ -177,13 +183,16 @@ static enum options_verdict rehearse(struct options *options, char *fault)
 	return fail(fault, OPTIONS_FAILED, "%s", why);
 }
 
-enum options_verdict options_settle(struct options *options, char fault[OPTIONS_FAULT_MAX])
+enum options_verdict options_settle(struct options *options, struct options_fault *fault)
 {
-	static enum options_verdict (*const steps[])(struct options *options, char *fault) = {
-	    find_identity, check_directories, add_networks, add_users, check_sockets, rehearse};
+	static enum options_verdict (*const steps[])(
+	    struct options *options, struct options_fault *fault) = {find_identity,
+	    check_directories, add_networks, add_users, check_sockets, rehearse};
 	enum options_verdict verdict = OPTIONS_RUN;
 
-	for (size_t i = 0; verdict == OPTIONS_RUN && i < sizeof steps / sizeof *steps; i++)
+	for (size_t i = 0; verdict == OPTIONS_RUN && i < sizeof steps / sizeof *steps; i++) {
+		fault->word = NULL;
 		verdict = steps[i](options, fault);
+	}
 	return verdict;
 }

@@ -23,14 +23,14 @@ static size_t extension_length(const char *text)
 	return len;
 }
 
-/* Cuts `text` into `argv`; how many words, 0 if a quote is not closed. */
-static size_t split(char *text, char **argv)
+/* Cuts `text` into `argv`, in `room`; how many words, 0 if a quote is not closed. */
+static size_t split(const char *text, char **argv, char *room)
 {
 	static const char blanks[] = " \t\r\n";
 	size_t count = 0;
 
 	for (text += strspn(text, blanks); *text != '\0'; text += strspn(text, blanks)) {
-		argv[count] = words_cut(&text);
+		argv[count] = words_cut(&text, &room);
 		if (argv[count++] == NULL)
 			return 0;
 	}
@@ -43,20 +43,18 @@ static bool parse_command(struct value_handler *handler, const char *command)
 {
 	size_t size = strlen(command) + 1;
 	/* a word and the blank after it have two bytes at least */
-	size_t room = size / 2 + 2;
-	char **argv = malloc(room * sizeof *argv + size);
-	char *copy;
+	size_t count = size / 2 + 2;
+	char **argv = malloc(count * sizeof *argv + size);
 
 	if (argv == NULL)
 		return false;
-	copy = memcpy(argv + room, command, size);
 	handler->argv = argv;
 	if (strpbrk(command, " \t") != NULL && access(command, F_OK) == 0) {
-		argv[0] = copy;
+		argv[0] = memcpy(argv + count, command, size);
 		argv[1] = NULL;
 		handler->argc = 1;
 	} else {
-		handler->argc = split(copy, argv);
+		handler->argc = split(command, argv, (char *)(argv + count));
 	}
 	if (handler->argc == 0)
 		free(argv);

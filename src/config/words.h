@@ -22,8 +22,15 @@ enum {
 	WORDS_MAX = 100000,
 };
 
+/* Where a word came from. */
+struct words_place {
+	const char *file; /* NULL: the command line */
+	int line;         /* from 1 */
+};
+
 struct words {
-	char **argv; /* NULL at the end; owned, may be put in another order */
+	char **argv; /* NULL at the end; owned */
+	struct words_place *places; /* one each; owned */
 	int argc;
 	int room;
 	char **texts; /* owned: what words point into */
@@ -39,10 +46,14 @@ int words_init(struct words *words, int argc, const char *const *argv, char *why
     size_t size) MUST_CHECK;
 void words_fini(struct words *words);
 
+/* Where the word that has the byte at `at` came from; the command line if none has it. */
+struct words_place words_place(const struct words *words, const char *at);
+
 /*
- * Takes the quotes off the word at `*at`, in place; moves `*at` behind it and the blank or
- * line end that follows.  The word, terminated, or NULL when a quote is not closed.
+ * Copies the word at `*at` to `*room`, without its quotes and terminated, which takes at
+ * most a byte more than it has; moves both behind it.  The copy, or NULL when a quote is
+ * not closed.
  */
-char *words_cut(char **at);
+char *words_cut(const char **at, char **room);
 
 #endif

@@ -103,6 +103,17 @@ static void read_lifeline(struct handover *handover, const char *line)
 	handover->lifeline[1] = (int)numbers[1];
 }
 
+static void read_syslog(struct handover *handover, const char *line)
+{
+	long facility;
+	const char *path = read_numbers(line, "syslog", &facility, 1);
+
+	if (path == NULL || *path != '/')
+		return;
+	handover->syslog = (int)facility;
+	handover->syslog_socket = path;
+}
+
 static enum handover_role role_of(long pid)
 {
 	if (pid == (long)getpid())
@@ -119,6 +130,7 @@ static void read_lines(struct handover *handover)
 	while ((line = strtok_r(next, "\n", &next)) != NULL) {
 		(void)read_numbers(line, "pid", &pid, 1);
 		read_lifeline(handover, line);
+		read_syslog(handover, line);
 		read_board(&handover->board, line);
 		add_worker(handover, line);
 		add_socket(handover, line);
@@ -177,6 +189,8 @@ static void write_lines(const struct handover *handover, pid_t pid, FILE *out)
 
 	fprintf(out, "pid %ld\nlifeline %d %d\n", (long)pid, handover->lifeline[0],
 	    handover->lifeline[1]);
+	if (handover->syslog != 0)
+		fprintf(out, "syslog %d %s\n", handover->syslog, handover->syslog_socket);
 	if (board->fd >= 0)
 		fprintf(out, "board %d %d %d %d %d %u\n", board->fd, board->wake[0], board->wake[1],
 		    board->workers, board->scripts, board->layout);

@@ -8,6 +8,7 @@
  *
  *   pid PID                     the supervisor
  *   lifeline READ WRITE         the pipe whose end of file stops workers
+ *   syslog FACILITY PATH        if its log goes there: why it is not reloaded, too
  *   board FD READ WRITE WORKERS SCRIPTS LAYOUT   the scoreboard (scoreboard_share())
  *   worker PID NUMBER           one each
  *   socket FD NAME              one each, NAME as in struct listener
@@ -51,6 +52,8 @@ struct handover {
 	enum handover_role role;
 	char *text; /* owned */
 	int lifeline[2];
+	int syslog;                /* facility; 0: its log goes to stderr */
+	const char *syslog_socket; /* borrowed from `text` */
 	struct scoreboard_share board;
 	struct handover_worker *workers; /* owned */
 	size_t worker_count;

@@ -72,6 +72,25 @@ static int open_logs(const struct options *options)
 	return -1;
 }
 
+/* A start that fails tells its starter; a reload tells the log, where the old image's is. */
+static void complain(const struct handover *handover, const char *text)
+{
+	if (handover->role == HANDOVER_NONE)
+		fprintf(stderr, "cgibridge: %s\n", text);
+	else
+		log_error("%s", text);
+}
+
+/* The log before the options have said where it goes: on a reload, the old image's. */
+static void open_first_log(const struct handover *handover)
+{
+	log_open(LOG_LEVEL_INFO, choose_log_form());
+	log_unblock();
+	if (handover->syslog != 0 && handover->syslog_socket != NULL &&
+	    log_syslog_open(handover->syslog_socket, handover->syslog) == 0)
+		log_open(LOG_LEVEL_INFO, LOG_FORM_SYSLOG);
+}
+
 static int serve(const struct options *options, struct handover *handover, char **argv)
 {
 	struct listeners listeners;
@@ -85,8 +104,7 @@ static int serve(const struct options *options, struct handover *handover, char 
 	case LISTENER_OK:
 		break;
 	case LISTENER_NONE:
-		fprintf(stderr, "cgibridge: no socket: give one with --socket, or have it inherited "
-				"(--help)\n");
+		complain(handover, "no socket: give one with --socket, or have it inherited (--help)");
 		return 2;
 	case LISTENER_FAILED:
 		return 1;
@@ -104,6 +122,7 @@ static int serve(const struct options *options, struct handover *handover, char 
 int main(int argc, char **argv)
 {
 	struct options options;
+	struct options_fault fault;
 	struct handover handover;
 	int status = 0;
 
@@ -114,9 +133,8 @@ int main(int argc, char **argv)
 	if (sys_open_stdio() != 0)
 		return 1;
 	sys_cloexec_from(STDERR_FILENO + 1);
-	log_open(LOG_LEVEL_INFO, choose_log_form());
-	log_unblock();
-	switch (options_parse(&options, argc, (const char *const *)argv)) {
+	open_first_log(&handover);
+	switch (options_parse(&options, argc, (const char *const *)argv, &fault)) {
 	case OPTIONS_RUN:
 		status = serve(&options, &handover, argv);
 		accesslog_close();
@@ -125,9 +143,11 @@ int main(int argc, char **argv)
 	case OPTIONS_DONE:
 		break;
 	case OPTIONS_FAILED:
+		complain(&handover, fault.text);
 		status = 1;
 		break;
 	case OPTIONS_USAGE:
+		complain(&handover, fault.text);
 		status = 2;
 		break;
 	}

@@ -77,6 +77,8 @@ static int describe(const struct supervisor *supervisor, struct handover *handov
 {
 	*handover = (struct handover){
 	    .lifeline = {supervisor->lifeline[0], supervisor->lifeline[1]},
+	    .syslog = supervisor->options->syslog,
+	    .syslog_socket = supervisor->options->syslog_socket,
 	    .board = scoreboard_share(supervisor->board)};
 	handover->workers = calloc((size_t)supervisor->options->workers, sizeof *handover->workers);
 	handover->sockets = calloc(supervisor->listeners->count + 1, sizeof *handover->sockets);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * nearest: the distance of two words (Damerau and Levenshtein's, each pair changed once).
+ */
+#include "config/nearest.h"
+
+#include <string.h>
+
+enum { LONGEST = 40 }; /* bytes of a word that are looked at */
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* One more row of the table of distances: of `word` up to `i` and of each start of `name`. */
+static void fill_row(unsigned table[][LONGEST + 1], size_t i, const char *word, const char *name,
+    size_t name_len)
+{
+	table[i][0] = (unsigned)i;
+	for (size_t j = 1; j <= name_len; j++) {
+		unsigned other = word[i - 1] != name[j - 1];
+
+		table[i][j] = least(least(table[i - 1][j], table[i][j - 1]) + 1,
+		    table[i - 1][j - 1] + other);
+		if (i > 1 && j > 1 && word[i - 1] == name[j - 2] && word[i - 2] == name[j - 1])
+			table[i][j] = least(table[i][j], table[i - 2][j - 2] + 1);
+	}
+}
+
+unsigned nearest_slips(const char *word, size_t len, const char *name)
+{
+	unsigned table[LONGEST + 1][LONGEST + 1];
+	size_t name_len = strlen(name);
+
+	if (len > LONGEST || name_len > LONGEST)
+		return LONGEST;
+	for (size_t j = 0; j <= name_len; j++)
+		table[0][j] = (unsigned)j;
+	for (size_t i = 1; i <= len; i++)
+		fill_row(table, i, word, name, name_len);
+	return table[len][name_len];
+}
