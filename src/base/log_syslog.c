@@ -12,9 +12,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/safepath.h"
 
 static struct {
 	const char *path;
@@ -65,21 +66,13 @@ void log_syslog_close(void)
 
 static int reconnect(void)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	size_t len = strlen(sink.path);
 	int saved;
 
 	log_syslog_close();
-	if (len >= sizeof addr.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(addr.sun_path, sink.path, len + 1);
 	sink.fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (sink.fd < 0)
 		return -1;
-	if (fcntl(sink.fd, F_SETFD, FD_CLOEXEC) == 0 &&
-	    connect(sink.fd, (const struct sockaddr *)(const void *)&addr, sizeof addr) == 0)
+	if (fcntl(sink.fd, F_SETFD, FD_CLOEXEC) == 0 && safepath_connect(sink.fd, sink.path) == 0)
 		return 0;
 	saved = errno;
 	log_syslog_close();

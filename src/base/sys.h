@@ -69,6 +69,17 @@ void sys_shared_free(void *memory, size_t size);
 int sys_shared_file(size_t size) MUST_CHECK;
 void *sys_shared_map(int fd, size_t size) MUST_CHECK;
 
+/* ---- files ------------------------------------------------------------- */
+
+/* Whether directory `dir` is in /proc, whose links need not lead to what their text says. */
+bool sys_is_proc(int dir);
+
+/*
+ * Gives socket file `name` in directory `dir`, which this process has made, to `uid` and
+ * `gid`, -1 to leave either; if it is another file by now, it does not.  0, or -1 with errno.
+ */
+int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid) MUST_CHECK;
+
 /* ---- users ------------------------------------------------------------- */
 
 /*

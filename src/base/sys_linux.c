@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,6 +109,41 @@ int sys_shared_file(size_t size)
 		return -1;
 	}
 	return fd;
+}
+
+bool sys_is_proc(int dir)
+{
+	struct statfs info;
+
+	return fstatfs(dir, &info) == 0 && info.f_type == PROC_SUPER_MAGIC;
+}
+
+/* What is open here stays the file that has been looked at. */
+static int give_open(int fd, uid_t uid, gid_t gid)
+{
+	struct stat info;
+
+	if (fstat(fd, &info) != 0)
+		return -1;
+	if (!S_ISSOCK(info.st_mode) || info.st_nlink != 1 || info.st_uid != geteuid()) {
+		errno = EEXIST;
+		return -1;
+	}
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+}
+
+int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid)
+{
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int failed, saved;
+
+	if (fd < 0)
+		return -1;
+	failed = give_open(fd, uid, gid);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return failed;
 }
 
 void sys_cloexec_from(int lowest)

@@ -20,6 +20,7 @@
 
 #include "base/address.h"
 #include "base/log.h"
+#include "base/safepath.h"
 #include "base/sys.h"
 
 enum { INHERITED_FIRST = 3 }; /* SD_LISTEN_FDS_START */
@@ -81,14 +82,14 @@ static int adopt(struct listeners *listeners, const struct listener *listener,
 
 /* ---- unix socket files ------------------------------------------------------- */
 
-/* Whether something answers at the socket file `address->path`; -1 if it is no socket. */
-static int probe(const struct address *address)
+/* Whether something answers at socket file `at`; -1 if it is no socket. */
+static int probe(const struct safepath *at)
 {
 	struct stat info;
 	int fd;
 	int failed;
 
-	if (lstat(address->path, &info) != 0)
+	if (fstatat(at->dir, at->name, &info, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? 0 : -1;
 	if (!S_ISSOCK(info.st_mode)) {
 		errno = EEXIST;
@@ -102,15 +103,15 @@ static int probe(const struct address *address)
 		close(fd);
 		return -1;
 	}
-	failed = connect(fd, (const struct sockaddr *)&address->addr, address->len);
+	failed = safepath_connect_at(fd, at, at->name);
 	close(fd);
 	/* refused: nobody has it open; anything else (EAGAIN: a full backlog) is alive */
 	return failed != 0 && errno == ECONNREFUSED ? 0 : 1;
 }
 
-static int check_path(const struct address *address, const char *name)
+static int check_path(const struct safepath *at, const char *name)
 {
-	int alive = probe(address);
+	int alive = probe(at);
 
 	if (alive == 0)
 		return 0;
@@ -127,18 +128,6 @@ static int check_path(const struct address *address, const char *name)
 	return -1;
 }
 
-/* A name in the same directory that no other process uses. */
-static int temporary_name(const char *path, char *name, size_t size)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (snprintf(name, size, "%.*s/.cgib%ld", (int)(slash - path), path, (long)getpid()) <
-	    (int)size)
-		return 0;
-	errno = ENAMETOOLONG;
-	return -1;
-}
-
 /* Without --socket-owner, scripts could do to the socket what they could if started by --user. */
 static struct value_owner owner_of_socket(const struct options *options)
 {
@@ -151,51 +140,88 @@ static struct value_owner owner_of_socket(const struct options *options)
 	return owner;
 }
 
-static int bind_temporary(int fd, const char *name, const struct options *options)
+static int unlink_keeping_errno(int dir, const char *name)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int saved = errno;
+	int failed = unlinkat(dir, name, 0);
+
+	errno = saved;
+	return failed;
+}
+
+/* Makes the socket file `name` in the directory of `at`, with its mode and owner. */
+static int bind_temporary(int fd, const struct safepath *at, const char *name,
+    const struct options *options)
+{
 	struct value_owner owner = owner_of_socket(options);
 	mode_t before;
 	int failed;
 
-	memcpy(un.sun_path, name, strlen(name) + 1);
-	unlink(name); /* left by a process of the same number that died right here */
+	(void)unlink_keeping_errno(at->dir, name); /* of a process of our number that died here */
 	before = umask(0777 & ~(mode_t)options->socket_mode);
-	failed = bind(fd, (const struct sockaddr *)&un, sizeof un);
+	failed = safepath_bind(fd, at, name);
 	umask(before);
-	if (failed != 0)
+	if (failed)
 		return -1;
-	if (owner.uid != (uid_t)-1 || owner.gid != (gid_t)-1)
-		return lchown(name, owner.uid, owner.gid); /* it may be a link by now */
+	if ((owner.uid == (uid_t)-1 && owner.gid == (gid_t)-1) ||
+	    sys_give_socket(at->dir, name, owner.uid, owner.gid) == 0)
+		return 0;
+	(void)unlink_keeping_errno(at->dir, name);
+	return -1;
+}
+
+static int make_file(struct listener *listener, const struct safepath *at,
+    const struct options *options)
+{
+	char name[32]; /* in the same directory, and used by no other process */
+	struct stat info;
+
+	if (check_path(at, listener->name) != 0)
+		return -1;
+	snprintf(name, sizeof name, ".cgib%ld", (long)getpid());
+	if (bind_temporary(listener->fd, at, name, options) != 0)
+		return fail(listener->name, "cannot make it with its mode and owner");
+	if (listen(listener->fd, options->backlog) != 0 ||
+	    fstatat(at->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    renameat(at->dir, name, at->dir, at->name) != 0) {
+		(void)unlink_keeping_errno(at->dir, name);
+		return fail(listener->name, "cannot put it in its place");
+	}
+	listener->dev = info.st_dev;
+	listener->ino = info.st_ino;
 	return 0;
 }
 
 static int open_unix_file(struct listener *listener, const struct address *address,
     const struct options *options)
 {
-	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct safepath at;
+	int failed;
+
+	if (safepath_find(&at, address->path, SAFEPATH_KEEP) != 0) {
+		log_error("cannot listen on %s: cannot make it with its mode and owner: %s",
+		    listener->name, safepath_error(errno));
+		return -1;
+	}
+	failed = make_file(listener, &at, options);
+	safepath_leave(&at);
+	if (failed == 0)
+		listener->path = address->path;
+	return failed;
+}
+
+/* Removes a socket file, unless another process has put its own there since. */
+static void unlink_if(const char *path, dev_t dev, ino_t ino)
+{
+	struct safepath at;
 	struct stat info;
 
-	if (check_path(address, listener->name) != 0)
-		return -1;
-	if (temporary_name(address->path, name, sizeof name) != 0)
-		return fail(listener->name, "its directory's name is too long");
-	if (bind_temporary(listener->fd, name, options) != 0) {
-		int error = errno;
-
-		unlink(name);
-		errno = error;
-		return fail(listener->name, "cannot make it with its mode and owner");
-	}
-	if (listen(listener->fd, options->backlog) != 0 || stat(name, &info) != 0 ||
-	    rename(name, address->path) != 0) {
-		unlink(name);
-		return fail(listener->name, "cannot put it in its place");
-	}
-	listener->path = address->path;
-	listener->dev = info.st_dev;
-	listener->ino = info.st_ino;
-	return 0;
+	if (safepath_find(&at, path, SAFEPATH_KEEP) != 0)
+		return;
+	if (fstatat(at.dir, at.name, &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_dev == dev &&
+	    info.st_ino == ino)
+		(void)unlink_keeping_errno(at.dir, at.name);
+	safepath_leave(&at);
 }
 
 /* ---- other ways to a socket ---------------------------------------------------- */
@@ -313,8 +339,10 @@ static int open_socket(struct listeners *listeners, const struct address *addres
 		return fail(listener.name, "cannot make a socket");
 	failed = address->path != NULL ? open_unix_file(&listener, address, options)
 				       : open_bound(&listener, address, options);
-	if (failed == 0)
-		return adopt(listeners, &listener, options);
+	if (failed == 0 && adopt(listeners, &listener, options) == 0)
+		return 0;
+	if (listener.path != NULL)
+		unlink_if(listener.path, listener.dev, listener.ino);
 	close(listener.fd);
 	return -1;
 }
@@ -385,15 +413,6 @@ static enum listener_failure open_inherited(struct listeners *listeners, struct 
 	if (!is_listening(0))
 		return LISTENER_NONE;
 	return inherit(listeners, 0, "descriptor 0", options) == 0 ? LISTENER_OK : LISTENER_FAILED;
-}
-
-/* Removes a socket file, unless another process has put its own there since. */
-static void unlink_if(const char *path, dev_t dev, ino_t ino)
-{
-	struct stat info;
-
-	if (lstat(path, &info) == 0 && info.st_dev == dev && info.st_ino == ino)
-		unlink(path);
 }
 
 /* What the supervisor before us listened on and we do not. */

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/log_stderr.h"
 #include "base/log_syslog.h"
+#include "base/safepath.h"
 #include "config/options.h"
 #include "daemon/supervisor.h"
 #include "base/sys.h"
@@ -68,7 +69,7 @@ static int open_logs(const struct options *options)
 		accesslog_give(options->identity.uid, options->identity.gid) == 0))
 		return 0;
 	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)", target,
-	    strerror(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
+	    safepath_error(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
 	return -1;
 }
 

@@ -16,6 +16,7 @@
 #include "base/log_syslog.h"
 #include "base/output.h"
 #include "base/stamp.h"
+#include "base/safepath.h"
 #include "base/sys.h"
 
 enum {
@@ -53,25 +54,10 @@ static int open_stdout(void)
 	return fd < 0 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : fd;
 }
 
-/*
- * Root follows no link but its own: where scripts may write, one could lead to any file,
- * which would then be written to, and given away.
- */
-static int link_flags(const char *target)
-{
-	struct stat info;
-
-	if (geteuid() != 0 ||
-	    (lstat(target, &info) == 0 && S_ISLNK(info.st_mode) && info.st_uid == 0))
-		return 0;
-	return O_NOFOLLOW;
-}
-
 static int open_target(const char *target)
 {
-	return strcmp(target, "-") == 0
-	    ? open_stdout()
-	    : open(target, OPEN_FLAGS | O_CREAT | link_flags(target), 0640);
+	return strcmp(target, "-") == 0 ? open_stdout()
+					: safepath_open(target, OPEN_FLAGS | O_CREAT, 0640);
 }
 
 int accesslog_open(const char *target, enum accesslog_form form)
@@ -151,7 +137,7 @@ void accesslog_reopen(void)
 	if (fd < 0) {
 		log_error("access log %s cannot be opened again: %s: still writing to the old file "
 			  "(make it, or its directory, writable for uid %ld, and send USR1 again)",
-		    access_log.target, strerror(errno), (long)geteuid());
+		    access_log.target, safepath_error(errno), (long)geteuid());
 		return;
 	}
 	close(access_log.output.fd);
