@@ -92,6 +92,12 @@ static void on_exit_of(void *context, int exit_status)
 	status = exit_status;
 }
 
+static void on_left_exit(void *context, int exit_status)
+{
+	ck_assert_uint_eq(child_app_status(exit_status), 3);
+	++*(int *)context;
+}
+
 static void script(const char *name, const char *body)
 {
 	char all[2048] = "#!/bin/sh\n";
@@ -593,6 +599,98 @@ START_TEST(a_dropped_child_is_not_reported_and_goes_all_the_same)
 }
 END_TEST
 
+/* Has left its group for ours, and ignores TERM if `deaf`. */
+static struct child *run_in_our_group(const char *deaf)
+{
+	char body[256];
+	struct child *child;
+
+	snprintf(body, sizeof body,
+	    "exec perl -e '$| = 1; setpgrp 0, getpgrp getppid; %s print \"ready\\n\"; sleep 100'\n", deaf);
+	child = run(body);
+	wait_for_line();
+	ck_assert_int_eq(getpgid(child_pid(child)), getpgrp());
+	return child;
+}
+
+START_TEST(a_script_that_has_left_its_group_is_ended)
+{
+	child_terminate(run_in_our_group(""));
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert_uint_eq(child_app_status(status), 128 + SIGTERM);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+START_TEST(a_script_that_has_left_its_group_is_killed)
+{
+	child_terminate(run_in_our_group("$SIG{TERM} = \"IGNORE\";"));
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_uint_eq(child_app_status(status), 128 + SIGKILL);
+}
+END_TEST
+
+START_TEST(the_end_kills_one_that_has_left_its_group)
+{
+	run_in_our_group("");
+	children_fini(&children);
+	read_all(pipes.out);
+	ck_assert_int_eq(children_init(&children, loop, board, 50), 0); /* for the teardown */
+}
+END_TEST
+
+static bool is_given_up(void *context)
+{
+	(void)context;
+	return scoreboard_running(board) == 0;
+}
+
+START_TEST(one_that_may_not_be_killed_gives_its_slot_back)
+{
+	struct child *child;
+	pid_t pid;
+	const char *log;
+
+	if (geteuid() != 0) /* a script of another user takes root */
+		return;
+	child = run("exec perl -e '$| = 1; $< = $> = 1; print \"ready\\n\"; sleep 100'\n");
+	pid = child_pid(child);
+	wait_for_line();
+	ck_assert_int_eq(seteuid(65534), 0);
+	capture_begin();
+	child_terminate(child);
+	ck_assert(turn_until(loop, is_given_up, NULL));
+	log = capture_end();
+	ck_assert_msg(strstr(log, "still runs after SIGKILL (Operation not permitted): left running, "
+				  "and its slot is given back") != NULL, "%s", log);
+	ck_assert_uint_eq(children.count, 0);
+	ck_assert_int_eq(emptied, 1);
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert(turn_until(loop, has_exited, NULL)); /* it is reaped all the same */
+	turn_for(loop, 5);
+	ck_assert_ptr_null(children.first);
+	ck_assert_int_eq(emptied, 1);
+}
+END_TEST
+
+START_TEST(one_that_is_left_to_another_owner_is_reported_there)
+{
+	int other = 0;
+	struct child *child = run("echo ready; read -r line; exit 3\n");
+
+	wait_for_line();
+	ck_assert(!child_is_stopped(child));
+	child_leave(child, on_left_exit, &other);
+	close_pipe(&pipes.in);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(other, 1);
+}
+END_TEST
+
 START_TEST(all_are_ended_together)
 {
 	for (int i = 0; i < SLOTS; i++) {
@@ -624,6 +722,11 @@ END_TEST
 
 static void add_ends(TCase *tcase)
 {
+	tcase_add_test(tcase, a_script_that_has_left_its_group_is_ended);
+	tcase_add_test(tcase, a_script_that_has_left_its_group_is_killed);
+	tcase_add_test(tcase, the_end_kills_one_that_has_left_its_group);
+	tcase_add_test(tcase, one_that_may_not_be_killed_gives_its_slot_back);
+	tcase_add_test(tcase, one_that_is_left_to_another_owner_is_reported_there);
 	tcase_add_test(tcase, term_ends_it);
 	tcase_add_test(tcase, kill_ends_what_term_does_not);
 	tcase_add_test(tcase, who_ends_in_order_after_term_is_left_to);

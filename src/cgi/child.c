@@ -2,17 +2,21 @@
 /*
  * child: pipes, spawn, and the way from TERM to KILL to reaped.
  *
- *   RUNNING --exit--> gone, freed
+ *   RUNNING --exit--> GONE, freed
  *      | TERM
- *   DYING --exit, group empty--> gone, freed
+ *   DYING --exit, group empty--> GONE, freed
  *      |  \--exit, group not empty--> ORPHANED --KILL after the delay--> freed
- *      \--delay--> KILL
+ *      | KILL after the delay
+ *   KILLED --exit--> GONE, freed
+ *      | still not reaped after LAST_WAIT
+ *   STUCK (its slot is given back, nobody waits for it) --exit--> freed
  */
 #include "cgi/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -20,9 +24,19 @@
 
 #include "base/log.h"
 
-enum { ORPHAN_LOOK = 50 }; /* ms between looks at a group that has lost its script */
+enum {
+	ORPHAN_LOOK = 50, /* ms between looks at a group that has lost its script */
+	LAST_WAIT = 1000, /* ms that a process may take to end after KILL */
+};
 
-enum child_state { CHILD_RUNNING, CHILD_DYING, CHILD_ORPHANED, CHILD_GONE };
+enum child_state {
+	CHILD_RUNNING,
+	CHILD_DYING,
+	CHILD_KILLED,
+	CHILD_STUCK,
+	CHILD_ORPHANED,
+	CHILD_GONE
+};
 
 struct child {
 	struct children *family;
@@ -32,7 +46,7 @@ struct child {
 	int noted; /* its group, in the scoreboard: to be killed if we die before; -1: it is not */
 	struct loop_child process;
 	struct loop_timer kill;
-	int64_t kill_at; /* loop time */
+	int64_t kill_at; /* loop time; 0 before TERM */
 	struct loop_task reap;
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
@@ -46,9 +60,18 @@ int children_init(struct children *children, struct loop *loop, struct scoreboar
 	return children->null_fd < 0 ? -1 : 0;
 }
 
+/* One fewer is waited for. */
+static void leave_count(struct children *family)
+{
+	family->count--;
+	if (family->count == 0 && family->emptied != NULL)
+		family->emptied(family);
+}
+
 static void child_free(struct child *child)
 {
 	struct children *family = child->family;
+	bool counted = child->state != CHILD_STUCK;
 
 	if (child->next != NULL)
 		child->next->prev = child->prev;
@@ -56,14 +79,13 @@ static void child_free(struct child *child)
 		child->prev->next = child->next;
 	else
 		family->first = child->next;
-	family->count--;
 	loop_timer_clear(family->loop, &child->kill);
 	loop_unpost(&child->reap);
 	if (child->noted >= 0)
 		scoreboard_forget_group(family->board, child->noted);
 	free(child);
-	if (family->count == 0 && family->emptied != NULL)
-		family->emptied(family);
+	if (counted)
+		leave_count(family);
 }
 
 static void on_reap(struct loop_task *task)
@@ -78,15 +100,37 @@ static void show(const struct child *child, enum scoreboard_state state)
 		scoreboard_set_state(child->family->board, child->slot, state);
 }
 
-static void signal_group(const struct child *child, int signo)
+static void give_slot_back(struct child *child)
 {
-	kill(-child->process.pid, signo);
+	if (child->slot >= 0)
+		scoreboard_release(child->family->board, child->slot);
+	child->slot = -1;
 }
 
-/* Whether anyone is left in the group: then its number cannot be another's. */
-static int group_is_alive(const struct child *child)
+/* Whether its pid may be signalled: it is the script's until the script has been reaped. */
+static bool is_reaped(const struct child *child)
 {
-	return kill(-child->process.pid, 0) == 0;
+	return child->state == CHILD_ORPHANED || child->state == CHILD_GONE;
+}
+
+/* To the script's group; and to the script, which may have left it.  0, or an errno. */
+static int signal_all(const struct child *child, int signo)
+{
+	pid_t pid = child->process.pid;
+	int error = kill(-pid, signo) == 0 ? 0 : errno;
+
+	if (!is_reaped(child) && getpgid(pid) != pid)
+		error = kill(pid, signo) == 0 ? 0 : errno;
+	return error;
+}
+
+/*
+ * Whether anyone is left in the group: then its number cannot be another's.  Those that
+ * have become another user may not be signalled, and are there.
+ */
+static bool group_is_alive(const struct child *child)
+{
+	return kill(-child->process.pid, 0) == 0 || errno == EPERM;
 }
 
 /* Nobody reports the end of a group: without its script it is looked at until the delay is over. */
@@ -97,46 +141,105 @@ static void look_again(struct child *child)
 	loop_timer_set(child->family->loop, &child->kill, left < ORPHAN_LOOK ? left : ORPHAN_LOOK);
 }
 
+/* "/srv/x.cgi[4711]", or without its path if that is not known. */
+static const char *name_of(const struct child *child, char *text, size_t size)
+{
+	struct scoreboard_script script;
+
+	if (child->slot < 0 ||
+	    !scoreboard_script(child->family->board, child->slot, &script))
+		snprintf(script.info.script, sizeof script.info.script, "script");
+	snprintf(text, size, "%s[%ld]", script.info.script, (long)child->process.pid);
+	return text;
+}
+
+static void log_survivors(const struct child *child)
+{
+	char name[256];
+
+	log_warn("%s: processes that it has started in its group as another user are left running: "
+		 "SIGKILL: %s",
+	    name_of(child, name, sizeof name), strerror(EPERM));
+}
+
 static void on_exited(struct loop_child *process, int status)
 {
 	struct child *child = CONTAINER_OF(process, struct child, process);
 	struct children *family = child->family;
 	child_exit_fn *exited = child->exited;
 
-	if (loop_timer_active(&child->kill) && group_is_alive(child)) {
+	if (child->state == CHILD_KILLED && kill(-process->pid, 0) != 0 && errno == EPERM)
+		log_survivors(child);
+	if (child->state == CHILD_DYING && group_is_alive(child)) {
 		child->state = CHILD_ORPHANED;
 		child->noted = scoreboard_note_group(family->board, family->worker, process->pid);
-	} else {
+		look_again(child);
+	} else if (child->state != CHILD_STUCK) {
 		child->state = CHILD_GONE; /* its number may soon be another's */
 	}
-	scoreboard_release(family->board, child->slot);
-	child->slot = -1;
+	give_slot_back(child);
 	child->exited = NULL;
-	if (child->state == CHILD_GONE)
+	if (child->state != CHILD_ORPHANED)
 		loop_post(family->loop, &child->reap);
-	else
-		look_again(child);
 	if (exited != NULL)
 		exited(child->context, status);
 }
 
-static void on_kill(struct loop_timer *timer)
+static int send_kill(struct child *child)
 {
-	struct child *child = CONTAINER_OF(timer, struct child, kill);
+	log_debug("script[%ld]: still there after TERM: KILL", (long)child->process.pid);
+	tally_add(scoreboard_tally(child->family->board, child->family->worker), TALLY_KILLS, 1);
+	return signal_all(child, SIGKILL);
+}
+
+/* The script has gone: its group gets its KILL when the delay is over. */
+static void look_after_group(struct child *child)
+{
 	bool alive = group_is_alive(child);
 
 	if (alive && loop_now(child->family->loop) < child->kill_at) {
 		look_again(child);
 		return;
 	}
-	if (alive) {
-		log_debug("script[%ld]: still there after TERM: KILL", (long)child->process.pid);
-		signal_group(child, SIGKILL);
-		tally_add(scoreboard_tally(child->family->board, child->family->worker),
-		    TALLY_KILLS, 1);
+	if (alive && send_kill(child) == EPERM)
+		log_survivors(child);
+	loop_post(child->family->loop, &child->reap);
+}
+
+/* All has been tried: others may run in its place, and nobody waits for it any more. */
+static void give_up(struct child *child)
+{
+	int error = signal_all(child, SIGKILL);
+	char name[256];
+
+	log_warn("%s: still runs after SIGKILL (%s): left running, and its slot is given back",
+	    name_of(child, name, sizeof name), error == 0 ? "it does not end" : strerror(error));
+	child->state = CHILD_STUCK;
+	give_slot_back(child);
+	leave_count(child->family);
+}
+
+static void on_kill(struct loop_timer *timer)
+{
+	struct child *child = CONTAINER_OF(timer, struct child, kill);
+
+	switch (child->state) {
+	case CHILD_DYING:
+		(void)send_kill(child);
+		child->state = CHILD_KILLED;
+		loop_timer_set(child->family->loop, timer, LAST_WAIT);
+		return;
+	case CHILD_KILLED:
+		give_up(child);
+		return;
+	case CHILD_ORPHANED:
+		look_after_group(child);
+		return;
+	case CHILD_RUNNING:
+	case CHILD_STUCK:
+	case CHILD_GONE:
+		return;
 	}
-	if (child->state == CHILD_ORPHANED)
-		loop_post(child->family->loop, &child->reap);
 }
 
 void child_terminate(struct child *child)
@@ -145,7 +248,7 @@ void child_terminate(struct child *child)
 		return;
 	child->state = CHILD_DYING;
 	show(child, SCOREBOARD_STOPPING);
-	signal_group(child, SIGTERM);
+	(void)signal_all(child, SIGTERM); /* what comes of it is seen at the KILL */
 	child->kill_at = loop_now(child->family->loop) + child->family->kill_delay;
 	loop_timer_set(child->family->loop, &child->kill, child->family->kill_delay);
 }
@@ -162,12 +265,16 @@ void children_fini(struct children *children)
 
 	children->emptied = NULL;
 	for (struct child *child = children->first; child != NULL; child = next) {
+		char name[256];
+		int error = signal_all(child, SIGKILL);
+
 		next = child->next;
-		signal_group(child, SIGKILL);
-		if (child->slot >= 0) {
+		if (error == EPERM && child->state != CHILD_STUCK)
+			log_warn("%s: SIGKILL: %s: left running",
+			    name_of(child, name, sizeof name), strerror(error));
+		if (!is_reaped(child))
 			loop_child_remove(children->loop, &child->process);
-			scoreboard_release(children->board, child->slot);
-		}
+		give_slot_back(child);
 		child_free(child);
 	}
 	if (children->null_fd >= 0)
@@ -301,13 +408,23 @@ void child_answers(struct child *child)
 		show(child, SCOREBOARD_ANSWERING);
 }
 
+bool child_is_stopped(const struct child *child)
+{
+	return child->kill_at > 0;
+}
+
+void child_leave(struct child *child, child_exit_fn *exited, void *context)
+{
+	child->exited = exited;
+	child->context = context;
+	if (child->state == CHILD_RUNNING)
+		show(child, SCOREBOARD_LEFT);
+}
+
 void child_drop(struct child **child)
 {
-	if (*child != NULL) {
-		(*child)->exited = NULL;
-		if ((*child)->state == CHILD_RUNNING)
-			show(*child, SCOREBOARD_LEFT);
-	}
+	if (*child != NULL)
+		child_leave(*child, NULL, NULL);
 	*child = NULL;
 }
 

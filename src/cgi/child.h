@@ -3,13 +3,16 @@
  * child: one running script, from its start to the end of its process group.
  *
  * Each script runs in a process group of its own, in the worker's session: so a
- * signal to the negative pid reaches it and what it has started.  A child holds a
- * slot of the scoreboard until its process has been reaped.  It may outlive its
- * request: dropped by its owner, it still gets its KILL, is reaped, and frees itself.
+ * signal to the negative pid reaches it and what it has started; it gets one of its own
+ * where it has left that group.  A child holds a slot of the scoreboard until its process
+ * has been reaped, or does not end although it has got its KILL (it has become another
+ * user, or the kernel does not let it go): the log then says that it is left running.  It
+ * may outlive its request: its owner hands it on with child_leave() (left.c).
  */
 #ifndef CGIBRIDGE_CHILD_H
 #define CGIBRIDGE_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -30,7 +33,7 @@ struct children {
 	size_t limit_count;
 	int worker;         /* whose they are: its number in the scoreboard */
 	struct child *first;
-	size_t count;
+	size_t count;       /* of those that are waited for */
 	void (*emptied)(struct children *children); /* the last one has gone; may be NULL */
 };
 
@@ -72,13 +75,19 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 
 pid_t child_pid(const struct child *child);
 
-/* TERM to the script's process group, KILL after the delay to what is left of it. */
+/* TERM to the script and its process group, KILL after the delay to what is left of them. */
 void child_terminate(struct child *child);
+
+/* Whether it has got its TERM; also in the call that reports its exit. */
+bool child_is_stopped(const struct child *child);
 
 /* Its response has begun, for the scoreboard to show; nothing happens with NULL. */
 void child_answers(struct child *child);
 
-/* The owner is no longer interested: no call-back.  Nulls *child. */
+/* Its request is over, and it goes on: its exit is reported to this, its new owner. */
+void child_leave(struct child *child, child_exit_fn *exited, void *context);
+
+/* The same without an owner: nobody is called back.  Nulls *child. */
 void child_drop(struct child **child);
 
 /* The script's exit status as FastCGI's appStatus: 128 + signal after a signal. */
