@@ -33,6 +33,7 @@ static struct admission admission;
 static struct children children;
 static struct request_services services;
 static struct request_sink sink;
+static struct left_list left;
 static struct conn_owner owner;
 static int closed; /* connections */
 
@@ -85,7 +86,9 @@ static void open_services(void)
 	    .environment = &environment,
 	    .admission = &admission,
 	    .children = &children,
-	    .sink = &sink};
+	    .sink = &sink,
+	    .left = &left};
+	left_init(&left, loop, &children);
 	request_sink_init(&sink, &services);
 	owner = (struct conn_owner){.services = &services, .max = 100, .opened = on_opened, .closed = on_closed};
 	owner.scratch = malloc(CONN_SCRATCH);
@@ -95,12 +98,13 @@ static void open_services(void)
 static void close_services(void)
 {
 	conn_close_all(&owner);
+	request_sink_stop(&sink);
+	left_fini(&left);
 	children_fini(&children);
 	ck_assert_int_eq(loop_turn(loop, 0), 0); /* what was closed frees itself */
 	ck_assert_int_eq(scoreboard_running(board), 0);
 	admission_fini(&admission);
 	environment_fini(&environment);
-	outlet_fini(&sink.out);
 	free(owner.scratch);
 	scoreboard_free(&board);
 	loop_free(&loop);
@@ -287,6 +291,24 @@ static bool has_no_children(void *context)
 {
 	(void)context;
 	return children.count == 0;
+}
+
+static bool nothing_is_left(void *context)
+{
+	(void)context;
+	return left.first == NULL;
+}
+
+/* What a script has written to file `name`. */
+static int read_number(const char *name)
+{
+	FILE *file = fopen(temp_path(name), "r");
+	int number = 0;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%d", &number), 1);
+	fclose(file);
+	return number;
 }
 
 static bool has_child(void *context)
@@ -1019,15 +1041,257 @@ START_TEST(an_abort_is_answered_and_ends_the_script)
 }
 END_TEST
 
+/* Whether the head of the response has come. */
+static bool has_head(void *context)
+{
+	receive();
+	return answers[*(int *)context].len > 0;
+}
+
+static void wait_for_head(int id)
+{
+	ck_assert(turn_until(loop, has_head, &id));
+}
+
+static const struct {
+	const char *head;
+	int64_t grace;
+} lost[] = {{"", 3600 * 1000}, {HEAD, 0}, {HEAD, 50}};
+
 START_TEST(a_client_that_is_gone_ends_the_script)
 {
+	char body[256];
+
+	options.disconnect_grace = lost[_i].grace;
+	snprintf(body, sizeof body, "%sexec sleep 100\n", lost[_i].head);
+	script("sleep.cgi", body);
+	put_get(1, 0, "sleep.cgi");
+	send_stream();
+	wait_for_children(1);
+	if (lost[_i].head[0] != '\0')
+		wait_for_head(1);
+	hang_up();
+	ck_assert(turn_until(loop, is_idle, NULL));
+	ck_assert_int_eq(closed, 1);
+}
+END_TEST
+
+START_TEST(one_that_has_the_head_lets_the_script_end)
+{
+	options.disconnect_grace = 3600 * 1000;
+	script("work.cgi", HEAD "while ! test -e gone; do sleep 0.01; done; echo late; echo >done\n");
+	put_get(1, 0, "work.cgi");
+	send_stream();
+	wait_for_head(1);
+	hang_up();
+	ck_assert(turn_until(loop, is_closed, NULL));
+	ck_assert_uint_eq(children.count, 1);
+	temp_write("gone", 0644, "");
+	ck_assert(turn_until(loop, has_no_children, NULL));
+	ck_assert_int_eq(access(temp_path("done"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(after_an_abort_there_is_no_grace)
+{
+	options.disconnect_grace = 3600 * 1000;
 	script("sleep.cgi", HEAD "exec sleep 100\n");
+	put_get(1, FCGI_KEEP_CONN, "sleep.cgi");
+	send_stream();
+	wait_for_head(1);
+	put(FCGI_ABORT_REQUEST, 1, "");
+	send_stream();
+	wait_for_end(1);
+	ck_assert(turn_until(loop, has_no_children, NULL));
+}
+END_TEST
+
+START_TEST(who_goes_on_writing_has_no_grace)
+{
+	options.disconnect_grace = 3600 * 1000;
+	script("flood.cgi", HEAD "while :; do echo 0123456789abcdef0123456789abcdef; done\n");
+	put_get(1, 0, "flood.cgi");
+	send_stream();
+	wait_for_head(1);
+	hang_up();
+	ck_assert(turn_until(loop, is_idle, NULL));
+}
+END_TEST
+
+/* ---- scripts that outlive their response --------------------------------------------------------- */
+
+START_TEST(a_response_ends_with_its_output)
+{
+	options.timeout = 3600 * 1000;
+	script("close.cgi", HEAD "echo hello; exec >&- 2>&-; while ! test -e go; do sleep 0.01; done; "
+		"echo >done; exit 3\n");
+	put_get(1, 0, "close.cgi");
+	send_stream();
+	wait_for_end(1);
+	expect(1, ANSWER "hello\n");
+	ck_assert_uint_eq(answers[1].app_status, 0);
+	ck_assert(turn_until(loop, is_closed, NULL));
+	ck_assert_uint_eq(children.count, 1);
+	ck_assert_int_eq(scoreboard_running(board), 1); /* it keeps its slot */
+	temp_write("go", 0644, "");
+	ck_assert(turn_until(loop, has_no_children, NULL));
+	ck_assert_int_eq(access(temp_path("done"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_script_that_has_closed_its_output_gets_all_of_its_body)
+{
+	script("sink.cgi", HEAD "echo hello; exec >&-; while ! test -e go; do sleep 0.01; done; "
+		"wc -c >count; : >done\n");
+	put_post(1, 0, "sink.cgi", "100000");
+	for (int i = 0; i < 5; i++) {
+		static const unsigned char bytes[20000];
+
+		ck_assert_int_eq(record_put_stream(&stream, FCGI_STDIN, 1, bytes, sizeof bytes), 0);
+	}
+	put(FCGI_STDIN, 1, "");
+	send_stream();
+	wait_for_end(1);
+	temp_write("go", 0644, "");
+	ck_assert(turn_until(loop, has_no_children, NULL));
+	ck_assert_int_eq(read_number("count"), 100000);
+}
+END_TEST
+
+START_TEST(its_time_goes_on)
+{
+	options.timeout = 150;
+	options.on_disconnect = _i;
+	script("close.cgi", HEAD "echo hello; exec >&- 2>&-; exec sleep 100\n");
+	put_get(1, 0, "close.cgi");
+	send_stream();
+	wait_for_end(1);
+	hang_up();
+	ck_assert(turn_until(loop, is_idle, NULL));
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+START_TEST(one_whose_pipes_are_closed_is_timed_too)
+{
+	options.timeout = 100;
+	options.on_disconnect = ON_DISCONNECT_CLOSE;
+	script("sleep.cgi", "exec sleep 100\n");
 	put_get(1, 0, "sleep.cgi");
 	send_stream();
 	wait_for_children(1);
 	hang_up();
-	ck_assert(turn_until(loop, is_idle, NULL));
-	ck_assert_int_eq(closed, 1);
+	ck_assert(turn_until(loop, is_closed, NULL));
+	ck_assert_int_eq(scoreboard_running(board), 1);
+	ck_assert(turn_until(loop, has_no_children, NULL));
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+static bool is_done(void *context)
+{
+	(void)context;
+	return access(temp_path("done"), F_OK) == 0;
+}
+
+START_TEST(what_is_left_behind_may_write_to_stderr)
+{
+	script("job.cgi", HEAD "echo hello; (while ! test -e go; do sleep 0.01; done; "
+		"echo a warning >&2; : >done) >/dev/null </dev/null &\n");
+	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
+	put_get(1, 0, "job.cgi");
+	send_stream();
+	wait_for_end(1);
+	ck_assert(turn_until(loop, has_no_children, NULL));
+	ck_assert_uint_eq(left.held, 1);
+	temp_write("go", 0644, "");
+	capture_begin();
+	ck_assert(turn_until(loop, is_done, NULL));
+	ck_assert(turn_until(loop, nothing_is_left, NULL));
+	ck_assert_ptr_nonnull(strstr(capture_end(), "request 1: stderr: a warning\n"));
+	ck_assert_uint_eq(left.held, 0);
+}
+END_TEST
+
+START_TEST(so_much_of_stderr_is_held_and_no_more)
+{
+	const char *log;
+
+	script("job.cgi", HEAD "(while ! test -e go; do sleep 0.02; done) >/dev/null </dev/null &\n");
+	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
+	capture_begin();
+	for (int i = 0; i < LEFT_STDERR_MAX + 2; i++) {
+		forget_answers();
+		put_get(1, FCGI_KEEP_CONN, "job.cgi");
+		send_stream();
+		wait_for_end(1);
+	}
+	ck_assert_uint_eq(left.held, LEFT_STDERR_MAX);
+	log = capture_end();
+	ck_assert_ptr_nonnull(strstr(log, "job.cgi["));
+	ck_assert_ptr_nonnull(strstr(log, "more than 64 such scripts in this worker: its standard error "
+					  "is closed"));
+	temp_write("go", 0644, "");
+	ck_assert(turn_until(loop, nothing_is_left, NULL));
+}
+END_TEST
+
+/* ---- answers that are cut ----------------------------------------------------------------------------- */
+
+#define LENGTH(n) "printf 'Content-Type: a\\nContent-Length: " n "\\n\\n12345'; "
+#define NO_LENGTH "printf 'Content-Type: a\\n\\n12345'; "
+
+static const struct {
+	const char *what;
+	bool whole;
+} cuts[] = {
+    {LENGTH("10"), false},
+    {LENGTH("10") "exit 3", false},
+    {LENGTH("10") "kill -9 $$", false},
+    {LENGTH("10") "exec sleep 100", false}, /* --timeout */
+    {NO_LENGTH "kill -9 $$", false},
+    {NO_LENGTH "exec sleep 100", false},
+    {NO_LENGTH "sleep 5 2>/dev/null & exit 0", false}, /* --linger */
+    {LENGTH("5"), true},
+    {LENGTH("5") "kill -9 $$", true},
+    {LENGTH("5") "exec sleep 100", true},
+    {LENGTH("5") "sleep 5 2>/dev/null & exit 0", true},
+    {LENGTH("3"), true},
+    {NO_LENGTH "exit 3", true},
+};
+
+START_TEST(an_answer_that_is_cut_has_no_end)
+{
+	options.timeout = 150;
+	options.linger = 50;
+	script("cut.cgi", cuts[_i].what);
+	put_get(1, FCGI_KEEP_CONN, "cut.cgi");
+	send_stream();
+	if (cuts[_i].whole) {
+		wait_for_end(1);
+		ck_assert_uint_eq(owner.count, 1);
+		return;
+	}
+	ck_assert(turn_until(loop, is_eof, NULL));
+	ck_assert_int_eq(answers[1].ends, 0);
+	ck_assert_ptr_nonnull(strstr((const char *)answers[1].out, "\r\n\r\n12345"));
+}
+END_TEST
+
+START_TEST(where_others_use_the_connection_it_has_failed)
+{
+	script("cat.cgi", HEAD "exec cat\n");
+	script("cut.cgi", LENGTH("10"));
+	put_post(3, FCGI_KEEP_CONN, "cat.cgi", "5");
+	put_get(1, FCGI_KEEP_CONN, "cut.cgi");
+	send_stream();
+	wait_for_end(1);
+	ck_assert_uint_ne(answers[1].app_status, 0);
+	put(FCGI_STDIN, 3, "hello");
+	put(FCGI_STDIN, 3, "");
+	send_stream();
+	wait_for_end(3);
+	expect(3, ANSWER "hello");
 }
 END_TEST
 
@@ -1290,20 +1554,13 @@ END_TEST
 
 START_TEST(a_descendant_that_holds_the_output_is_not_waited_for)
 {
-	FILE *file;
-	int pid = 0;
-
 	script("leave.cgi", HEAD "echo hello; sleep 100 2>/dev/null & echo $! >pid\n");
 	put_get(1, 0, "leave.cgi");
 	send_stream();
 	ck_assert(turn_until(loop, is_eof, NULL));
 	expect(1, ANSWER "hello\n");
-	ck_assert_int_eq(answers[1].ends, 1);
-	file = fopen(temp_path("pid"), "r");
-	ck_assert_ptr_nonnull(file);
-	ck_assert_int_eq(fscanf(file, "%d", &pid), 1);
-	fclose(file);
-	ck_assert_int_eq(kill((pid_t)pid, SIGKILL), 0); /* it is still there */
+	ck_assert_int_eq(answers[1].ends, 0); /* what else it would have written is not known */
+	ck_assert_int_eq(kill(read_number("pid"), SIGKILL), 0); /* it is still there */
 }
 END_TEST
 
@@ -1397,7 +1654,19 @@ static void add_connections(TCase *tcase)
 	tcase_add_test(tcase, records_of_inactive_ids_are_ignored);
 	tcase_add_test(tcase, padding_is_skipped);
 	tcase_add_test(tcase, an_abort_is_answered_and_ends_the_script);
-	tcase_add_test(tcase, a_client_that_is_gone_ends_the_script);
+	tcase_add_loop_test(tcase, a_client_that_is_gone_ends_the_script, 0,
+	    sizeof lost / sizeof *lost);
+	tcase_add_test(tcase, one_that_has_the_head_lets_the_script_end);
+	tcase_add_test(tcase, after_an_abort_there_is_no_grace);
+	tcase_add_test(tcase, who_goes_on_writing_has_no_grace);
+	tcase_add_test(tcase, a_response_ends_with_its_output);
+	tcase_add_test(tcase, a_script_that_has_closed_its_output_gets_all_of_its_body);
+	tcase_add_loop_test(tcase, its_time_goes_on, 0, ON_DISCONNECT_IGNORE + 1);
+	tcase_add_test(tcase, one_whose_pipes_are_closed_is_timed_too);
+	tcase_add_test(tcase, what_is_left_behind_may_write_to_stderr);
+	tcase_add_test(tcase, so_much_of_stderr_is_held_and_no_more);
+	tcase_add_loop_test(tcase, an_answer_that_is_cut_has_no_end, 0, sizeof cuts / sizeof *cuts);
+	tcase_add_test(tcase, where_others_use_the_connection_it_has_failed);
 	tcase_add_test(tcase, a_script_may_go_on_without_its_client);
 	tcase_add_test(tcase, a_client_that_is_gone_before_it_has_sent_all_is_forgotten);
 }

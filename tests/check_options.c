@@ -57,6 +57,7 @@ START_TEST(the_defaults_are_those_of_the_help)
 	ck_assert_int_eq(options.idle_timeout, 300000);
 	ck_assert_int_eq(options.linger, 5000);
 	ck_assert_int_eq(options.kill_delay, 5000);
+	ck_assert_int_eq(options.disconnect_grace, 5000);
 	ck_assert_int_eq(options.drain_timeout, 30000);
 	ck_assert_int_eq(options.on_disconnect, ON_DISCONNECT_KILL);
 	ck_assert_int_eq(options.stderr_to, STDERR_LOG);
@@ -195,6 +196,7 @@ static const struct good {
 	{"--idle-timeout", "0", WIDE(idle_timeout), 0},
 	{"--linger", "0s", WIDE(linger), 0},
 	{"--kill-delay", "1h", WIDE(kill_delay), 3600000},
+	{"--disconnect-grace", "0", WIDE(disconnect_grace), 0},
 	{"--drain-timeout", "7", WIDE(drain_timeout), 7000},
 	{"--on-disconnect", "kill", INT(on_disconnect), ON_DISCONNECT_KILL},
 	{"--on-disconnect", "close", INT(on_disconnect), ON_DISCONNECT_CLOSE},
@@ -629,8 +631,9 @@ static const char *const names[] = {"--socket URL", "--socket-mode MODE",
     "--socket-owner USER[:GROUP]", "--backlog N", "--workers N", "--max-scripts N", "--queue N",
     "--queue-timeout TIME", "--program PATH", "--root DIR", "--timeout TIME",
     "--idle-timeout TIME", "--linger TIME", "--kill-delay TIME", "--drain-timeout TIME",
-    "--on-disconnect WHAT", "--stderr WHERE", "--max-body SIZE", "--max-params SIZE",
-    "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=COMMAND", "--handler-always", "--query-args",
+    "--on-disconnect WHAT", "--disconnect-grace TIME", "--stderr WHERE", "--max-body SIZE",
+    "--max-params SIZE", "--spool-dir DIR", "--log-level LEVEL", "--handler .EXT=COMMAND",
+    "--handler-always", "--query-args",
     "--env NAME[=VALUE]", "--clear-env", "--limit NAME=VALUE", "--error-detail",
     "--status-path PATH", "--ping-path PATH", "--syslog[=FACILITY]", "--syslog-socket PATH",
     "--access-log FILE", "--access-log-format FORM", "--watchdog TIME", "--user USER",

@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 use Bridge;
 
-my $bridge = Bridge->start(args => [ '--kill-delay', '1s' ]);
+my $bridge = Bridge->start(args => [ '--kill-delay', '1s', '--disconnect-grace', '500ms' ]);
 my $dir = Bridge::cgi();
 
 my @workers = $bridge->workers;

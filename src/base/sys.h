@@ -58,6 +58,12 @@ size_t sys_readable(int fd);
 /* Has a pipe hold `size` bytes, if the system lets it. */
 void sys_pipe_widen(int fd, int size);
 
+/*
+ * A process, not this one, that has the other end of pipe `fd` open; 0 if it cannot be found
+ * out.  It looks at every process of the system, but not more than once a second.
+ */
+pid_t sys_pipe_holder(int fd);
+
 /* Zeroed memory shared with the processes forked from here on; NULL with errno. */
 void *sys_shared_alloc(size_t size) MUST_CHECK;
 void sys_shared_free(void *memory, size_t size);

@@ -189,6 +189,12 @@ pid_t sys_session_of(pid_t pid)
 	return getsid(pid);
 }
 
+pid_t sys_pipe_holder(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
 /* ---- signals through a self-pipe --------------------------------------- */
 
 static int signal_pipe[2] = {-1, -1};

@@ -117,6 +117,19 @@ static void on_describe(struct request_link *link, char *text, size_t size)
 	snprintf(text, size, "%s", peer_of(CONTAINER_OF(link, struct conn, link), peer));
 }
 
+/* Others use its connection: it ends, and all that END_REQUEST can say is that it failed. */
+static void end_cut(struct request_link *link, struct request *request)
+{
+	char peer[ADDRESS_TEXT_MAX];
+
+	on_describe(link, peer, sizeof peer);
+	log_info("request %u from %s: its response is cut, and ended all the same: other requests "
+		 "use its connection",
+	    (unsigned)request->id, peer);
+	if (request->app_status == 0)
+		request->app_status = 1;
+}
+
 /*
  * END_REQUEST goes out, unless that would let a response pass for whole that is not:
  * then the connection ends without it, if nobody else uses it.
@@ -128,6 +141,8 @@ static void on_ended(struct request_link *link, struct request *request)
 	conn_count_active(conn, -1);
 	if (conn->state == CONN_CLOSED)
 		return;
+	if (request->truncated && conn->active > 0)
+		end_cut(link, request);
 	if (request->truncated && conn->active == 0)
 		conn->keep = false;
 	else if (record_put_end(&conn->out.records, request->id, request->app_status,

@@ -136,7 +136,7 @@ static void take_abort(struct conn *conn, struct request *request)
 {
 	if (request->state == REQUEST_ENDED && !request->end_held)
 		return;
-	if (!request_may_detach(request)) {
+	if (!request_ignores_abort(request)) {
 		request_abort(request);
 		return;
 	}

@@ -58,6 +58,16 @@ static void review_hold(struct request *request)
 		relay_let_go(&request->relay);
 }
 
+/*
+ * The output has ended, which is the end of the response; most scripts exit at once.  One
+ * that is still to get some of its body is not cut off from it.
+ */
+static void await_exit(struct request *request)
+{
+	if (request_is_whole(request) && !loop_timer_active(&request->linger))
+		loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+}
+
 /* What output and exit, in whichever order they come, ask for now. */
 static void check(struct request *request)
 {
@@ -68,10 +78,14 @@ static void check(struct request *request)
 		/* after the end of its output the exit, on its way, makes the better message */
 		if (!request->relay.eof || request->child == NULL)
 			request_fail_response(request);
+		else if (!loop_timer_active(&request->linger))
+			loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
 		return;
 	case RELAY_ENDED:
 		if (request->child == NULL)
 			request_complete(request);
+		else
+			await_exit(request);
 		return;
 	case RELAY_HEAD:
 	case RELAY_BODY:
@@ -94,22 +108,73 @@ void request_exited(void *context, int status)
 	request->link->touched(request->link);
 }
 
+/* ---- its grace: the client has what it wanted, and is gone --------------- */
+
+static bool is_detached(const struct request *request)
+{
+	return request->link == &request->link->services->sink->link;
+}
+
+static void end_grace(struct request *request, const char *why)
+{
+	char who[512];
+
+	request->outcome = ACCESSLOG_LOST;
+	log_info("%s: %s: %s", request_subject(request, who, sizeof who),
+	    request->child != NULL ? "script stopped" : "its output is closed", why);
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
+}
+
+/* What it has written is dropped.  A script that still writes much, or for long, has no end. */
+static void spend_grace(struct request *request)
+{
+	const struct relay *relay = &request->relay;
+	int64_t begun = request->linger.when - request_options(request)->disconnect_grace;
+	bool late = request->child != NULL && request->active - begun > REQUEST_DROP_TIME;
+
+	if (!is_detached(request) || request->on_disconnect != ON_DISCONNECT_KILL)
+		return;
+	if (relay->state == RELAY_ENDED) /* the rest of its time is --timeout's */
+		loop_timer_clear(request_loop(request), &request->linger);
+	if (relay->last > UINT32_MAX - request->dropped)
+		request->dropped = UINT32_MAX;
+	else
+		request->dropped += (uint32_t)relay->last;
+	if (request->dropped > REQUEST_DROP_MAX || (relay->last > 0 && late))
+		end_grace(request, "its client is gone, and it goes on writing");
+}
+
+/* ---- events ----------------------------------------------------------- */
+
+/* The script has exited, and its output is silent. */
+static void stop_lingering(struct request *request)
+{
+	/* the client, or we, are slow to take what there is: reading on sets the timer again */
+	if (!relay_is_silent(&request->relay))
+		return;
+	request_cut_output(request);
+	check(request);
+	request->link->touched(request->link);
+}
+
 static void on_linger(struct loop_timer *timer)
 {
 	struct request *request = CONTAINER_OF(timer, struct request, linger);
 
 	if (request->end_held) {
 		request_release_end(request);
-		return;
+	} else if (request->child == NULL) {
+		stop_lingering(request);
+	} else if (request->relay.state == RELAY_FAULT) {
+		request_fail_response(request);
+		request->link->touched(request->link);
+	} else if (request->relay.state == RELAY_ENDED && request_is_whole(request)) {
+		request_complete(request);
+		request->link->touched(request->link);
+	} else {
+		end_grace(request, "it still runs after --disconnect-grace");
 	}
-	/* the client, or we, are slow to take what there is: reading on sets the timer again */
-	if (!relay_is_silent(&request->relay))
-		return;
-	log_debug("request %u: a descendant still holds the script's output: closed",
-	    (unsigned)request->id);
-	relay_stop(&request->relay);
-	check(request);
-	request->link->touched(request->link);
 }
 
 static void on_relayed(struct relay *relay)
@@ -118,12 +183,21 @@ static void on_relayed(struct relay *relay)
 
 	request->active = loop_now(request_loop(request));
 	review_hold(request);
-	if (relay->state == RELAY_BODY) {
+	if (relay->state == RELAY_BODY && !is_detached(request)) {
 		errlog_deliver(&request->errlog, &request->link->out->records, RELAY_HIGH);
 		child_answers(request->child);
 	}
+	spend_grace(request);
 	check(request);
 	request->link->touched(request->link);
+}
+
+/* Its body has moved on: a response that has ended may have waited for that. */
+static void review_body(struct request *request)
+{
+	review_hold(request);
+	if (request->relay.state == RELAY_ENDED)
+		check(request);
 }
 
 static void on_body_moved(struct body *body)
@@ -131,7 +205,7 @@ static void on_body_moved(struct body *body)
 	struct request *request = CONTAINER_OF(body, struct request, body);
 
 	request->active = loop_now(request_loop(request));
-	review_hold(request);
+	review_body(request);
 	request->link->touched(request->link);
 }
 
@@ -227,7 +301,7 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len)
 		body_end(&request->body);
 	else if (body_feed(&request->body, bytes, len) != 0)
 		refuse_body(request);
-	review_hold(request);
+	review_body(request);
 	if (request->state == REQUEST_BODY && request->body.ended)
 		request_admit(request);
 	request->link->touched(request->link);
@@ -244,7 +318,7 @@ ssize_t request_move_stdin(struct request *request, int from, size_t len)
 
 	if (n > 0) {
 		request->active = loop_now(request_loop(request));
-		review_hold(request);
+		review_body(request);
 		request->link->touched(request->link);
 	}
 	return n;
@@ -380,20 +454,53 @@ void request_sink_stop(struct request_sink *sink)
 	outlet_fini(&sink->out);
 }
 
-bool request_may_detach(const struct request *request)
+bool request_ignores_abort(const struct request *request)
 {
 	return request->on_disconnect == ON_DISCONNECT_IGNORE &&
 	    request->state == REQUEST_RUNNING && request_is_whole(request);
+}
+
+/* Whether its client, which is gone, has what it may have wanted. */
+static bool is_served(const struct request *request)
+{
+	if (request->relay.state == RELAY_ENDED && request_is_whole(request))
+		return true; /* the response is over: only the exit is waited for */
+	return request->on_disconnect == ON_DISCONNECT_KILL &&
+	    request_options(request)->disconnect_grace > 0 &&
+	    (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED);
+}
+
+bool request_may_detach(const struct request *request)
+{
+	return request->state == REQUEST_RUNNING &&
+	    (request_ignores_abort(request) || is_served(request));
+}
+
+/* Says that the script goes on, and for how long; its grace ends with its exit, too. */
+static void begin_grace(struct request *request)
+{
+	if (request->on_disconnect == ON_DISCONNECT_IGNORE) {
+		log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
+		    (long)request->pid, (unsigned)request->id);
+		return;
+	}
+	log_debug("%s[%ld]: request %u: the client has the head of the response, and is gone",
+	    request->script, (long)request->pid, (unsigned)request->id);
+	if (!loop_timer_active(&request->linger))
+		loop_timer_set(request_loop(request), &request->linger,
+		    request_options(request)->disconnect_grace);
 }
 
 void request_detach(struct request *request)
 {
 	struct request_sink *sink = request->link->services->sink;
 
-	log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
-	    (long)request->pid, (unsigned)request->id);
+	begin_grace(request);
 	request_count(request, TALLY_LOST);
 	request->outcome = ACCESSLOG_DETACHED;
+	request->needs_stdin = false;
+	if (request->child != NULL)
+		child_leave(request->child, request_exited, request);
 	request->link = &sink->link;
 	relay_redirect(&request->relay, request->link->out);
 	request->prev = NULL;
@@ -455,7 +562,6 @@ void request_free(struct request **request)
 	loop_unpost(&r->discard);
 	request_clear_timers(r);
 	admission_leave(r->link->services->admission, &r->ticket);
-	child_drop(&r->child);
 	relay_fini(&r->relay);
 	errlog_fini(&r->errlog);
 	body_fini(&r->body);

@@ -6,9 +6,15 @@
  *      |                       |                        |                |          ^
  *      +--- refused, lost, aborted, timed out ----------+----------------+----------+
  *
+ * RUNNING ends with the script's output: END_REQUEST carries the exit status if the exit
+ * comes within REQUEST_EXIT_TIME.  A client that leaves before has what it wanted if the
+ * response's head has gone out: the request is then detached, its output is read and
+ * dropped, and --disconnect-grace runs.
+ *
  * It owns the parameters, the body on its way in, the script, and the response on
  * its way out.  It writes records to its connection's buffer and tells it through
- * `struct request_link`; it knows no socket.
+ * `struct request_link`; it knows no socket.  What is left of its script when it ends
+ * goes to left.c.
  */
 #ifndef CGIBRIDGE_REQUEST_H
 #define CGIBRIDGE_REQUEST_H
@@ -24,6 +30,7 @@
 #include "cgi/environment.h"
 #include "cgi/errlog.h"
 #include "fcgi/fcgi.h"
+#include "cgi/left.h"
 #include "base/loop.h"
 #include "config/options.h"
 #include "fcgi/outlet.h"
@@ -36,6 +43,12 @@
  */
 enum { REQUEST_OUT_MAX = RELAY_HIGH + FCGI_MAX_CONTENT + 16 * 1024 };
 
+enum {
+	REQUEST_EXIT_TIME = 20,       /* ms that the exit may come after the end of the output */
+	REQUEST_DROP_MAX = 64 * 1024, /* bytes that a script may write in its grace ... */
+	REQUEST_DROP_TIME = 1000,     /* ... and for how many ms from its beginning */
+};
+
 struct request_sink;
 
 /* What requests share in a worker.  All borrowed. */
@@ -46,6 +59,7 @@ struct request_services {
 	struct admission *admission;
 	struct children *children;
 	struct request_sink *sink;
+	struct left_list *left;
 };
 
 struct request;
@@ -62,7 +76,7 @@ struct request_link {
 	void (*describe)(struct request_link *link, char *text, size_t size);
 };
 
-/* Stands in for the connection of requests that go on without one (--on-disconnect ignore). */
+/* Stands in for the connection of requests that go on without one. */
 struct request_sink {
 	struct request_link link;
 	struct outlet out;
@@ -116,10 +130,11 @@ struct request {
 
 	struct request_note *note; /* for the logs; owned, NULL: none */
 	enum accesslog_end outcome;
+	uint32_t dropped;         /* bytes that the script has written since its client left */
 
 	struct loop_timer total;  /* --timeout */
 	struct loop_timer idle;   /* --idle-timeout; before that, the time for PARAMS */
-	struct loop_timer linger; /* --linger */
+	struct loop_timer linger; /* --linger, REQUEST_EXIT_TIME, --disconnect-grace */
 	struct loop_task discard;
 	int64_t started;          /* loop time of BEGIN_REQUEST */
 	int64_t active;           /* loop time of the last byte */
@@ -131,7 +146,7 @@ struct request {
 struct request *request_new(struct request_link *link, uint16_t id, unsigned role,
     bool keep_conn) MUST_CHECK;
 
-/* Frees it; a script that still runs is dropped (it has been told by then). */
+/* Frees it, ended or not begun: a script that runs has been left by then. */
 void request_free(struct request **request);
 
 /* Frees it when this turn's events have been seen. */
@@ -157,8 +172,12 @@ void request_abort(struct request *request);
 /* The client is gone: as request_abort(), but it is not told.  `why` is logged unless NULL. */
 void request_lose(struct request *request, const char *why);
 
-/* Whether its script is to go on when its client is gone: --on-disconnect says so. */
+/*
+ * Whether its script is to go on when its client has closed the connection: it has its
+ * grace, or --on-disconnect says so.  After ABORT_REQUEST only the latter counts.
+ */
 bool request_may_detach(const struct request *request);
+bool request_ignores_abort(const struct request *request);
 
 /* Lets it go on: the request, in no list of the connection any more, frees itself. */
 void request_detach(struct request *request);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "fcgi/record.h"
 #include "bridge/request_private.h"
 
@@ -68,22 +69,54 @@ void request_clear_timers(struct request *request)
 	loop_timer_clear(request_loop(request), &request->linger);
 }
 
+/* What the script, or what it has left behind, still needs goes on without the request. */
+static void leave_script(struct request *request)
+{
+	bool ended = request->relay.state == RELAY_ENDED;
+	struct left_script script = {.child = request->child,
+	    .script = request->script,
+	    .pid = request->pid,
+	    .id = request->id,
+	    .time = -1,
+	    .answered = ended,
+	    .body = ended ? &request->body : NULL,
+	    .errlog = &request->errlog};
+
+	if (request->child == NULL && request->errlog.fd < 0)
+		return;
+	if (loop_timer_active(&request->total))
+		script.time = request->total.when - loop_now(request_loop(request));
+	request->script = NULL;
+	request->child = NULL;
+	left_take(request->link->services->left, &script);
+}
+
+static void warn_of_longer_body(const struct request *request)
+{
+	char who[512];
+
+	if (request->relay.response.longer)
+		log_warn("%s: its body is longer than its Content-Length: cut",
+		    request_subject(request, who, sizeof who));
+}
+
 void request_end(struct request *request, uint32_t app_status)
 {
-	errlog_finish(&request->errlog);
+	(void)errlog_catch_up(&request->errlog);
 	errlog_deliver(&request->errlog, &request->link->out->records,
 	    record_size(FCGI_BODY_LEN) * 4);
 	request_set_state(request, REQUEST_ENDED);
 	request->app_status = app_status;
 	request_count_end(request);
 	request_log_end(request);
+	warn_of_longer_body(request);
+	leave_script(request);
 	request_clear_timers(request);
 	admission_leave(request->link->services->admission, &request->ticket);
 	body_drop(&request->body);
 	relay_fini(&request->relay);
 	errlog_fini(&request->errlog);
 	params_fini(&request->params);
-	child_drop(&request->child);
 	if (request->needs_stdin && request->keep_conn && !request->stdin_ended) {
 		request->end_held = true;
 		request_hold_end(request);
@@ -119,13 +152,23 @@ static void put_page(struct request *request, int status, const char *detail)
 		request->truncated = true;
 }
 
+/*
+ * Whether what has gone out is not all, as its end would say.  The want of END_REQUEST says
+ * so, also where a Content-Length does: a client that has END_REQUEST waits for the rest.
+ */
+static bool is_cut(const struct request *request)
+{
+	if (request->relay.state == RELAY_ENDED)
+		return response_is_short(&request->relay.response);
+	return !response_is_whole(&request->relay.response);
+}
+
 void request_fail(struct request *request, int status, const char *detail, uint32_t app_status)
 {
 	bool answered = request->relay.sent > 0;
 
-	/* what has gone out is not all: a Content-Length says so, else the want of END_REQUEST */
 	if (answered)
-		request->truncated = !request->relay.response.counts;
+		request->truncated = is_cut(request);
 	else
 		put_page(request, status, detail);
 	request_end(request, app_status);
@@ -176,7 +219,7 @@ void request_fail_response(struct request *request)
 	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s", relay_fault(&request->relay),
 	    how, len > 0 ? "; output starts: " : "", start);
 	request->outcome = ACCESSLOG_INVALID;
-	errlog_finish(&request->errlog); /* its first line belongs to this message */
+	(void)errlog_catch_up(&request->errlog); /* its first line belongs to this message */
 	request_count(request, TALLY_FAILED);
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
@@ -185,16 +228,45 @@ void request_fail_response(struct request *request)
 	    request->child == NULL ? child_app_status(request->exit_status) : 0);
 }
 
+/* Says whose fault it is, and how to mend it. */
+static void log_holder(const struct request *request)
+{
+	pid_t holder = sys_pipe_holder(request->relay.pipe.fd);
+	char who[512];
+	char name[64];
+
+	if (holder > 0)
+		snprintf(name, sizeof name, "process %ld", (long)holder);
+	else
+		snprintf(name, sizeof name, "a process, mostly of the group %ld,",
+		    (long)request->pid);
+	log_info("%s: %s still holds its output after --linger: the response is cut there; start "
+		 "what is to stay behind with >/dev/null 2>&1",
+	    request_subject(request, who, sizeof who), name);
+}
+
+void request_cut_output(struct request *request)
+{
+	log_holder(request);
+	if (request->relay.state == RELAY_BODY)
+		request->truncated = !response_is_whole(&request->relay.response);
+	relay_stop(&request->relay);
+}
+
 void request_complete(struct request *request)
 {
 	char what[128];
 
-	errlog_finish(&request->errlog);
+	(void)errlog_catch_up(&request->errlog);
 	if (request->exit_status != 0)
 		request_count(request, TALLY_FAILED);
+	/* nobody knows what it would have written, had it not been killed */
+	if (WIFSIGNALED(request->exit_status) &&
+	    !response_is_whole(&request->relay.response))
+		request->truncated = true;
 	if (response_is_short(&request->relay.response)) {
 		request->outcome = ACCESSLOG_SHORT;
-		request->truncated = !request->relay.response.counts;
+		request->truncated = true;
 		request_log_failure(request, "its body is shorter than its Content-Length or not ended");
 	} else if (request->exit_status != 0) {
 		request->outcome = ACCESSLOG_FAILED;

@@ -87,7 +87,10 @@ int request_status(const struct request *request);
 /* Clears all timers. */
 void request_clear_timers(struct request *request);
 
-/* Ends it as it is: lets go of everything but the id, which the connection needs. */
+/*
+ * Ends it as it is: lets go of everything but the id, which the connection needs.  What
+ * is left of its script goes on without it (left.h).
+ */
 void request_end(struct request *request, uint32_t app_status);
 
 /* The END_REQUEST that waits for the end of FCGI_STDIN: for how long, and that it goes. */
@@ -103,10 +106,13 @@ void request_fail(struct request *request, int status, const char *detail, uint3
 /* Ends it before a script has run.  The log gets `reason`, the client `detail`. */
 void request_refuse(struct request *request, int status, const char *detail, const char *reason);
 
+/* Its script has exited, a descendant holds its output and is silent: the response ends here. */
+void request_cut_output(struct request *request);
+
 /* Ends it for an output that is no CGI response. */
 void request_fail_response(struct request *request);
 
-/* Ends it: output and script have both ended. */
+/* Ends it: its output has ended; the script has exited, or goes on without it. */
 void request_complete(struct request *request);
 
 /* What the script gets when nobody waits for it any more. */

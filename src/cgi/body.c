@@ -35,6 +35,23 @@ uint64_t body_waiting(const struct body *body)
 	return spool_len(&body->spool);
 }
 
+void body_hand_over(struct body *from, struct body *to, body_moved_fn *moved)
+{
+	int fd = from->pipe.fd;
+	unsigned wanted = from->pipe.wanted;
+
+	loop_unwatch(from->loop, &from->pipe);
+	*to = *from;
+	to->moved = moved;
+	loop_watch_init(&to->pipe, on_writable);
+	spool_init(&from->spool, from->spool.max, from->spool.dir);
+	from->dropped = true;
+	if (fd >= 0 && loop_watch(to->loop, &to->pipe, fd, wanted) != 0) {
+		close(fd); /* no memory: its script sees an end */
+		body_drop(to);
+	}
+}
+
 void body_drop(struct body *body)
 {
 	body->dropped = true;

@@ -88,6 +88,12 @@ int body_attach(struct body *body, int fd) MUST_CHECK;
 /* Closes the script's stdin and forgets all that waits for it; what still comes is dropped. */
 void body_drop(struct body *body);
 
+/*
+ * The request ends, and its script goes on: `to`, which need not be initialised, has the
+ * script read what waits in `from`, where nothing is left.
+ */
+void body_hand_over(struct body *from, struct body *to, body_moved_fn *moved);
+
 /* How many bytes wait for the script. */
 uint64_t body_waiting(const struct body *body);
 

@@ -266,7 +266,7 @@ void children_fini(struct children *children)
 	children->emptied = NULL;
 	for (struct child *child = children->first; child != NULL; child = next) {
 		char name[256];
-		int error = signal_all(child, SIGKILL);
+		int error = child->state == CHILD_GONE ? 0 : signal_all(child, SIGKILL);
 
 		next = child->next;
 		if (error == EPERM && child->state != CHILD_STUCK)

@@ -162,6 +162,14 @@ void errlog_deliver(struct errlog *errlog, struct buf *out, size_t reserve)
 	buf_release(&errlog->held);
 }
 
+/* There will be no more: the last line may have no end. */
+static void end_text(struct errlog *errlog)
+{
+	if (!errlog->to_client && buf_len(&errlog->held) > 0)
+		end_line(errlog, "", 0);
+	report_lost(errlog);
+}
+
 /* ---- the pipe ------------------------------------------------------------------ */
 
 /* Reads once; false when there is nothing more to read now, or ever. */
@@ -184,12 +192,17 @@ static bool read_some(struct errlog *errlog)
 	return true;
 }
 
+void errlog_read(struct errlog *errlog)
+{
+	(void)read_some(errlog);
+	if (errlog->fd < 0)
+		end_text(errlog);
+}
+
 static void on_readable(struct loop_watch *watch, unsigned events)
 {
-	struct errlog *errlog = CONTAINER_OF(watch, struct errlog, pipe);
-
 	(void)events;
-	read_some(errlog);
+	errlog_read(CONTAINER_OF(watch, struct errlog, pipe));
 }
 
 /* Without memory for the watch it is read at the end; a script that floods it waits till then. */
@@ -202,14 +215,44 @@ static void on_delay(struct loop_timer *timer)
 		    (long)errlog->pid, (unsigned)errlog->id, strerror(errno));
 }
 
-void errlog_finish(struct errlog *errlog)
+bool errlog_catch_up(struct errlog *errlog)
 {
 	/* a descendant may hold the pipe and go on writing: read what a pipe holds, no more */
 	for (int reads = 0; errlog->fd >= 0 && reads < 16; reads++)
 		if (!read_some(errlog))
 			break;
+	if (errlog->fd < 0)
+		end_text(errlog);
+	return errlog->fd >= 0;
+}
+
+void errlog_finish(struct errlog *errlog)
+{
+	(void)errlog_catch_up(errlog);
 	close_pipe(errlog);
-	if (!errlog->to_client && buf_len(&errlog->held) > 0)
-		end_line(errlog, "", 0);
-	report_lost(errlog);
+	end_text(errlog);
+}
+
+int errlog_hand_over(struct errlog *from, struct errlog *to, const char *script,
+    loop_ready_fn *ready)
+{
+	int fd = from->fd;
+
+	errlog_init(to, from->loop, false);
+	loop_watch_init(&to->pipe, ready);
+	to->script = script;
+	to->pid = from->pid;
+	to->id = from->id;
+	to->window = from->window;
+	to->lines = from->lines;
+	to->lost = from->lost;
+	to->started = true; /* the first line was for the request */
+	take_for_log(to, (const char *)buf_bytes(&from->held), buf_len(&from->held));
+	buf_consume(&from->held, buf_len(&from->held));
+	from->lost = 0;
+	loop_timer_clear(from->loop, &from->delay);
+	loop_unwatch(from->loop, &from->pipe);
+	from->fd = -1;
+	to->fd = fd;
+	return fd < 0 ? 0 : loop_watch(to->loop, &to->pipe, fd, LOOP_IN);
 }

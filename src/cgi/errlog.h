@@ -7,6 +7,9 @@
  * stderr is always read, so it never blocks, and what is past the bounds is
  * dropped with one line that says so.
  *
+ * It is read until nobody holds it any more: what a script has left in the background
+ * would die of its next line otherwise.  After the response left.c does that.
+ *
  * Most scripts end at once and write nothing there: the pipe is watched only after
  * a moment, and read at the end.
  */
@@ -56,8 +59,22 @@ void errlog_fini(struct errlog *errlog);
  */
 void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id);
 
-/* Reads what is still in the pipe and closes it: the request ends. */
+/* Reads what is in the pipe now; whether somebody still holds its other end. */
+bool errlog_catch_up(struct errlog *errlog);
+
+/* Reads what is still in the pipe and closes it: whoever writes there then gets SIGPIPE. */
 void errlog_finish(struct errlog *errlog);
+
+/*
+ * The request ends, and somebody still holds the pipe: from here on `to` reads it, for the
+ * log, on behalf of `script` (borrowed).  `ready` is called when there is something to read,
+ * and calls errlog_read().  0, or -1 with errno: it is not told then, errlog_finish() `to`.
+ */
+int errlog_hand_over(struct errlog *from, struct errlog *to, const char *script,
+    loop_ready_fn *ready) MUST_CHECK;
+
+/* Reads once; at the end of the pipe `fd` is -1 then. */
+void errlog_read(struct errlog *errlog);
 
 /* Moves what is held for the client to `out`, as far as it has room beside `reserve` bytes. */
 void errlog_deliver(struct errlog *errlog, struct buf *out, size_t reserve);

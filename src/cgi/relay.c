@@ -179,9 +179,9 @@ static void read_some(struct relay *relay, bool last)
 	do {
 		n = read(relay->pipe.fd, to, room);
 	} while (n < 0 && errno == EINTR);
+	relay->last = n > 0 ? (size_t)n : 0;
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
-	relay->last = n > 0 ? (size_t)n : 0;
 	if (n > 0 && relay->state == RELAY_HEAD)
 		take_head(relay, (size_t)n);
 	else if (n > 0)

@@ -462,10 +462,21 @@ size_t response_body(struct response *response, unsigned char *bytes, size_t len
 		return 0;
 	if (!response->counts)
 		return len;
-	if (len > response->left)
+	if (len > response->left) {
+		response->longer = true;
 		len = (size_t)response->left;
+	}
 	response->left -= len;
 	return len;
+}
+
+bool response_is_whole(const struct response *response)
+{
+	if (response->drops_body)
+		return true;
+	if (response->chunked)
+		return response->chunk == CHUNK_DONE;
+	return response->counts && response->left == 0;
 }
 
 bool response_is_short(const struct response *response)

@@ -52,6 +52,7 @@ struct response {
 	bool http;            /* the script wrote an HTTP status line */
 	bool drops_body;      /* HEAD, 204, 304, a granting authorizer */
 	bool counts;          /* `left` counts down to the end of the body */
+	bool longer;          /* the script wrote more body than it said: it is cut */
 	bool chunked;         /* the body is chunked, and decoded here */
 	enum chunk_state chunk;
 	uint64_t left;        /* of the body, or of the chunk */
@@ -90,6 +91,9 @@ size_t response_body(struct response *response, unsigned char *bytes, size_t len
  */
 size_t response_passes(const struct response *response, size_t len);
 void response_skip(struct response *response, size_t n);
+
+/* Whether the client can tell, without an end, that it has all. */
+bool response_is_whole(const struct response *response);
 
 /* Whether the script owes the client more body than it has given: at its end, an error. */
 bool response_is_short(const struct response *response);

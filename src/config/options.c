@@ -106,6 +106,9 @@ static const struct option_spec specs[] = {
 	{"on-disconnect", 0, "WHAT",
 	    "what a script gets when its client is gone: kill, close or ignore (kill)", &value_choice,
 	    MEMBER(on_disconnect), {0, 0, ON_DISCONNECT_CHOICES}},
+	{"disconnect-grace", 0, "TIME",
+	    "how long a script may go on after a client that has the head of its answer is gone (5s)",
+	    &value_time_kind, MEMBER(disconnect_grace), {0, VALUE_TIME_MAX, NULL}},
 	{"stderr", 0, "WHERE", "a script's stderr goes to the log, the client or is discarded: log, "
 	    "client or discard (log)",
 	    &value_choice, MEMBER(stderr_to), {0, 0, "log|client|discard"}},
@@ -169,6 +172,7 @@ static void set_defaults(struct options *options)
 	    .idle_timeout = 300 * 1000,
 	    .linger = 5 * 1000,
 	    .kill_delay = 5 * 1000,
+	    .disconnect_grace = 5 * 1000,
 	    .drain_timeout = 30 * 1000,
 	    .watchdog = 30 * 1000,
 	    .max_body = 1ULL << 30,

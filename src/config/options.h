@@ -47,6 +47,7 @@ struct options {
 	int64_t idle_timeout;        /* 0: none */
 	int64_t linger;
 	int64_t kill_delay;
+	int64_t disconnect_grace;    /* 0: none */
 	int64_t drain_timeout;
 	int64_t watchdog;            /* 0: none */
 	int on_disconnect;           /* enum on_disconnect */

@@ -17,6 +17,7 @@
 #include "config/allow.h"
 #include "cgi/child.h"
 #include "bridge/conn.h"
+#include "cgi/left.h"
 #include "cgi/environment.h"
 #include "config/identity.h"
 #include "base/log.h"
@@ -70,6 +71,7 @@ struct worker {
 	struct sys_limit *script_limits; /* ours of open files, as it was, then --limit's */
 	struct request_services services;
 	struct request_sink sink;
+	struct left_list left;
 	struct conn_owner owner;
 	int64_t failures_quiet;  /* until then failures to accept are not logged */
 	int64_t full_quiet;      /* until then that there are too many connections is not logged */
@@ -416,7 +418,7 @@ static size_t raise_fd_limit(struct rlimit limit)
 /* So many connections that scripts still find descriptors for their pipes and bodies. */
 static size_t connection_limit(size_t fds, int max_scripts)
 {
-	size_t taken = RESERVED_FDS + FDS_A_SCRIPT * (size_t)max_scripts;
+	size_t taken = RESERVED_FDS + LEFT_STDERR_MAX + FDS_A_SCRIPT * (size_t)max_scripts;
 
 	return fds > taken + fds / 4 ? fds - taken : fds / 4;
 }
@@ -447,7 +449,9 @@ static void connect_parts(struct worker *worker)
 	    .environment = &worker->environment,
 	    .admission = &worker->admission,
 	    .children = &worker->children,
-	    .sink = &worker->sink};
+	    .sink = &worker->sink,
+	    .left = &worker->left};
+	left_init(&worker->left, worker->loop, &worker->children);
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
 	worker->owner.scratch = scratch;
@@ -511,6 +515,7 @@ static void worker_fini(struct worker *worker)
 {
 	conn_close_all(&worker->owner);
 	request_sink_stop(&worker->sink);
+	left_fini(&worker->left);
 	children_fini(&worker->children);
 	/* what was closed frees itself in a last turn */
 	if (loop_turn(worker->loop, 0) != 0)

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * left: the script's exit, its time, and the two bounds on what is held of stderr.
+ */
+#include "cgi/left.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+
+struct left {
+	struct left_list *list;
+	struct left *next, *prev;
+	bool answered;
+	char *script; /* owned */
+	pid_t pid;
+	uint16_t id;
+	struct child *child;     /* NULL: has exited; somebody else holds its stderr */
+	struct body body;
+	struct errlog errlog;
+	struct loop_timer timer; /* --timeout; then LEFT_STDERR_TIME */
+	struct loop_task reap;
+};
+
+/* ---- the list ------------------------------------------------------------- */
+
+void left_init(struct left_list *list, struct loop *loop, struct children *children)
+{
+	*list = (struct left_list){.loop = loop, .children = children};
+}
+
+static void join_list(struct left_list *list, struct left *left)
+{
+	left->next = list->first;
+	if (list->first != NULL)
+		list->first->prev = left;
+	list->first = left;
+}
+
+static void left_free(struct left *left)
+{
+	struct left_list *list = left->list;
+
+	if (left->next != NULL)
+		left->next->prev = left->prev;
+	if (left->prev != NULL)
+		left->prev->next = left->next;
+	else
+		list->first = left->next;
+	loop_timer_clear(list->loop, &left->timer);
+	loop_unpost(&left->reap);
+	child_drop(&left->child);
+	body_fini(&left->body);
+	errlog_fini(&left->errlog);
+	free(left->script);
+	free(left);
+}
+
+static void on_reap(struct loop_task *task)
+{
+	left_free(CONTAINER_OF(task, struct left, reap));
+}
+
+/* ---- its stderr ------------------------------------------------------------ */
+
+static bool is_held(const struct left *left)
+{
+	return left->child == NULL && left->errlog.fd >= 0;
+}
+
+/* Nobody, or nobody that counts, holds its stderr any more. */
+static void let_go(struct left *left)
+{
+	left->list->held--;
+	loop_post(left->list->loop, &left->reap);
+}
+
+static void close_stderr(struct left *left, const char *why)
+{
+	log_warn("%s[%ld]: request %u: %s: its standard error is closed, which a process that it "
+		 "has left behind still holds: redirect it there (2>FILE)",
+	    left->script, (long)left->pid, (unsigned)left->id, why);
+	errlog_finish(&left->errlog);
+	let_go(left);
+}
+
+/* The one that has been held for the longest, `newest` if there is no other. */
+static struct left *find_oldest(struct left *newest)
+{
+	struct left *oldest = newest;
+
+	for (struct left *left = newest->list->first; left != NULL; left = left->next)
+		if (is_held(left) && left->timer.when < oldest->timer.when)
+			oldest = left;
+	return oldest;
+}
+
+/* Its script has exited: either that was all, or its stderr is held. */
+static void hold_stderr(struct left *left)
+{
+	struct left_list *list = left->list;
+	char why[64];
+
+	if (!is_held(left)) {
+		loop_post(list->loop, &left->reap);
+		return;
+	}
+	list->held++;
+	loop_timer_set(list->loop, &left->timer, LEFT_STDERR_TIME);
+	if (list->held <= LEFT_STDERR_MAX)
+		return;
+	snprintf(why, sizeof why, "more than %d such scripts in this worker", LEFT_STDERR_MAX);
+	close_stderr(find_oldest(left), why);
+}
+
+static void on_stderr(struct loop_watch *watch, unsigned events)
+{
+	struct left *left = CONTAINER_OF(watch, struct left, errlog.pipe);
+	bool held = is_held(left);
+
+	(void)events;
+	errlog_read(&left->errlog);
+	if (held && !is_held(left))
+		let_go(left);
+}
+
+/* ---- its script ------------------------------------------------------------ */
+
+/* A failure after the response; one that was to be stopped, or has lost its pipes, is none. */
+static void report_exit(const struct left *left, bool stopped, int status)
+{
+	const struct children *children = left->list->children;
+	char how[64];
+
+	if (status == 0 || !left->answered || stopped)
+		return;
+	if (WIFSIGNALED(status))
+		snprintf(how, sizeof how, "killed by signal %d", WTERMSIG(status));
+	else
+		snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
+	tally_add(scoreboard_tally(children->board, children->worker), TALLY_FAILED, 1);
+	log_warn("%s[%ld]: request %u: %s, after the end of its response", left->script,
+	    (long)left->pid, (unsigned)left->id, how);
+}
+
+static void on_exited(void *context, int status)
+{
+	struct left *left = context;
+
+	report_exit(left, child_is_stopped(left->child), status);
+	left->child = NULL;
+	body_drop(&left->body);
+	(void)errlog_catch_up(&left->errlog);
+	hold_stderr(left);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+	struct left *left = CONTAINER_OF(timer, struct left, timer);
+	const struct children *children = left->list->children;
+
+	if (left->child == NULL) {
+		close_stderr(left, "24 hours after its exit");
+		return;
+	}
+	if (child_is_stopped(left->child))
+		return;
+	tally_add(scoreboard_tally(children->board, children->worker), TALLY_TIMEOUTS, 1);
+	log_warn("%s[%ld]: request %u: longer than --timeout: stopped, after the end of its response",
+	    left->script, (long)left->pid, (unsigned)left->id);
+	child_terminate(left->child);
+}
+
+static void on_body_moved(struct body *body)
+{
+	(void)body; /* it is the script's alone now */
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+static void take_streams(struct left *left, const struct left_script *script)
+{
+	if (script->body != NULL)
+		body_hand_over(script->body, &left->body, on_body_moved);
+	else
+		body_init(&left->body, left->list->loop, 0, "", on_body_moved);
+	if (errlog_hand_over(script->errlog, &left->errlog, left->script, on_stderr) == 0)
+		return;
+	log_warn("%s[%ld]: request %u: stderr cannot be watched: %s: closed", left->script,
+	    (long)left->pid, (unsigned)left->id, strerror(errno));
+	errlog_finish(&left->errlog);
+}
+
+/* Without memory to follow it, it must not run on. */
+static void refuse(const struct left_script *script)
+{
+	struct child *child = script->child;
+
+	log_error("%s[%ld]: request %u: no memory to follow what is left of it: stopped",
+	    script->script, (long)script->pid, (unsigned)script->id);
+	if (child != NULL)
+		child_terminate(child);
+	child_drop(&child);
+	free(script->script);
+}
+
+void left_take(struct left_list *list, const struct left_script *script)
+{
+	struct left *left = calloc(1, sizeof *left);
+
+	if (left == NULL) {
+		refuse(script);
+		return;
+	}
+	*left = (struct left){.list = list,
+	    .answered = script->answered,
+	    .script = script->script,
+	    .pid = script->pid,
+	    .id = script->id,
+	    .child = script->child};
+	loop_timer_init(&left->timer, on_timer);
+	loop_task_init(&left->reap, on_reap);
+	join_list(list, left);
+	take_streams(left, script);
+	if (left->child == NULL) {
+		hold_stderr(left);
+		return;
+	}
+	child_leave(left->child, on_exited, left);
+	if (script->time >= 0)
+		loop_timer_set(list->loop, &left->timer, script->time);
+}
+
+void left_fini(struct left_list *list)
+{
+	while (list->first != NULL) {
+		struct left *left = list->first;
+
+		if (is_held(left))
+			close_stderr(left, "this worker ends");
+		left_free(left);
+	}
+}
