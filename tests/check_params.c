@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "fcgi/fcgi.h"
 #include "cgi/params.h"
@@ -523,6 +525,109 @@ START_TEST(what_is_addressed_to_the_bridge_stays_here)
 }
 END_TEST
 
+/* ---- names that somebody has chosen ------------------------------------------------------ */
+
+/* Puts `n` names of 16 letters, each one of two. */
+static void put_names(unsigned n, char zero, char one)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char name[17] = "";
+
+		for (unsigned at = 0; at < 16; at++)
+			name[at] = (i >> at & 1) != 0 ? one : zero;
+		put(name, "");
+	}
+}
+
+/* Milliseconds of this processor to decode what has been put. */
+static double time_to_decode(size_t count)
+{
+	struct params params;
+	clock_t before = clock();
+
+	ck_assert_int_eq(decode_split(&params, 4 << 20, 0), 0);
+	ck_assert_uint_eq(params.count, count);
+	params_fini(&params);
+	buf_consume(&stream, buf_len(&stream));
+	return (double)(clock() - before) * 1000 / CLOCKS_PER_SEC;
+}
+
+/* '[' and '{' differ as 'A' and 'a' do, but are not letters. */
+START_TEST(names_that_are_almost_the_same_take_no_longer)
+{
+	double usual;
+	double chosen;
+
+	put_names(16384, '0', 'Z');
+	usual = time_to_decode(16384);
+	put_names(16384, '[', '{');
+	chosen = time_to_decode(16384);
+	ck_assert_msg(chosen < 20 * (usual + 1), "%.0f ms instead of %.0f", chosen, usual);
+}
+END_TEST
+
+static uint32_t hash_in_another_process(void)
+{
+	struct params params;
+	uint32_t hash = 0;
+	int fds[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		bool known = decode(&params) == 0 && params.count == 1 &&
+		    write(fds[1], &params.list[0].hash, sizeof hash) == sizeof hash;
+
+		_exit(known ? 0 : 1);
+	}
+	ck_assert_int_eq(wait_for(pid), 0);
+	ck_assert_int_eq(read(fds[0], &hash, sizeof hash), sizeof hash);
+	close(fds[0]);
+	close(fds[1]);
+	return hash;
+}
+
+/* What collides here cannot be found out by trying it elsewhere. */
+START_TEST(each_process_hashes_in_its_own_way)
+{
+	uint32_t first;
+
+	put("REQUEST_METHOD", "GET");
+	first = hash_in_another_process();
+	/* equal by chance: once in 2^64 runs */
+	ck_assert(hash_in_another_process() != first || hash_in_another_process() != first);
+}
+END_TEST
+
+START_TEST(long_names_are_told_apart_by_any_letter)
+{
+	char name[301];
+	struct params params;
+
+	for (size_t at = 0; at < sizeof name - 1; at++) {
+		memset(name, 'A', sizeof name);
+		name[at] = 'B';
+		name[sizeof name - 1] = '\0';
+		put(name, "");
+		name[at] = 'b'; /* the same name */
+		put(name, "");
+	}
+	ck_assert_int_eq(decode_split(&params, 4 << 20, 0), 0);
+	ck_assert_uint_eq(params.count, sizeof name - 1);
+	for (size_t at = 0; at < sizeof name - 1; at++) {
+		memset(name, 'a', sizeof name);
+		name[at] = 'b';
+		name[sizeof name - 1] = '\0';
+		ck_assert_ptr_nonnull(params_get(&params, name));
+		/* equal by chance: once in 2^32 times */
+		ck_assert(at == 0 || params.list[at].hash != params.list[at - 1].hash);
+	}
+	params_fini(&params);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -546,6 +651,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, setting_has_a_bound);
 	tcase_add_test(tcase, an_environment_is_the_parameters_over_the_base);
 	tcase_add_test(tcase, what_is_addressed_to_the_bridge_stays_here);
+	tcase_add_test(tcase, names_that_are_almost_the_same_take_no_longer);
+	tcase_add_test(tcase, each_process_hashes_in_its_own_way);
+	tcase_add_test(tcase, long_names_are_told_apart_by_any_letter);
 }
 
 int main(void)

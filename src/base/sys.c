@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 int sys_cloexec(int fd)
@@ -54,6 +56,20 @@ void *sys_shared_map(int fd, size_t size)
 void sys_shared_free(void *memory, size_t size)
 {
 	munmap(memory, size);
+}
+
+void sys_random_guess(unsigned char *bytes, size_t len)
+{
+	struct timespec now;
+	uint64_t state;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	state = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	state ^= (uint64_t)getpid() << 40 ^ (uint64_t)(uintptr_t)&now;
+	for (size_t i = 0; i < len; i++) {
+		state = state * 6364136223846793005U + 1442695040888963407U;
+		bytes[i] = (unsigned char)(state >> 56);
+	}
 }
 
 void sys_signals_reset(bool keep_blocked)

@@ -55,6 +55,12 @@ ssize_t sys_move(int from, int to, size_t len) MUST_CHECK;
 /* How many bytes wait in pipe `fd`; 0 where the system cannot move them anyway. */
 size_t sys_readable(int fd);
 
+/*
+ * How many bytes that socket `fd` was given its peer has not taken yet; 0 where the system
+ * cannot tell.  A unix socket counts the memory they take, which is more.
+ */
+size_t sys_unsent(int fd);
+
 /* Has a pipe hold `size` bytes, if the system lets it. */
 void sys_pipe_widen(int fd, int size);
 
@@ -85,6 +91,14 @@ bool sys_is_proc(int dir);
  * `gid`, -1 to leave either; if it is another file by now, it does not.  0, or -1 with errno.
  */
 int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid) MUST_CHECK;
+
+/* ---- chance ------------------------------------------------------------ */
+
+/* Fills `bytes` with what no other process can guess. */
+void sys_random(void *bytes, size_t len);
+
+/* For it, where the system has nothing better: from the time, our pid and our place in memory. */
+void sys_random_guess(unsigned char *bytes, size_t len);
 
 /* ---- users ------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/magic.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -89,6 +90,13 @@ size_t sys_readable(int fd)
 	int waiting;
 
 	return ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0 ? (size_t)waiting : 0;
+}
+
+size_t sys_unsent(int fd)
+{
+	int unsent;
+
+	return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0 ? (size_t)unsent : 0;
 }
 
 void sys_pipe_widen(int fd, int size)
@@ -209,6 +217,23 @@ void sys_cloexec_from(int lowest)
 	for (int fd = lowest; fd < (int)sysconf(_SC_OPEN_MAX); fd++)
 		if (sys_cloexec(fd) != 0 && errno != EBADF)
 			return;
+}
+
+/* Without the call, before Linux 3.17, there is still chance in where we are and when. */
+void sys_random(void *bytes, size_t len)
+{
+	unsigned char *to = bytes;
+	ssize_t n = 0;
+
+	for (; len > 0; to += n, len -= (size_t)n) {
+		do {
+			n = syscall(SYS_getrandom, to, len, 0);
+		} while (n < 0 && errno == EINTR);
+		if (n <= 0) {
+			sys_random_guess(to, len);
+			return;
+		}
+	}
 }
 
 gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)

@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,6 +59,21 @@ size_t sys_readable(int fd)
 {
 	(void)fd;
 	return 0;
+}
+
+/* No part of POSIX, but in one form or another on all systems that we know. */
+size_t sys_unsent(int fd)
+{
+	int unsent = 0;
+
+#ifdef FIONWRITE
+	(void)ioctl(fd, FIONWRITE, &unsent);
+#elif defined TIOCOUTQ
+	(void)ioctl(fd, TIOCOUTQ, &unsent);
+#else
+	(void)fd;
+#endif
+	return unsent > 0 ? (size_t)unsent : 0;
 }
 
 void sys_pipe_widen(int fd, int size)
@@ -133,6 +149,17 @@ static gid_t *append_gid(gid_t *groups, size_t *count, gid_t gid)
 	}
 	more[(*count)++] = gid;
 	return more;
+}
+
+void sys_random(void *bytes, size_t len)
+{
+	int fd = open("/dev/urandom", O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, bytes, len);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0 || (size_t)n < len)
+		sys_random_guess(bytes, len);
 }
 
 gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)

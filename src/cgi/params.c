@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/sys.h"
 #include "fcgi/fcgi.h"
 
 enum {
@@ -41,26 +42,68 @@ int params_feed(struct params *params, const void *bytes, size_t len)
 
 /* ---- the table of names -------------------------------------------------- */
 
-/* Eight letters at once; without the bit that tells cases apart, as find_cell() compares. */
-static uint64_t mix(uint64_t hash, uint64_t letters)
+/*
+ * A front end passes on header names as its clients choose them, so they must not be able to
+ * choose names that collide.  This is multilinear hashing (Lemire and Kaser, "Strongly
+ * universal string hashing is fast"): the sum of the words of a name, each multiplied by a
+ * random number of its own.  Without these numbers, nobody can do better than chance, which
+ * is 1 in 2^32 for two names.
+ */
+enum { HASH_WORDS = 8 }; /* of 64 bits, in a block; most names are one */
+
+static struct {
+	bool drawn;
+	uint64_t start, before, low[HASH_WORDS], high[HASH_WORDS];
+} key; /* of this process */
+
+static void draw_key(void)
 {
-	hash = (hash ^ (letters & 0xdfdfdfdfdfdfdfdfU)) * 0x9e3779b97f4a7c15U;
-	return hash ^ hash >> 29;
+	if (key.drawn)
+		return;
+	sys_random(&key, sizeof key);
+	key.drawn = true;
+}
+
+/* Eight letters at once in capitals; all that is not a-z stays, as find_cell() compares. */
+static uint64_t fold(uint64_t letters)
+{
+	const uint64_t each = 0x0101010101010101U;
+	uint64_t low = letters & 0x7f * each;
+	uint64_t from_a = low + (0x80 - 'a') * each;
+	uint64_t past_z = low + (0x7f - 'z') * each;
+
+	return letters - ((from_a & ~past_z & ~letters & 0x80 * each) >> 2);
+}
+
+static uint64_t hash_block(uint64_t before, const uint64_t words[HASH_WORDS], size_t count)
+{
+	uint64_t sum = key.start + before * key.before;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t word = fold(words[i]);
+
+		sum += key.low[i] * (uint32_t)word + key.high[i] * (word >> 32);
+	}
+	return sum >> 32;
 }
 
 static uint32_t hash_name(const char *name, size_t len)
 {
-	uint64_t hash = len;
-	uint64_t letters;
+	uint64_t hash = (uint32_t)len;
 
-	for (; len >= sizeof letters; len -= sizeof letters, name += sizeof letters) {
-		memcpy(&letters, name, sizeof letters);
-		hash = mix(hash, letters);
-	}
-	letters = 0;
-	memcpy(&letters, name, len);
-	hash = mix(hash, letters);
-	return (uint32_t)(hash ^ hash >> 32);
+	do {
+		uint64_t words[HASH_WORDS];
+		size_t n = len < sizeof words ? len : sizeof words;
+		size_t count = (n + sizeof *words - 1) / sizeof *words;
+
+		if (count > 0)
+			words[count - 1] = 0;
+		memcpy(words, name, n);
+		hash = hash_block(hash, words, count);
+		name += n;
+		len -= n;
+	} while (len > 0);
+	return (uint32_t)hash;
 }
 
 static const char *text_of(const struct params *params, const struct param *param)
@@ -114,6 +157,7 @@ static int make_table(struct params *params, size_t pairs)
 {
 	size_t cells = 64;
 
+	draw_key();
 	params->cap = pairs + SPARE_ENTRIES;
 	while (cells < 2 * params->cap)
 		cells *= 2;
