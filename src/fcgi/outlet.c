@@ -11,6 +11,12 @@
 
 #include "base/sys.h"
 
+/*
+ * What is sent at once is one piece to a unix socket: until the client has read the last byte
+ * of it, outlet_taken() does not change.
+ */
+enum { SEND_MAX = 64 * 1024 };
+
 void outlet_init(struct outlet *outlet, size_t max)
 {
 	*outlet = (struct outlet){.socket = -1, .pipe = -1};
@@ -27,6 +33,18 @@ size_t outlet_waiting(const struct outlet *outlet)
 	return outlet->header_left + outlet->left + buf_len(&outlet->records);
 }
 
+int64_t outlet_taken(const struct outlet *outlet)
+{
+	size_t unsent = outlet->socket < 0 ? 0 : sys_unsent(outlet->socket);
+
+	return (int64_t)(outlet->sent - unsent);
+}
+
+int64_t outlet_end(const struct outlet *outlet)
+{
+	return (int64_t)(outlet->sent + outlet_waiting(outlet));
+}
+
 bool outlet_is_moving(const struct outlet *outlet, int fd)
 {
 	return outlet->left > 0 && outlet->pipe == fd;
@@ -35,13 +53,17 @@ bool outlet_is_moving(const struct outlet *outlet, int fd)
 /* ---- bytes from memory ---------------------------------------------------------- */
 
 /* As send(2), but 0 when the socket is full. */
-static ssize_t send_some(const struct outlet *outlet, const void *bytes, size_t len, int flags)
+static ssize_t send_some(struct outlet *outlet, const void *bytes, size_t len, int flags)
 {
 	ssize_t n;
 
+	if (len > SEND_MAX)
+		len = SEND_MAX;
 	do {
 		n = send(outlet->socket, bytes, len, flags | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		outlet->sent += (uint64_t)n;
 	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
 }
 
@@ -67,7 +89,7 @@ static int send_header(struct outlet *outlet)
 	ssize_t n = send_some(outlet, at, outlet->header_left, MSG_MORE);
 
 	if (n > 0)
-		outlet->header_left -= (size_t)n;
+		outlet->header_left -= (unsigned char)n;
 	return n < 0 ? -1 : 0;
 }
 
@@ -102,7 +124,8 @@ static void take_into_memory(struct outlet *outlet)
 		buf_commit(&outlet->records, len);
 	}
 	outlet->broken = outlet->broken || !there;
-	outlet->header_left = outlet->left = 0;
+	outlet->header_left = 0;
+	outlet->left = 0;
 }
 
 static int send_content(struct outlet *outlet)
@@ -112,6 +135,7 @@ static int send_content(struct outlet *outlet)
 
 		if (n > 0) {
 			outlet->left -= (size_t)n;
+			outlet->sent += (uint64_t)n;
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			/* a socket that is at its end says so again when it is sent to */
 			outlet->copies = true;

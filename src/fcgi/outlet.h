@@ -14,6 +14,7 @@
 #define CGIBRIDGE_OUTLET_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/buf.h"
@@ -22,12 +23,13 @@
 struct outlet {
 	struct buf records; /* whole ones; they go out after what is on its way */
 	int socket;         /* non-blocking, borrowed; -1: there is no client */
+	int pipe;           /* where the content behind `header` is; borrowed */
 	unsigned char header[FCGI_HEADER_LEN];
-	size_t header_left; /* bytes of `header` that are still to go out */
-	int pipe;           /* where the content behind it is; borrowed */
-	size_t left;        /* bytes of that content that are still to go out */
+	unsigned char header_left; /* bytes of `header` that are still to go out */
 	bool copies;        /* this system or socket cannot do without a copy */
 	bool broken;        /* the content that a header announces is not there */
+	size_t left;        /* bytes of that content that are still to go out */
+	uint64_t sent;      /* bytes that the socket has been given, in all */
 };
 
 /* Without a client; at most `max` bytes wait. */
@@ -36,6 +38,16 @@ void outlet_fini(struct outlet *outlet);
 
 /* How many bytes are still to go out. */
 size_t outlet_waiting(const struct outlet *outlet);
+
+/*
+ * How many bytes the client has taken of all that the socket was given, as far as the
+ * system can tell; a unix socket counts some more as not taken.  For comparison with an earlier one:
+ * it has changed if the client, or we, got on.
+ */
+int64_t outlet_taken(const struct outlet *outlet);
+
+/* The same of all that it was given and what waits: outlet_taken() comes to it at the end. */
+int64_t outlet_end(const struct outlet *outlet);
 
 /* Whether the rest of a record is to come from pipe `fd`. */
 bool outlet_is_moving(const struct outlet *outlet, int fd);
