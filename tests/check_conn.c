@@ -34,6 +34,7 @@ static struct children children;
 static struct request_services services;
 static struct request_sink sink;
 static struct left_list left;
+static struct conn_times times;
 static struct conn_owner owner;
 static int closed; /* connections */
 
@@ -90,7 +91,12 @@ static void open_services(void)
 	    .left = &left};
 	left_init(&left, loop, &children);
 	request_sink_init(&sink, &services);
-	owner = (struct conn_owner){.services = &services, .max = 100, .opened = on_opened, .closed = on_closed};
+	times = conn_times;
+	owner = (struct conn_owner){.services = &services,
+	    .times = &times,
+	    .max = 100,
+	    .opened = on_opened,
+	    .closed = on_closed};
 	owner.scratch = malloc(CONN_SCRATCH);
 	ck_assert_ptr_nonnull(owner.scratch);
 }
@@ -153,8 +159,8 @@ static void hang_up(void)
 	client = -1;
 }
 
-/* A new connection; the old one is gone. */
-static void dial(void)
+/* A new connection, on which little is on its way; the old one is gone. */
+static void dial_narrow(int sndbuf)
 {
 	struct address_peer peer = {.len = sizeof(sa_family_t)};
 	int fds[2];
@@ -167,7 +173,14 @@ static void dial(void)
 		ck_assert(sys_nonblock(fds[i]) == 0 && sys_cloexec(fds[i]) == 0);
 	client = fds[0];
 	peer.addr.any.sa_family = AF_UNIX;
+	if (sndbuf > 0)
+		ck_assert_int_eq(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf), 0);
 	ck_assert_int_eq(conn_open(&owner, fds[1], &peer), 0);
+}
+
+static void dial(void)
+{
+	dial_narrow(0);
 }
 
 static void setup(void)
@@ -1614,6 +1627,190 @@ START_TEST(closing_all_closes_all)
 }
 END_TEST
 
+START_TEST(an_idle_connection_has_a_moment_when_it_drains)
+{
+	script("hello.cgi", HEAD "echo hello\n");
+	times.grace = 3600 * 1000;
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	wait_for_end(1);
+	conn_drain_all(&owner);
+	turn_for(loop, 20);
+	ck_assert(!is_eof(NULL));
+	forget_answers();
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	wait_for_end(1);
+	expect(1, ANSWER "hello\n");
+	/* its client is told with the answer, and closes */
+	ck_assert(turn_until(loop, is_eof, NULL));
+	ck_assert_uint_eq(owner.count, 1);
+	hang_up();
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
+START_TEST(a_moment_is_no_longer_than_that)
+{
+	script("hello.cgi", HEAD "echo hello\n");
+	times.grace = 20;
+	times.leave = 3600 * 1000;
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	wait_for_end(1);
+	conn_drain_all(&owner);
+	ck_assert(turn_until(loop, is_eof, NULL));
+	/* only our side is shut: what its client sends now is no error to it */
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	turn_for(loop, 20);
+	ck_assert_uint_eq(owner.count, 1);
+	ck_assert_uint_eq(children.count, 0);
+	hang_up();
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_leave_is_left)
+{
+	script("hello.cgi", HEAD "echo hello\n");
+	times.grace = times.leave = 20;
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	wait_for_end(1);
+	conn_drain_all(&owner);
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
+START_TEST(questions_do_not_end_the_moment)
+{
+	script("hello.cgi", HEAD "echo hello\n");
+	conn_drain_all(&owner); /* it is new */
+	put_get_values();
+	send_stream();
+	wait_for_management();
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	wait_for_end(1);
+	expect(1, ANSWER "hello\n");
+	ck_assert(turn_until(loop, is_eof, NULL));
+}
+END_TEST
+
+START_TEST(an_early_answer_of_a_drained_connection_is_not_lost)
+{
+	static char body[60001];
+
+	memset(body, 'b', sizeof body - 1);
+	times.leave = 20;
+	script("wait.cgi", HEAD "until test -e go; do sleep 0.01; done; echo early\n");
+	put_post(1, FCGI_KEEP_CONN, "wait.cgi", "600000");
+	send_stream();
+	wait_for_children(1);
+	conn_drain_all(&owner);
+	temp_write("go", 0644, "");
+	ck_assert(turn_until(loop, has_no_children, NULL));
+	turn_for(loop, 60); /* no time limit but that for all it may go on sending */
+	for (int i = 0; i < 10; i++)
+		put(FCGI_STDIN, 1, body);
+	put(FCGI_STDIN, 1, "");
+	send_stream(); /* fails if it has been closed */
+	ck_assert(turn_until(loop, is_eof, NULL));
+	expect(1, ANSWER "early\n");
+	ck_assert_int_eq(answers[1].ends, 1);
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
+START_TEST(stopping_closes_what_is_idle)
+{
+	script("hello.cgi", HEAD "echo hello\n");
+	times.grace = times.leave = 3600 * 1000;
+	put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+	send_stream();
+	wait_for_end(1);
+	conn_stop_all(&owner);
+	ck_assert_uint_eq(owner.count, 0);
+}
+END_TEST
+
+/* ---- a client that is slow ---------------------------------------------------------------------------------------- */
+
+enum { NARROW = 4096, SLOW_LEN = 60000 }; /* what much.cgi writes */
+
+static bool has_written(void *context)
+{
+	return access(temp_path("done"), F_OK) == 0 && has_no_children(context);
+}
+
+/* An answer of SLOW_LEN bytes is made, and the script has ended; most of it waits. */
+static void answer_slow_client(unsigned flags)
+{
+	dial_narrow(NARROW);
+	script("much.cgi", HEAD "head -c 60000 /dev/zero; echo >done\n");
+	put_get(1, flags, "much.cgi");
+	send_stream();
+	ck_assert(turn_until(loop, has_written, NULL));
+	turn_for(loop, 20);
+}
+
+START_TEST(a_half_close_after_the_script_has_ended_cuts_nothing)
+{
+	answer_slow_client((unsigned)_i);
+	ck_assert_uint_eq(owner.count, 1);
+	ck_assert_int_eq(shutdown(client, SHUT_WR), 0);
+	turn_for(loop, 20);
+	ck_assert(turn_until(loop, is_eof, NULL));
+	ck_assert_int_eq(answers[1].ends, 1);
+	ck_assert_uint_eq(answers[1].len, strlen(ANSWER) + SLOW_LEN);
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
+START_TEST(a_client_that_takes_nothing_is_closed_and_said)
+{
+	const char *said;
+
+	times.write = 30;
+	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
+	capture_begin();
+	answer_slow_client(FCGI_KEEP_CONN);
+	ck_assert(turn_until(loop, is_closed, NULL));
+	said = capture_end();
+	ck_assert_ptr_nonnull(
+	    strstr(said, "connection from unix closed: its client has taken nothing of its answer for"));
+	ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1); /* once */
+}
+END_TEST
+
+/* Takes some of what has come, not whole records. */
+static void receive_some(void)
+{
+	unsigned char *to = buf_reserve(&input, 512);
+	ssize_t n;
+
+	ck_assert_ptr_nonnull(to);
+	n = read(client, to, 512);
+	ck_assert(n > 0 || (n < 0 && errno == EAGAIN));
+	if (n > 0)
+		buf_commit(&input, (size_t)n);
+}
+
+START_TEST(a_client_that_takes_a_little_is_waited_for)
+{
+	times.write = patience(300);
+	answer_slow_client(FCGI_KEEP_CONN);
+	for (int i = 0; i < 40; i++) {
+		receive_some();
+		turn_for(loop, patience(20));
+		ck_assert_uint_eq(owner.count, 1);
+	}
+	wait_for_end(1);
+	ck_assert_uint_eq(answers[1].len, strlen(ANSWER) + SLOW_LEN);
+}
+END_TEST
+
 static void add_requests(TCase *tcase)
 {
 	tcase_add_test(tcase, the_answer_is_the_same_wherever_the_request_is_split);
@@ -1692,6 +1889,15 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_silent_script_is_504);
 	tcase_add_test(tcase, a_descendant_that_holds_the_output_is_not_waited_for);
 	tcase_add_test(tcase, draining_closes_what_is_idle_and_lets_the_rest_end);
+	tcase_add_test(tcase, an_idle_connection_has_a_moment_when_it_drains);
+	tcase_add_test(tcase, a_moment_is_no_longer_than_that);
+	tcase_add_test(tcase, a_client_that_does_not_leave_is_left);
+	tcase_add_test(tcase, questions_do_not_end_the_moment);
+	tcase_add_test(tcase, an_early_answer_of_a_drained_connection_is_not_lost);
+	tcase_add_test(tcase, stopping_closes_what_is_idle);
+	tcase_add_loop_test(tcase, a_half_close_after_the_script_has_ended_cuts_nothing, 0, 2);
+	tcase_add_test(tcase, a_client_that_takes_nothing_is_closed_and_said);
+	tcase_add_test(tcase, a_client_that_takes_a_little_is_waited_for);
 	tcase_add_test(tcase, stopping_ends_all_at_once);
 	tcase_add_test(tcase, closing_all_closes_all);
 }

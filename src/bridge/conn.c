@@ -16,92 +16,16 @@
 #include "base/log.h"
 #include "fcgi/record.h"
 
-enum {
-	FIRST_RECORD_TIME = 60 * 1000,  /* ms for a new connection to begin a request */
-	FIRST_LATE_TIME = 3 * 1000,     /* the same when the worker is on its way out */
-	KEEP_IDLE_TIME = 3600 * 1000,   /* ms between requests */
-	WRITE_TIME = 300 * 1000,        /* ms for a client to take any of its answer */
-	DRAIN_MAX_TIME = 30 * 1000,     /* ms in all that a client may go on sending */
-	VALUES_MAX = 64 * 1024,
-};
+enum { VALUES_MAX = 64 * 1024 };
 
-void conn_touch(struct conn *conn)
-{
-	if (conn->state != CONN_CLOSED)
-		loop_post(conn_loop(conn), &conn->turn);
-}
-
-static const char *peer_of(const struct conn *conn, char text[ADDRESS_TEXT_MAX])
-{
-	address_text(&conn->peer, text);
-	return text;
-}
-
-/* ---- the end ------------------------------------------------------------------------- */
-
-static void on_reap(struct loop_task *task)
-{
-	struct conn *conn = CONTAINER_OF(task, struct conn, reap);
-
-	outlet_fini(&conn->out);
-	buf_fini(&conn->values);
-	free(conn);
-}
-
-static void leave_owner(struct conn *conn)
-{
-	if (conn->next != NULL)
-		conn->next->prev = conn->prev;
-	if (conn->prev != NULL)
-		conn->prev->next = conn->next;
-	else
-		conn->owner->first = conn->next;
-	conn->owner->count--;
-}
-
-/*
- * The socket is closed, requests that still run lose their client (`why`, for the
- * log; NULL if that has been said), memory goes later.
- */
-static void close_because(struct conn *conn, const char *why)
-{
-	if (conn->state == CONN_CLOSED)
-		return;
-	conn->state = CONN_CLOSED;
-	while (conn->requests != NULL) {
-		struct request *request = conn->requests;
-
-		conn_unlink_request(conn, request);
-		if (request_may_detach(request)) {
-			conn_count_active(conn, -1);
-			request_detach(request);
-			continue;
-		}
-		request_lose(request, why);
-		request_discard(request);
-	}
-	loop_close(conn_loop(conn), &conn->socket);
-	loop_timer_clear(conn_loop(conn), &conn->timer);
-	loop_unpost(&conn->turn);
-	leave_owner(conn);
-	loop_post(conn_loop(conn), &conn->reap);
-	conn->owner->closed(conn->owner);
-}
-
-void conn_close(struct conn *conn)
-{
-	close_because(conn, "the client is gone");
-}
-
-void conn_reject(struct conn *conn, const char *why)
-{
-	char peer[ADDRESS_TEXT_MAX];
-
-	if (conn->state == CONN_CLOSED)
-		return;
-	log_warn("connection from %s closed: %s", peer_of(conn, peer), why);
-	close_because(conn, NULL);
-}
+const struct conn_times conn_times = {.first = 60 * 1000,
+    .late = 3 * 1000,
+    .grace = 500,
+    .idle = 3600 * 1000,
+    .write = 300 * 1000,
+    .quiet = 200,
+    .leave = 1000,
+    .drain = 30 * 1000};
 
 /* ---- what requests say --------------------------------------------------------------- */
 
@@ -114,7 +38,8 @@ static void on_describe(struct request_link *link, char *text, size_t size)
 {
 	char peer[ADDRESS_TEXT_MAX];
 
-	snprintf(text, size, "%s", peer_of(CONTAINER_OF(link, struct conn, link), peer));
+	address_text(&CONTAINER_OF(link, struct conn, link)->peer, peer);
+	snprintf(text, size, "%s", peer);
 }
 
 /* Others use its connection: it ends, and all that END_REQUEST can say is that it failed. */
@@ -138,23 +63,23 @@ static void on_ended(struct request_link *link, struct request *request)
 {
 	struct conn *conn = CONTAINER_OF(link, struct conn, link);
 
-	conn_count_active(conn, -1);
 	if (conn->state == CONN_CLOSED)
+		return;
+	conn_retire_request(conn, request);
+	if (!conn_takes_requests(conn))
 		return;
 	if (request->truncated && conn->active > 0)
 		end_cut(link, request);
-	if (request->truncated && conn->active == 0)
-		conn->keep = false;
-	else if (record_put_end(&conn->out.records, request->id, request->app_status,
-		     request->protocol_status) != 0) {
+	if (request->truncated && conn->active == 0) {
+		if (conn->state == CONN_OPEN)
+			conn_set_state(conn, CONN_LEAVING);
+	} else if (record_put_end(&conn->out.records, request->id, request->app_status,
+		       request->protocol_status) != 0) {
 		log_error("no memory for the end of a response: connection closed");
-		loop_post(conn_loop(conn), &conn->turn);
-		conn->eof = true;
-		conn->keep = false;
-		return;
+		conn_set_state(conn, CONN_FAILED);
 	}
 	/* the id is needed until its stdin has ended, if it is up to us to close */
-	if (request->keep_conn || request->stdin_ended)
+	if (conn->state == CONN_OPEN || request->stdin_ended)
 		conn_forget_request(conn, request);
 	conn_touch(conn);
 }
@@ -162,12 +87,12 @@ static void on_ended(struct request_link *link, struct request *request)
 /* ---- the turn: writing, and what comes next ------------------------------------------------ */
 
 /*
- * Has paused requests go on while there is room.  Who has been asked goes to the end
+ * Has paused requests go on while there is room.  One that has been asked goes to the end
  * of the list, so the next to be asked is the one that room did not suffice for.
  */
 static void resume_requests(struct conn *conn)
 {
-	for (size_t n = conn->known; n > 0 && outlet_waiting(&conn->out) < RELAY_HIGH; n--) {
+	for (unsigned n = conn->active; n > 0 && outlet_waiting(&conn->out) < RELAY_HIGH; n--) {
 		struct request *next = conn_rotate_requests(conn);
 
 		if (next == NULL)
@@ -176,18 +101,14 @@ static void resume_requests(struct conn *conn)
 	}
 }
 
-/* Whether all that comes in has somewhere to go. */
+/* Whether all that comes in has somewhere to go; what several requests share is always read. */
 static bool wants_input(const struct conn *conn)
 {
-	bool alone = conn->active <= 1;
+	const struct request *only = conn->active == 1 ? conn->requests : NULL;
 
-	if (conn->eof || outlet_waiting(&conn->out) > RELAY_HIGH + FCGI_MAX_CONTENT)
+	if (conn->eof || conn->unread != NULL || !conn_has_room(conn))
 		return false;
-	for (const struct request *request = conn->requests; request != NULL;
-	     request = request->next)
-		if (request->state != REQUEST_ENDED && !request_wants_input(request, alone))
-			return false;
-	return true;
+	return only == NULL || only->state == REQUEST_ENDED || request_wants_input(only, true);
 }
 
 static void watch_socket(struct conn *conn)
@@ -196,36 +117,87 @@ static void watch_socket(struct conn *conn)
 
 	if (wants_input(conn))
 		events |= LOOP_IN;
-	else if (!conn->eof && conn->peer.addr.any.sa_family != AF_UNIX)
+	else if (!conn->eof && conn->active > 0 && conn->peer.addr.any.sa_family != AF_UNIX)
 		events |= LOOP_SHUT; /* on TCP that is all there is to see of a client that left */
 	if (outlet_waiting(&conn->out) > 0)
 		events |= LOOP_OUT;
 	loop_want(conn_loop(conn), &conn->socket, events == 0 ? LOOP_HUP : events);
 }
 
-/* Our part is done and out.  Closing is safe once the client has nothing more to send. */
+/* From here on the client's bytes are read and dropped, until it has sent them all. */
 static void start_drain(struct conn *conn)
 {
-	if (conn->requests == NULL || conn->eof) {
-		conn_close(conn);
-		return;
-	}
-	conn->state = CONN_DRAIN;
-	conn->drain_until = loop_now(conn_loop(conn)) + DRAIN_MAX_TIME;
-	loop_timer_set(conn_loop(conn), &conn->timer, CONN_QUIET_TIME);
+	conn_set_state(conn, CONN_DRAIN);
+	conn->drain_until = loop_now(conn_loop(conn)) + conn->owner->times->drain;
+	conn_await_client(conn);
+}
+
+/*
+ * The client gets an end of file, and may go on sending.  In DRAIN it is silent, and perhaps
+ * waits for that: nginx stops sending once it has the headers of its answer.
+ */
+static void shut_writing(struct conn *conn)
+{
+	if (conn->state != CONN_DRAIN)
+		conn->drain_until = loop_now(conn_loop(conn)) + conn->owner->times->drain;
+	conn_set_state(conn, CONN_SHUT);
+	shutdown(conn->socket.fd, SHUT_WR);
+	conn_await_client(conn);
+}
+
+/* Whether something of the client waits to be read, which may be its next request. */
+static bool has_input(const struct conn *conn)
+{
+	char byte;
+
+	return conn->unread != NULL || recv(conn->socket.fd, &byte, 1, MSG_PEEK) > 0;
+}
+
+/* The client has to take some of its answer within a time. */
+static void await_writing(struct conn *conn)
+{
+	if (conn->state == CONN_NEW || conn->state == CONN_GRACE)
+		return; /* which is set by then, and less */
+	conn->taken = outlet_taken(&conn->out);
+	loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->write);
 }
 
 /* No request is active: what the connection waits for now. */
-static void rest(struct conn *conn)
+static void conn_idle(struct conn *conn)
 {
-	if (outlet_waiting(&conn->out) > 0)
-		loop_timer_set(conn_loop(conn), &conn->timer, WRITE_TIME);
-	else if (conn->state == CONN_DRAIN && conn->requests == NULL)
+	if (outlet_waiting(&conn->out) > 0) {
+		await_writing(conn);
+		return;
+	}
+	if (conn->eof) {
 		conn_close(conn);
-	else if (conn->state == CONN_OPEN && (conn->eof || (!conn->keep && !conn->fresh)))
-		start_drain(conn);
-	else if (conn->state == CONN_OPEN && !conn->fresh)
-		loop_timer_set(conn_loop(conn), &conn->timer, KEEP_IDLE_TIME);
+		return;
+	}
+	switch (conn->state) {
+	case CONN_OPEN:
+		loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->idle);
+		break;
+	case CONN_LEAVING:
+		if (!has_input(conn))
+			shut_writing(conn);
+		break;
+	case CONN_LAST:
+		if (conn->ended != NULL)
+			start_drain(conn);
+		else
+			conn_close(conn);
+		break;
+	case CONN_DRAIN:
+		if (conn->ended == NULL)
+			conn_close(conn);
+		break;
+	case CONN_NEW:
+	case CONN_GRACE:
+	case CONN_SHUT:
+	case CONN_FAILED:
+	case CONN_CLOSED:
+		break;
+	}
 }
 
 /* Nothing more can be written. */
@@ -241,36 +213,66 @@ static void conn_turn(struct loop_task *task)
 {
 	struct conn *conn = CONTAINER_OF(task, struct conn, turn);
 
-	if (outlet_flush(&conn->out) != 0) {
+	bool waited = outlet_waiting(&conn->out) > 0; /* else nobody has been paused */
+
+	if (outlet_flush(&conn->out) != 0 || conn->state == CONN_FAILED) {
 		end_writing(conn);
 		return;
 	}
-	resume_requests(conn);
+	conn_take_unread(conn);
+	if (waited)
+		resume_requests(conn);
 	if (conn->active == 0)
-		rest(conn);
+		conn_idle(conn);
 	if (conn->state != CONN_CLOSED)
 		watch_socket(conn);
 }
 
 /* ---- time --------------------------------------------------------------------------------- */
 
+/* The time to take some of its answer is up; or it has taken some meanwhile. */
+static void on_write_time(struct conn *conn)
+{
+	char why[96];
+
+	if (conn->state == CONN_GRACE) {
+		conn_set_state(conn, CONN_LEAVING);
+	} else if (outlet_taken(&conn->out) == conn->taken) {
+		snprintf(why, sizeof why, "its client has taken nothing of its answer for %lld s",
+		    (long long)conn->owner->times->write / 1000);
+		conn_reject(conn, why);
+		return;
+	}
+	await_writing(conn);
+}
+
 static void on_timer(struct loop_timer *timer)
 {
 	struct conn *conn = CONTAINER_OF(timer, struct conn, timer);
+	bool kept = conn->state == CONN_OPEN || conn->state == CONN_GRACE;
 
-	if (conn->state != CONN_DRAIN || conn->shut ||
-	    loop_now(conn_loop(conn)) >= conn->drain_until) {
+	if (outlet_waiting(&conn->out) > 0 && conn->state != CONN_NEW)
+		on_write_time(conn);
+	else if (kept && has_input(conn))
+		loop_timer_set(conn_loop(conn), timer, conn->owner->times->grace);
+	else if (kept || (conn->state == CONN_DRAIN &&
+			     loop_now(conn_loop(conn)) < conn->drain_until))
+		shut_writing(conn);
+	else
 		conn_close(conn);
-		return;
-	}
-	/* silent, and perhaps waiting for our end of file: nginx stops sending once it has
-	 * the headers of its answer */
-	conn->shut = true;
-	shutdown(conn->socket.fd, SHUT_WR);
-	loop_timer_set(conn_loop(conn), &conn->timer, conn->drain_until - loop_now(conn_loop(conn)));
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
+
+static void on_reap(struct loop_task *task)
+{
+	struct conn *conn = CONTAINER_OF(task, struct conn, reap);
+
+	outlet_fini(&conn->out);
+	buf_fini(&conn->values);
+	free(conn->unread);
+	free(conn);
+}
 
 static void join_owner(struct conn *conn)
 {
@@ -292,14 +294,14 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 		errno = ENOMEM;
 		return -1;
 	}
-	*conn = (struct conn){.owner = owner, .peer = *peer, .fresh = true, .keep = true};
+	*conn = (struct conn){.owner = owner, .peer = *peer, };
 	conn->link = (struct request_link){.services = owner->services,
 	    .out = &conn->out,
 	    .touched = on_touched,
 	    .ended = on_ended,
 	    .describe = on_describe};
 	fcgi_reader_init(&conn->reader);
-	outlet_init(&conn->out, REQUEST_OUT_MAX);
+	outlet_init(&conn->out, REQUEST_OUT_MAX + conn_most_requests(conn) * REQUEST_END_MAX);
 	conn->out.socket = fd;
 	buf_init(&conn->values, VALUES_MAX);
 	loop_watch_init(&conn->socket, conn_on_ready);
@@ -314,35 +316,55 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 		errno = error;
 		return -1;
 	}
-	loop_timer_set(owner->services->loop, &conn->timer, FIRST_RECORD_TIME);
+	loop_timer_set(owner->services->loop, &conn->timer, owner->times->first);
 	join_owner(conn);
 	owner->opened(owner);
 	conn_on_ready(&conn->socket, LOOP_IN); /* most clients have sent their request by now */
 	return 0;
 }
 
+/* The worker drains. */
+static void prepare_end(struct conn *conn)
+{
+	const struct conn_times *times = conn->owner->times;
+	bool idle = conn->active == 0 && outlet_waiting(&conn->out) == 0;
+
+	if (conn->state == CONN_NEW)
+		loop_timer_set(conn_loop(conn), &conn->timer, times->late);
+	else if (conn->state == CONN_OPEN && idle)
+		loop_timer_set(conn_loop(conn), &conn->timer, times->grace);
+	if (conn->state == CONN_NEW || (conn->state == CONN_OPEN && idle))
+		conn_set_state(conn, CONN_GRACE);
+	else if (conn->state == CONN_OPEN)
+		conn_set_state(conn, CONN_LEAVING);
+}
+
 void conn_drain_all(struct conn_owner *owner)
 {
-	struct conn *next;
+	for (struct conn *conn = owner->first; conn != NULL; conn = conn->next)
+		prepare_end(conn);
+}
 
-	for (struct conn *conn = owner->first; conn != NULL; conn = next) {
-		next = conn->next;
-		conn->keep = false;
-		if (conn->fresh)
-			loop_timer_set(conn_loop(conn), &conn->timer, FIRST_LATE_TIME);
-		conn_touch(conn);
+static void stop_requests(struct conn *conn)
+{
+	struct request *next;
+
+	for (struct request *request = conn->requests; request != NULL; request = next) {
+		next = request->next;
+		request_stop(request);
 	}
 }
 
 void conn_stop_all(struct conn_owner *owner)
 {
-	for (struct conn *conn = owner->first; conn != NULL; conn = conn->next) {
-		struct request *next;
+	struct conn *next;
 
-		for (struct request *request = conn->requests; request != NULL; request = next) {
-			next = request->next;
-			request_stop(request);
-		}
+	for (struct conn *conn = owner->first; conn != NULL; conn = next) {
+		next = conn->next;
+		prepare_end(conn);
+		stop_requests(conn);
+		if (conn->state == CONN_GRACE)
+			conn_close(conn);
 	}
 }
 

@@ -28,22 +28,23 @@ static bool is_whole(const struct conn *conn)
 /*
  * The client has shut its side, or has gone; on TCP the two look the same.  On a
  * unix socket, gone is a hang-up besides, and without it a client that has sent all
- * may still be waiting for its answer.
+ * may still be waiting for its answer.  When the scripts have ended there is nobody to
+ * stop: what is left of the answer goes out, or that fails.
  */
 static void take_eof(struct conn *conn, unsigned events)
 {
 	bool gone = conn->peer.addr.any.sa_family != AF_UNIX || (events & LOOP_HUP) != 0;
 
 	conn->eof = true;
-	if (conn->state == CONN_OPEN && !fcgi_reader_between(&conn->reader))
+	if (conn_takes_requests(conn) && !fcgi_reader_between(&conn->reader))
 		conn_reject(conn, "the client stopped in the middle of a record");
-	else if (conn->state == CONN_DRAIN || conn->active == 0 || gone || !is_whole(conn))
+	else if (conn->active == 0 ? outlet_waiting(&conn->out) == 0 : gone || !is_whole(conn))
 		conn_close(conn);
 }
 
 static void take_reset(struct conn *conn)
 {
-	if (conn->state == CONN_OPEN && !fcgi_reader_between(&conn->reader))
+	if (conn_takes_requests(conn) && !fcgi_reader_between(&conn->reader))
 		conn_reject(conn, "reset by the client in the middle of a record");
 	else
 		conn_close(conn);
@@ -80,7 +81,7 @@ static struct request *find_moving(const struct conn *conn, size_t *left)
 
 	fcgi_reader_record(&conn->reader, &record);
 	*left = record.len;
-	if (record.type != FCGI_STDIN || record.content < MOVE_WORTH || conn->state != CONN_OPEN)
+	if (record.type != FCGI_STDIN || record.content < MOVE_WORTH || !conn_takes_requests(conn))
 		return NULL;
 	request = conn_find_request(conn, record.id);
 	return request != NULL && request_moves_stdin(request) ? request : NULL;
@@ -117,6 +118,8 @@ static void read_socket(struct conn *conn, unsigned events)
 		struct request *request = find_moving(conn, &left);
 		bool came;
 
+		if (conn->unread != NULL)
+			return;
 		if (request == NULL) {
 			if (steps == 0)
 				read_some(conn, events, CONN_SCRATCH);
@@ -133,6 +136,23 @@ static void read_socket(struct conn *conn, unsigned events)
 	}
 }
 
+/* ---- both --------------------------------------------------------------------------------- */
+
+void conn_await_client(struct conn *conn)
+{
+	int64_t left = conn->drain_until - loop_now(conn_loop(conn));
+	int64_t quiet = conn->owner->times->quiet;
+
+	if (conn->state != CONN_DRAIN && conn->state != CONN_SHUT)
+		return;
+	if (conn->state == CONN_SHUT)
+		quiet = conn->ended != NULL ? left : conn->owner->times->leave;
+	if (left <= 0)
+		conn_close(conn);
+	else
+		loop_timer_set(conn_loop(conn), &conn->timer, quiet < left ? quiet : left);
+}
+
 void conn_on_ready(struct loop_watch *watch, unsigned events)
 {
 	struct conn *conn = CONTAINER_OF(watch, struct conn, socket);
@@ -141,9 +161,6 @@ void conn_on_ready(struct loop_watch *watch, unsigned events)
 		read_socket(conn, events);
 	else if (events & (LOOP_HUP | LOOP_SHUT))
 		conn_close(conn);
-	if (conn->state == CONN_DRAIN && loop_now(conn_loop(conn)) >= conn->drain_until)
-		conn_close(conn);
-	else if (conn->state == CONN_DRAIN && !conn->shut)
-		loop_timer_set(conn_loop(conn), &conn->timer, CONN_QUIET_TIME);
+	conn_await_client(conn);
 	conn_touch(conn);
 }

@@ -1,95 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn_records: what each record does, and the requests by id.
+ * conn_records: what each record does.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bridge/conn_private.h"
-#include "base/log.h"
 #include "fcgi/record.h"
 
-enum { KNOWN_SPARE = 1024 }; /* request ids of one connection in use, past --max-scripts */
-
-/* ---- the list of requests ---------------------------------------------------------- */
-
-static void add_to_list(struct conn *conn, struct request *request)
-{
-	request->next = NULL;
-	request->prev = conn->last;
-	if (conn->last != NULL)
-		conn->last->next = request;
-	else
-		conn->requests = request;
-	conn->last = request;
-}
-
-static void remove_from_list(struct conn *conn, struct request *request)
-{
-	if (request->next != NULL)
-		request->next->prev = request->prev;
-	else
-		conn->last = request->prev;
-	if (request->prev != NULL)
-		request->prev->next = request->next;
-	else
-		conn->requests = request->next;
-	request->next = request->prev = NULL;
-}
-
-void conn_count_active(struct conn *conn, int change)
-{
-	const struct admission *admission = conn->owner->services->admission;
-	bool was_busy = conn->active > 0;
-
-	if (change > 0)
-		conn->active++;
-	else
-		conn->active--;
-	if (was_busy != (conn->active > 0))
-		tally_move(scoreboard_tally(admission->board, admission->worker), TALLY_BUSY, change);
-}
-
-void conn_link_request(struct conn *conn, struct request *request)
-{
-	add_to_list(conn, request);
-	conn_count_active(conn, 1);
-	conn->known++;
-}
-
-void conn_unlink_request(struct conn *conn, struct request *request)
-{
-	remove_from_list(conn, request);
-	conn->known--;
-}
-
-struct request *conn_rotate_requests(struct conn *conn)
-{
-	struct request *first = conn->requests;
-
-	if (first != NULL) {
-		remove_from_list(conn, first);
-		add_to_list(conn, first);
-	}
-	return first;
-}
-
-struct request *conn_find_request(const struct conn *conn, uint16_t id)
-{
-	struct request *request = conn->requests;
-
-	while (request != NULL && request->id != id)
-		request = request->next;
-	return request;
-}
-
-void conn_forget_request(struct conn *conn, struct request *request)
-{
-	conn_unlink_request(conn, request);
-	request_discard(request);
-}
-
 /* ---- records ---------------------------------------------------------------------------- */
+
+/* A request has begun: what becomes of the connection when it has been answered. */
+static void expect_answer(struct conn *conn, const struct request *request)
+{
+	if (!request->keep_conn)
+		conn_set_state(conn, CONN_LAST);
+	else if (conn->state == CONN_NEW)
+		conn_set_state(conn, CONN_OPEN);
+	else if (conn->state == CONN_GRACE)
+		conn_set_state(conn, CONN_LEAVING);
+	loop_timer_clear(conn_loop(conn), &conn->timer);
+}
 
 static void begin_request(struct conn *conn, uint16_t id)
 {
@@ -103,7 +35,7 @@ static void begin_request(struct conn *conn, uint16_t id)
 		conn_reject(conn, "a BEGIN_REQUEST of the wrong length, or for an id that is active");
 		return;
 	}
-	if (conn->known >= limit + KNOWN_SPARE) {
+	if (conn->known >= conn_most_requests(conn)) {
 		conn_reject(conn, "too many requests that never ended their FCGI_PARAMS or FCGI_STDIN");
 		return;
 	}
@@ -115,11 +47,9 @@ static void begin_request(struct conn *conn, uint16_t id)
 		conn_reject(conn, "no memory for its request");
 		return;
 	}
-	conn->fresh = false;
-	conn->keep = conn->keep && request->keep_conn;
 	request->crowded = conn->active >= limit;
 	conn_link_request(conn, request);
-	loop_timer_clear(conn_loop(conn), &conn->timer);
+	expect_answer(conn, request);
 }
 
 static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
@@ -127,7 +57,7 @@ static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
 	fcgi_collect(piece, conn->begin, sizeof conn->begin, &conn->begin_len);
 	if (!piece->last)
 		return;
-	if (conn->state == CONN_OPEN)
+	if (conn_takes_requests(conn))
 		begin_request(conn, piece->id);
 	conn->begin_len = 0;
 }
@@ -140,9 +70,7 @@ static void take_abort(struct conn *conn, struct request *request)
 		request_abort(request);
 		return;
 	}
-	conn_unlink_request(conn, request);
-	conn_count_active(conn, -1);
-	request_detach(request);
+	conn_detach_request(conn, request);
 	if (record_put_end(&conn->out.records, request->id, 0, FCGI_REQUEST_COMPLETE) != 0)
 		conn_reject(conn, "no memory for the end of a response");
 	conn_touch(conn);
@@ -196,7 +124,7 @@ static void take_management(struct conn *conn, const struct fcgi_piece *piece)
 {
 	int failed = 0;
 
-	if (conn->state != CONN_OPEN)
+	if (!conn_takes_requests(conn))
 		return;
 	if (piece->type == FCGI_GET_VALUES)
 		failed = buf_append(&conn->values, piece->bytes, piece->len);
@@ -226,23 +154,67 @@ static void reject_bytes(struct conn *conn, const unsigned char *bytes, size_t l
 	conn_reject(conn, why);
 }
 
-void conn_take_bytes(struct conn *conn, const unsigned char *bytes, size_t len)
+static void take_piece(struct conn *conn, const struct fcgi_piece *piece)
 {
-	while (len > 0 && conn->state != CONN_CLOSED) {
+	if (piece->len == 0 && !piece->last)
+		return;
+	if (piece->id == FCGI_NULL_REQUEST_ID)
+		take_management(conn, piece);
+	else
+		take_for_request(conn, piece);
+}
+
+/* Returns how many of the bytes it has taken: fewer if there is no room to answer more. */
+static size_t take_some(struct conn *conn, const unsigned char *bytes, size_t len)
+{
+	size_t taken = 0;
+
+	while (taken < len && conn->state < CONN_FAILED && conn_has_room(conn)) {
 		struct fcgi_piece piece;
-		ssize_t n = fcgi_reader_next(&conn->reader, bytes, len, &piece);
+		ssize_t n = fcgi_reader_next(&conn->reader, bytes + taken, len - taken, &piece);
 
 		if (n < 0) {
-			reject_bytes(conn, bytes, len);
-			return;
+			reject_bytes(conn, bytes + taken, len - taken);
+			break;
 		}
-		bytes += n;
-		len -= (size_t)n;
-		if (piece.len == 0 && !piece.last)
-			continue;
-		if (piece.id == FCGI_NULL_REQUEST_ID)
-			take_management(conn, &piece);
-		else
-			take_for_request(conn, &piece);
+		taken += (size_t)n;
+		take_piece(conn, &piece);
 	}
+	return conn->state < CONN_FAILED ? taken : len;
+}
+
+/* ---- bytes that wait ------------------------------------------------------------------ */
+
+struct conn_unread {
+	size_t at, len;
+	unsigned char bytes[];
+};
+
+void conn_take_bytes(struct conn *conn, const unsigned char *bytes, size_t len)
+{
+	size_t taken = take_some(conn, bytes, len);
+
+	if (taken == len)
+		return;
+	conn->unread = malloc(sizeof *conn->unread + (len - taken));
+	if (conn->unread == NULL) {
+		conn_reject(conn, "no memory for what it sends before it takes its answers");
+		return;
+	}
+	conn->unread->at = 0;
+	conn->unread->len = len - taken;
+	memcpy(conn->unread->bytes, bytes + taken, len - taken);
+}
+
+void conn_take_unread(struct conn *conn)
+{
+	struct conn_unread *unread = conn->unread;
+
+	if (unread == NULL)
+		return;
+	unread->at += take_some(conn, unread->bytes + unread->at, unread->len - unread->at);
+	if (unread->at < unread->len)
+		return;
+	free(unread);
+	conn->unread = NULL;
 }

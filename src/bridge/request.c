@@ -182,6 +182,7 @@ static void on_relayed(struct relay *relay)
 	struct request *request = CONTAINER_OF(relay, struct request, relay);
 
 	request->active = loop_now(request_loop(request));
+	request->out_end = outlet_end(request->link->out);
 	review_hold(request);
 	if (relay->state == RELAY_BODY && !is_detached(request)) {
 		errlog_deliver(&request->errlog, &request->link->out->records, RELAY_HIGH);
@@ -218,12 +219,32 @@ void request_resume(struct request *request)
 
 /* ---- time ------------------------------------------------------------- */
 
+/* Looks several times within the limit: when the client takes something it does not tell. */
+static void set_idle_timer(struct request *request)
+{
+	int64_t left = request->active + request->idle_timeout - loop_now(request_loop(request));
+	int64_t step = request->idle_timeout / 4 + 1;
+
+	loop_timer_set(request_loop(request), &request->idle, left < step ? left : step);
+}
+
 void request_limit_silence(struct request *request)
 {
 	request->active = loop_now(request_loop(request));
 	loop_timer_clear(request_loop(request), &request->idle);
 	if (request->idle_timeout > 0)
-		loop_timer_set(request_loop(request), &request->idle, request->idle_timeout);
+		set_idle_timer(request);
+}
+
+/* Whether the client has taken some of this request's output since this was asked last. */
+static bool client_took_some(struct request *request)
+{
+	int64_t before = request->taken;
+
+	request->taken = outlet_taken(request->link->out);
+	if (request->taken > request->out_end)
+		request->taken = request->out_end;
+	return request->taken != before;
 }
 
 static void time_out(struct request *request, const char *what)
@@ -243,26 +264,34 @@ static void on_total(struct loop_timer *timer)
 	time_out(request, "504: longer than --timeout: stopped");
 }
 
-/* The timer is set once and looks, when it fires, whether anything moved since. */
-static void on_idle(struct loop_timer *timer)
+static void on_silence(struct request *request)
 {
-	struct request *request = CONTAINER_OF(timer, struct request, idle);
-	int64_t limit = request->idle_timeout;
-	int64_t quiet = loop_now(request_loop(request)) - request->active;
-
-	if (request->state == REQUEST_PARAMS) {
-		request_refuse(request, 408, "the request's parameters did not come in time",
-		    "no end of PARAMS within 60 s");
-		request->link->touched(request->link);
-	} else if (quiet < limit) {
-		loop_timer_set(request_loop(request), timer, limit - quiet);
-	} else if (request->state == REQUEST_BODY) {
+	if (request->state == REQUEST_BODY) {
 		request_refuse(request, 408, "the request's body did not come in time",
 		    "no byte of its body for --idle-timeout");
 		request->link->touched(request->link);
 	} else {
 		time_out(request, "504: no byte in either direction for --idle-timeout: stopped");
 	}
+}
+
+static void on_idle(struct loop_timer *timer)
+{
+	struct request *request = CONTAINER_OF(timer, struct request, idle);
+	int64_t now = loop_now(request_loop(request));
+
+	if (request->state == REQUEST_PARAMS) {
+		request_refuse(request, 408, "the request's parameters did not come in time",
+		    "no end of PARAMS within 60 s");
+		request->link->touched(request->link);
+		return;
+	}
+	if (client_took_some(request))
+		request->active = now;
+	if (now - request->active >= request->idle_timeout)
+		on_silence(request);
+	else
+		set_idle_timer(request);
 }
 
 /* ---- what comes in ---------------------------------------------------- */

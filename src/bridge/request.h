@@ -38,10 +38,15 @@
 #include "cgi/relay.h"
 
 /*
- * The most that a connection's buffer of records holds: what relays let it grow to,
- * one record on top, and room that END_REQUEST and management records never lack.
+ * The most that a connection's buffer of records holds: what relays let it grow to, one
+ * record on top, the page that may answer the record which is taken then, some room for
+ * management records; and for each request what it may end with, whether there is room or
+ * not: a page of ours, and END_REQUEST.
  */
-enum { REQUEST_OUT_MAX = RELAY_HIGH + FCGI_MAX_CONTENT + 16 * 1024 };
+enum {
+	REQUEST_OUT_MAX = RELAY_HIGH + 2 * FCGI_MAX_CONTENT + 16 * 1024,
+	REQUEST_END_MAX = RESPONSE_PAGE_MAX + 64,
+};
 
 enum {
 	REQUEST_EXIT_TIME = 20,       /* ms that the exit may come after the end of the output */
@@ -137,7 +142,9 @@ struct request {
 	struct loop_timer linger; /* --linger, REQUEST_EXIT_TIME, --disconnect-grace */
 	struct loop_task discard;
 	int64_t started;          /* loop time of BEGIN_REQUEST */
-	int64_t active;           /* loop time of the last byte */
+	int64_t active;           /* loop time of the last byte, in or out */
+	int64_t out_end;          /* outlet_end() after the last byte of its output */
+	int64_t taken;            /* of what is before that, outlet_taken() when last looked at */
 };
 
 /*

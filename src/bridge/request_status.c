@@ -38,12 +38,6 @@ static bool is_for(const struct request *request, const char *path)
 	    (strncmp(path, script, len) == 0 && strcmp(path + len, info) == 0);
 }
 
-/* Room for a record, that leaves the connection's other requests theirs; or NULL. */
-static unsigned char *open_record(struct buf *out, size_t len)
-{
-	return buf_len(out) <= RELAY_HIGH ? record_open(out, len) : NULL;
-}
-
 /* Makes the answer and ends the request. */
 static void answer(struct request *request, const char *type, const void *body, size_t len)
 {
@@ -58,11 +52,10 @@ static void answer(struct request *request, const char *type, const void *body, 
 	    "Content-Security-Policy: %s\r\n\r\n",
 	    type, len, policy);
 	size_t whole = (size_t)n + (bare ? 0 : len);
-	unsigned char *record = open_record(&request->link->out->records, whole);
+	unsigned char *record = record_open(&request->link->out->records, whole);
 
 	if (record == NULL) {
-		request_refuse(request, 503, "no room for this page on its connection",
-		    "too much waits on the connection for a status page: ask on another one");
+		request_refuse(request, 503, "out of resources", "no memory for the status page");
 		return;
 	}
 	memcpy(record, head, (size_t)n);

@@ -312,7 +312,6 @@ static void stop_scripts(struct worker *worker, enum worker_state state, int64_t
 	set_state(worker, state);
 	close_listeners(worker);
 	conn_stop_all(&worker->owner);
-	conn_drain_all(&worker->owner);
 	children_terminate(&worker->children);
 	loop_timer_set(worker->loop, &worker->stop, grace);
 	exit_if_done(worker);
@@ -454,6 +453,7 @@ static void connect_parts(struct worker *worker)
 	left_init(&worker->left, worker->loop, &worker->children);
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
+	worker->owner.times = &conn_times;
 	worker->owner.scratch = scratch;
 	worker->owner.opened = on_conn_opened;
 	worker->owner.closed = on_conn_closed;

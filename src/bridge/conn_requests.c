@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conn_requests: the state of a connection, its end, and its requests by id.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "bridge/conn_private.h"
+
+enum { FEW = 8 }; /* requests that are found by looking at each */
+
+/* ---- state ----------------------------------------------------------------------------- */
+
+static bool may_follow(enum conn_state from, enum conn_state to)
+{
+	switch (from) {
+	case CONN_NEW:
+		return to == CONN_OPEN || to == CONN_GRACE || to == CONN_LAST || to >= CONN_FAILED;
+	case CONN_OPEN:
+		return to == CONN_GRACE || to == CONN_LEAVING || to == CONN_LAST || to >= CONN_SHUT;
+	case CONN_GRACE:
+		return to == CONN_LEAVING || to == CONN_LAST || to >= CONN_SHUT;
+	case CONN_LEAVING:
+		return to == CONN_LAST || to >= CONN_SHUT;
+	case CONN_LAST:
+		return to == CONN_DRAIN || to >= CONN_FAILED;
+	case CONN_DRAIN:
+		return to == CONN_SHUT || to == CONN_CLOSED;
+	case CONN_SHUT:
+	case CONN_FAILED:
+		return to == CONN_CLOSED;
+	case CONN_CLOSED:
+		return false;
+	}
+	return false;
+}
+
+void conn_set_state(struct conn *conn, enum conn_state state)
+{
+	if (conn->state == state)
+		return;
+	assert(may_follow(conn->state, state));
+	conn->state = state;
+}
+
+void conn_touch(struct conn *conn)
+{
+	if (conn->state != CONN_CLOSED)
+		loop_post(conn_loop(conn), &conn->turn);
+}
+
+/* ---- the lists --------------------------------------------------------------------------- */
+
+static void count_active(struct conn *conn, int change)
+{
+	const struct admission *admission = conn->owner->services->admission;
+	bool was_busy = conn->active > 0;
+
+	if (change > 0)
+		conn->active++;
+	else
+		conn->active--;
+	if (was_busy != (conn->active > 0))
+		tally_move(scoreboard_tally(admission->board, admission->worker), TALLY_BUSY, change);
+}
+
+static void add_active(struct conn *conn, struct request *request)
+{
+	request->next = NULL;
+	request->prev = conn->last;
+	if (conn->last != NULL)
+		conn->last->next = request;
+	else
+		conn->requests = request;
+	conn->last = request;
+}
+
+static void add_ended(struct conn *conn, struct request *request)
+{
+	request->prev = NULL;
+	request->next = conn->ended;
+	if (conn->ended != NULL)
+		conn->ended->prev = request;
+	conn->ended = request;
+}
+
+static void remove_from_list(struct conn *conn, struct request *request)
+{
+	if (request->next != NULL)
+		request->next->prev = request->prev;
+	else if (conn->last == request)
+		conn->last = request->prev;
+	if (request->prev != NULL)
+		request->prev->next = request->next;
+	else if (conn->requests == request)
+		conn->requests = request->next;
+	else
+		conn->ended = request->next;
+	request->next = request->prev = NULL;
+}
+
+struct request *conn_rotate_requests(struct conn *conn)
+{
+	struct request *first = conn->requests;
+
+	if (first != NULL) {
+		remove_from_list(conn, first);
+		add_active(conn, first);
+	}
+	return first;
+}
+
+/* ---- by id ------------------------------------------------------------------------------- */
+
+static void index_list(struct conn *conn, struct request *at)
+{
+	for (; at != NULL && conn->index != NULL; at = at->next)
+		if (conn_index_add(conn->index, at->id, at) != 0)
+			conn_index_free(&conn->index);
+}
+
+/* Without memory there is none, and requests are found by looking at each. */
+static void make_index(struct conn *conn)
+{
+	conn->index = conn_index_new();
+	index_list(conn, conn->requests);
+	index_list(conn, conn->ended);
+}
+
+static struct request *search_list(struct request *at, uint16_t id)
+{
+	while (at != NULL && at->id != id)
+		at = at->next;
+	return at;
+}
+
+struct request *conn_find_request(const struct conn *conn, uint16_t id)
+{
+	struct request *request;
+
+	if (conn->index != NULL)
+		return conn_index_find(conn->index, id);
+	request = search_list(conn->requests, id);
+	return request != NULL ? request : search_list(conn->ended, id);
+}
+
+void conn_link_request(struct conn *conn, struct request *request)
+{
+	add_active(conn, request);
+	count_active(conn, 1);
+	conn->known++;
+	if (conn->index == NULL && conn->known > FEW)
+		make_index(conn);
+	else if (conn->index != NULL && conn_index_add(conn->index, request->id, request) != 0)
+		conn_index_free(&conn->index);
+}
+
+void conn_retire_request(struct conn *conn, struct request *request)
+{
+	remove_from_list(conn, request);
+	add_ended(conn, request);
+	count_active(conn, -1);
+}
+
+static void unlink_ended(struct conn *conn, struct request *request)
+{
+	remove_from_list(conn, request);
+	conn->known--;
+	if (conn->index != NULL)
+		conn_index_remove(conn->index, request->id);
+	if (conn->known == 0)
+		conn_index_free(&conn->index);
+}
+
+void conn_forget_request(struct conn *conn, struct request *request)
+{
+	unlink_ended(conn, request);
+	request_discard(request);
+}
+
+void conn_detach_request(struct conn *conn, struct request *request)
+{
+	conn_retire_request(conn, request);
+	unlink_ended(conn, request);
+	request_detach(request);
+}
+
+/* ---- the end ----------------------------------------------------------------------------- */
+
+static void leave_owner(struct conn *conn)
+{
+	if (conn->next != NULL)
+		conn->next->prev = conn->prev;
+	if (conn->prev != NULL)
+		conn->prev->next = conn->next;
+	else
+		conn->owner->first = conn->next;
+	conn->owner->count--;
+}
+
+static void lose_request(struct conn *conn, struct request *request, const char *why)
+{
+	if (request_may_detach(request)) {
+		conn_detach_request(conn, request);
+		return;
+	}
+	conn_retire_request(conn, request);
+	request_lose(request, why);
+}
+
+/*
+ * The socket is closed, requests that still run lose their client (`why`, for the
+ * log; NULL if that has been said), memory goes later.
+ */
+static void close_because(struct conn *conn, const char *why)
+{
+	if (conn->state == CONN_CLOSED)
+		return;
+	conn_set_state(conn, CONN_CLOSED);
+	while (conn->requests != NULL)
+		lose_request(conn, conn->requests, why);
+	while (conn->ended != NULL)
+		conn_forget_request(conn, conn->ended);
+	loop_close(conn_loop(conn), &conn->socket);
+	loop_timer_clear(conn_loop(conn), &conn->timer);
+	loop_unpost(&conn->turn);
+	leave_owner(conn);
+	loop_post(conn_loop(conn), &conn->reap);
+	conn->owner->closed(conn->owner);
+}
+
+void conn_close(struct conn *conn)
+{
+	close_because(conn, "the client is gone");
+}
+
+void conn_reject(struct conn *conn, const char *why)
+{
+	char peer[ADDRESS_TEXT_MAX];
+
+	if (conn->state == CONN_CLOSED)
+		return;
+	address_text(&conn->peer, peer);
+	log_warn("connection from %s closed: %s", peer, why);
+	close_because(conn, NULL);
+}
