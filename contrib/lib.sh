@@ -71,7 +71,9 @@ need_packages()
 	command -v apt-get >/dev/null ||
 		die "missing, and there is no apt-get to install them: ${missing[*]}"
 	[ "$(id -u)" -eq 0 ] ||
-		die "missing packages; as root: apt-get install ${missing[*]}"
+		die "packages are missing.  This installs them as root, without those that are only
+recommended, and starts no service:
+    bash -c '. \"$top/contrib/lib.sh\" && install_packages ${missing[*]}'"
 	printf 'installing %s\n' "${missing[*]}"
 	log=$(mktemp)
 	install_packages "${missing[@]}" >"$log" 2>&1 || {
@@ -107,24 +109,40 @@ needs_autoreconf()
 		[ "$top/Makefile.am" -nt "$top/Makefile.in" ]
 }
 
+# find_source DIR: sets `source`, the tree to build in DIR from: `top`, or a clean copy of
+# it in DIR if it has been configured in place, which another build cannot stand.
+find_source()
+{
+	source=$top
+	[ -e "$top/config.status" ] || return 0
+	source=$1/source
+	rm -rf "$source" && mkdir -p "$source" || return
+	# build-aux belongs to it, other build folders do not
+	tar -c -C "$top" --exclude=./.git --exclude=./build --exclude='./build-[!a]*' \
+		--exclude="./${1#"$top"/}" . | tar -x -C "$source" || return
+	run_logged "$1/distclean.log" make -C "$source" distclean
+}
+
 # configure_tree DIR [CONFIGURE-ARGUMENT]...: makes DIR a configured build folder;
 # one that was configured otherwise is emptied first.  CC, CFLAGS and LDFLAGS of the
 # environment count as arguments.
 configure_tree()
 {
-	local dir=$1 wanted
+	local dir=$1 wanted source
 
 	shift
 	wanted="$* CC=${CC-} CFLAGS=${CFLAGS-} LDFLAGS=${LDFLAGS-}"
 	if needs_autoreconf; then
 		(cd "$top" && run_logged "$dir/autoreconf.log" autoreconf -fi) || return
 	fi
+	find_source "$dir" || return
+	[ "$source" = "$top" ] || wanted="$wanted source=$source"
 	[ -e "$dir/Makefile" ] && [ "$(cat "$dir/.wanted" 2>/dev/null)" = "$wanted" ] &&
 		return
 	if [ -e "$dir/Makefile" ]; then
 		make -C "$dir" distclean >/dev/null 2>&1 </dev/null || true
 	fi
-	(cd "$dir" && run_logged configure.log "$top/configure" "$@") || return
+	(cd "$dir" && run_logged configure.log "$source/configure" "$@") || return
 	printf '%s\n' "$wanted" >"$dir/.wanted"
 }
 

@@ -139,7 +139,7 @@ sub unless_root ($text) {
 scenario 'spawn-fcgi, as in the manual' => sub {
     my $socket = file();
     my $bridge = start_command(unless_root(command_of('spawn-fcgi -n -s', %daemon,
-        '/run/cgi.sock' => $socket)));
+        '/run/cgibridge.sock' => $socket)));
     ok($bridge->wait_for_log(qr/\bready\b/, 10), 'it starts') or diag($bridge->log);
     is((stat $socket)[2] & 07777, 0660, 'the mode of its socket');
     is_hello("unix:$socket", 'it serves');
@@ -149,7 +149,7 @@ scenario 'spawn-fcgi, as in the manual' => sub {
 scenario 'multiwatch, as in the manual' => sub {
     my $socket = file();
     my $bridge = start_command(unless_root(command_of('multiwatch', %daemon,
-        '/run/cgi.sock' => $socket)));
+        '/run/cgibridge.sock' => $socket)));
     ok($bridge->wait_for_log(qr/\bready\b/, 10), 'it starts') or diag($bridge->log);
     is_hello("unix:$socket", 'it serves');
     my ($supervisor) = Bridge::children($bridge->pid);
