@@ -246,12 +246,74 @@ START_TEST(a_file_that_is_no_socket_is_refused_and_left_alone)
 }
 END_TEST
 
-START_TEST(a_missing_directory_is_an_error_with_its_text)
+/* Opens url[0] as nobody, if we are root; the lines are in `said`. */
+static int open_as_nobody(void)
 {
+	if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+		return 1;
+	return listeners_open(&listeners, &options, &no_handover) == LISTENER_FAILED ? 0 : 2;
+}
+
+static void fail_as_nobody(void)
+{
+	const char *why;
+	pid_t pid;
+
+	ck_assert_int_eq(address_parse(url[0], &addresses[0], &why), 0);
+	capture_begin();
+	pid = fork();
+	if (pid == 0)
+		_exit(open_as_nobody());
+	ck_assert_int_eq(wait_for(pid), 0);
+	said = capture_end();
+}
+
+START_TEST(a_directory_that_is_not_there_is_named)
+{
+	char wanted[300];
+
 	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("none/a.sock"));
 	ck_assert_int_eq(open_all(), LISTENER_FAILED);
-	ck_assert_ptr_nonnull(strstr(said, "No such file or directory"));
-	ck_assert_ptr_nonnull(strstr(said, "none/a.sock"));
+	snprintf(wanted, sizeof wanted, "/none/a.sock: the directory %s is not there: make it",
+	    temp_path("none"));
+	ck_assert_ptr_nonnull(strstr(said, wanted));
+	temp_write("file", 0644, "");
+	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("file/a.sock"));
+	ck_assert_int_eq(open_all(), LISTENER_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "/file is not a directory"));
+}
+END_TEST
+
+START_TEST(what_one_may_not_has_a_cure)
+{
+	temp_mkdir("closed");
+	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("closed/a.sock"));
+	ck_assert_int_eq(chmod(temp_path("closed"), 0500), 0);
+	ck_assert_int_eq(chmod(temp_dir(), 0755), 0);
+	fail_as_nobody();
+	ck_assert_ptr_nonnull(strstr(said, "cannot make files in /"));
+	ck_assert_ptr_nonnull(strstr(said, "/closed: Permission denied (start it as root, with --user"));
+	ck_assert_int_eq(chmod(temp_path("closed"), 0777), 0);
+	options.socket_owner = (struct value_owner){1, (gid_t)-1};
+	fail_as_nobody();
+	ck_assert_ptr_nonnull(strstr(said, "only root can give it the owner"));
+}
+END_TEST
+
+START_TEST(a_file_is_described)
+{
+	char owner[100];
+	char wanted[110];
+	struct stat info;
+
+	options.socket_mode = 0604;
+	ck_assert_int_eq(open_all(), LISTENER_OK);
+	ck_assert_int_eq(lstat(path_of(0), &info), 0);
+	identity_owner_text(info.st_uid, info.st_gid, owner, sizeof owner);
+	snprintf(wanted, sizeof wanted, " (%s 0604)", owner);
+	ck_assert_str_eq(listeners.items[0].about, wanted);
+	if (getuid() == 0)
+		ck_assert_str_eq(wanted, " (root:root 0604)");
 }
 END_TEST
 
@@ -642,6 +704,59 @@ START_TEST(sockets_are_inherited_as_systemd_hands_them_over)
 }
 END_TEST
 
+static char heard_path[300];
+
+/* As open_all(), with no assertion: Check's own descriptor has been taken for a socket. */
+static enum listener_failure open_with(const char *text)
+{
+	static char heard[2000];
+	enum listener_failure result;
+	const char *why;
+	int fd = open(heard_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ssize_t n;
+
+	announce("2", (long)getpid());
+	options.sockets.count = 1;
+	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || address_parse(text, &addresses[0], &why) != 0)
+		return LISTENER_NONE;
+	close(fd);
+	result = listeners_open(&listeners, &options, &no_handover);
+	n = pread(STDERR_FILENO, heard, sizeof heard - 1, 0);
+	heard[n < 0 ? 0 : n] = '\0';
+	said = heard;
+	return result;
+}
+
+/* Those that --socket leaves out are said, and what is inherited cannot be opened anew. */
+static int inherit_and_name_another(void)
+{
+	char tcp[40];
+	unsigned port;
+
+	snprintf(heard_path, sizeof heard_path, "%s", temp_path("heard"));
+	put_at(listen_tcp(&port), 103);
+	put_at(listen_at(path_of(0)), 104);
+	snprintf(tcp, sizeof tcp, "tcp:127.0.0.1:%u", port);
+	lookups = 0;
+	put_at(103, 3);
+	put_at(104, 4);
+	EXPECT(open_with(url[0]) == LISTENER_FAILED);
+	EXPECT(strstr(said, path_of(0)) != NULL && strstr(said, "it is inherited already") != NULL);
+	EXPECT(open_with(tcp) == LISTENER_FAILED);
+	EXPECT(strstr(said, tcp) != NULL && strstr(said, "it is inherited already") != NULL);
+	EXPECT(open_with("fd:3") == LISTENER_OK);
+	EXPECT(strstr(said, "socket 3") == NULL);
+	EXPECT(strstr(said, "warn: inherited socket 4 (unix:/") != NULL);
+	EXPECT(strstr(said, "a.sock) is not served") != NULL);
+	return 0;
+}
+
+START_TEST(sockets_that_are_inherited_for_nothing_are_said)
+{
+	play(inherit_and_name_another);
+}
+END_TEST
+
 static int inherit_for_another(void)
 {
 	unsigned port;
@@ -733,7 +848,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_live_socket_is_refused_and_left_alone);
 	tcase_add_test(tcase, a_socket_whose_server_hangs_is_refused_at_once);
 	tcase_add_test(tcase, a_file_that_is_no_socket_is_refused_and_left_alone);
-	tcase_add_test(tcase, a_missing_directory_is_an_error_with_its_text);
+	tcase_add_test(tcase, a_directory_that_is_not_there_is_named);
+	tcase_add_test(tcase, what_one_may_not_has_a_cure);
+	tcase_add_test(tcase, a_file_is_described);
 	tcase_add_test(tcase, only_our_own_file_is_removed);
 	tcase_add_test(tcase, removing_twice_removes_once);
 	tcase_add_test(tcase, all_or_none_are_opened);
@@ -750,6 +867,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_file_of_another_process_stays_after_a_reload);
 	tcase_add_test(tcase, an_heir_removes_the_file_at_the_end);
 	tcase_add_test(tcase, sockets_are_inherited_as_systemd_hands_them_over);
+	tcase_add_test(tcase, sockets_that_are_inherited_for_nothing_are_said);
 	tcase_add_test(tcase, sockets_for_another_process_are_not_ours);
 	tcase_add_test(tcase, what_is_no_listening_socket_is_not_inherited);
 	tcase_add_test(tcase, descriptor_zero_may_be_the_socket);

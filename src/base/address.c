@@ -126,10 +126,15 @@ bool address_is_bound(const struct address *address, int fd)
 	struct address bound = {.len = sizeof bound.addr};
 	const struct sockaddr_in *in[2] = {(const void *)&address->addr, (const void *)&bound.addr};
 	const struct sockaddr_in6 *in6[2] = {(const void *)in[0], (const void *)in[1]};
+	const struct sockaddr_un *un[2] = {(const void *)in[0], (const void *)in[1]};
 
 	if (getsockname(fd, (struct sockaddr *)&bound.addr, &bound.len) != 0 ||
 	    bound.addr.ss_family != address->addr.ss_family)
 		return false;
+	if (bound.addr.ss_family == AF_UNIX)
+		return bound.len == address->len &&
+		    memcmp(un[0]->sun_path, un[1]->sun_path,
+			address->len - offsetof(struct sockaddr_un, sun_path)) == 0;
 	if (bound.addr.ss_family == AF_INET)
 		return in[0]->sin_port == in[1]->sin_port &&
 		    in[0]->sin_addr.s_addr == in[1]->sin_addr.s_addr;

@@ -47,7 +47,7 @@ struct address_peer {
  */
 int address_parse(const char *url, struct address *address, const char **why) MUST_CHECK;
 
-/* Whether the socket `fd` is bound to the TCP address `address`. */
+/* Whether the socket `fd` is bound to `address`, which is no ADDRESS_FD. */
 bool address_is_bound(const struct address *address, int fd) MUST_CHECK;
 
 /* Writes who `peer` is, "127.0.0.1:4711", "[::1]:4711" or "unix", to `text`. */

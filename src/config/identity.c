@@ -60,6 +60,18 @@ int identity_user_id(const char *text, uid_t *uid)
 	return 0;
 }
 
+void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size)
+{
+	const struct passwd *user = getpwuid(uid);
+	const struct group *group = getgrgid(gid);
+	char numbers[2][24];
+
+	snprintf(numbers[0], sizeof numbers[0], "%lu", (unsigned long)uid);
+	snprintf(numbers[1], sizeof numbers[1], "%lu", (unsigned long)gid);
+	snprintf(text, size, "%s:%s", user == NULL ? numbers[0] : user->pw_name,
+	    group == NULL ? numbers[1] : group->gr_name);
+}
+
 static int find_user(struct identity *identity, const char *text, char *why)
 {
 	const struct passwd *user;

@@ -34,6 +34,9 @@ struct identity {
 /* The id of a user, given by name or number.  0, or -1 if there is no such user. */
 int identity_user_id(const char *text, uid_t *uid) MUST_CHECK;
 
+/* Writes "USER:GROUP" to `text`, a number for what has no name. */
+void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size);
+
 /*
  * Looks up `user` and `group`, names or numbers; NULL leaves either as it is.  Without a
  * group, it is the first one of the user.  0, or -1 with `why`; then `*wrong` is `user`

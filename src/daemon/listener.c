@@ -22,8 +22,8 @@
 #include "base/log.h"
 #include "base/safepath.h"
 #include "base/sys.h"
-
-enum { INHERITED_FIRST = 3 }; /* SD_LISTEN_FDS_START */
+#include "config/identity.h"
+#include "daemon/inherited.h"
 
 static int fail(const char *name, const char *what)
 {
@@ -82,6 +82,43 @@ static int adopt(struct listeners *listeners, const struct listener *listener,
 
 /* ---- unix socket files ------------------------------------------------------- */
 
+/* Who can connect is decided by it: nobody has to look it up when nginx says 13. */
+static void describe(struct listener *listener, const struct stat *info)
+{
+	char owner[72];
+
+	identity_owner_text(info->st_uid, info->st_gid, owner, sizeof owner);
+	snprintf(listener->about, sizeof listener->about, " (%s %04o)", owner,
+	    (unsigned)info->st_mode & 07777);
+}
+
+/* A socket file that cannot be made: mostly it is the directory, which is named then. */
+static int fail_file(const char *url)
+{
+	const char *path = url + strlen("unix:");
+	int len = (int)(strrchr(path, '/') - path);
+	int error = errno;
+
+	len += len == 0; /* the root directory */
+	if (error == ENOENT)
+		log_error("cannot listen on %s: the directory %.*s is not there: make it, or have it "
+			  "made at each boot (RuntimeDirectory= in a unit, or tmpfiles.d)",
+		    url, len, path);
+	else if (error == ENOTDIR)
+		log_error("cannot listen on %s: %.*s is not a directory", url, len, path);
+	else if (error == EACCES || error == EROFS)
+		log_error("cannot listen on %s: uid %ld cannot make files in %.*s: %s (start it as root, "
+			  "with --user, or give that user the directory)",
+		    url, (long)geteuid(), len, path, strerror(error));
+	else if (error == EPERM)
+		log_error("cannot listen on %s: %s: only root can give it the owner that --socket-owner, "
+			  "--user or --group names",
+		    url, strerror(error));
+	else
+		log_error("cannot listen on %s: cannot make it: %s", url, safepath_error(error));
+	return -1;
+}
+
 /* Whether something answers at socket file `at`; -1 if it is no socket. */
 static int probe(const struct safepath *at)
 {
@@ -124,7 +161,7 @@ static int check_path(const struct safepath *at, const char *name)
 			  "choose another path",
 		    name);
 	else
-		fail(name, "cannot look at it");
+		fail_file(name);
 	return -1;
 }
 
@@ -180,13 +217,14 @@ static int make_file(struct listener *listener, const struct safepath *at,
 		return -1;
 	snprintf(name, sizeof name, ".cgib%ld", (long)getpid());
 	if (bind_temporary(listener->fd, at, name, options) != 0)
-		return fail(listener->name, "cannot make it with its mode and owner");
+		return fail_file(listener->name);
 	if (listen(listener->fd, options->backlog) != 0 ||
 	    fstatat(at->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    renameat(at->dir, name, at->dir, at->name) != 0) {
 		(void)unlink_keeping_errno(at->dir, name);
-		return fail(listener->name, "cannot put it in its place");
+		return fail_file(listener->name);
 	}
+	describe(listener, &info);
 	listener->dev = info.st_dev;
 	listener->ino = info.st_ino;
 	return 0;
@@ -198,11 +236,8 @@ static int open_unix_file(struct listener *listener, const struct address *addre
 	struct safepath at;
 	int failed;
 
-	if (safepath_find(&at, address->path, SAFEPATH_KEEP) != 0) {
-		log_error("cannot listen on %s: cannot make it with its mode and owner: %s",
-		    listener->name, safepath_error(errno));
-		return -1;
-	}
+	if (safepath_find(&at, address->path, SAFEPATH_KEEP) != 0)
+		return fail_file(listener->name);
 	failed = make_file(listener, &at, options);
 	safepath_leave(&at);
 	if (failed == 0)
@@ -235,7 +270,11 @@ static int open_bound(struct listener *listener, const struct address *address,
 	if (address->addr.ss_family == AF_INET6)
 		(void)setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
 	if (bind(listener->fd, (const struct sockaddr *)&address->addr, address->len) != 0)
-		return fail(listener->name, "cannot bind");
+		return fail(listener->name,
+		    errno == EACCES              ? "only root may use a port below 1024"
+			: errno == EADDRINUSE    ? "stop what listens there, or choose another"
+			: errno == EADDRNOTAVAIL ? "this machine does not have this address"
+						 : "cannot bind");
 	if (listen(listener->fd, options->backlog) != 0)
 		return fail(listener->name, "cannot listen");
 	return 0;
@@ -302,6 +341,10 @@ static int take_over(struct listeners *listeners, struct handover_socket *socket
 	if (address == NULL)
 		return adopt(listeners, &listener, options);
 	if (socket->has_file) {
+		struct stat info;
+
+		if (lstat(address->path, &info) == 0)
+			describe(&listener, &info);
 		listener.path = address->path;
 		listener.dev = socket->dev;
 		listener.ino = socket->ino;
@@ -334,6 +377,12 @@ static int open_socket(struct listeners *listeners, const struct address *addres
 	if (address->kind == ADDRESS_FD)
 		return inherit(listeners, address->fd, address->url, options);
 	snprintf(listener.name, sizeof listener.name, "%s", address->url);
+	if (inherited_has(address)) {
+		log_error("cannot listen on %s: it is inherited already: leave out this --socket, and "
+			  "it is served",
+		    listener.name);
+		return -1;
+	}
 	listener.fd = socket(address->addr.ss_family, SOCK_STREAM, 0);
 	if (listener.fd < 0)
 		return fail(listener.name, "cannot make a socket");
@@ -345,28 +394,6 @@ static int open_socket(struct listeners *listeners, const struct address *addres
 		unlink_if(listener.path, listener.dev, listener.ino);
 	close(listener.fd);
 	return -1;
-}
-
-/* How many sockets LISTEN_FDS says that we have inherited; 0 if it is not for us. */
-static int inherited_count(void)
-{
-	const char *pid = getenv("LISTEN_PID");
-	const char *fds = getenv("LISTEN_FDS");
-	char ours[24];
-	long count;
-
-	snprintf(ours, sizeof ours, "%ld", (long)getpid());
-	if (pid == NULL || fds == NULL || strcmp(pid, ours) != 0)
-		return 0;
-	count = strtol(fds, NULL, 10);
-	return count < 0 || count > 1024 ? 0 : (int)count;
-}
-
-static void forget_inheritance(void)
-{
-	unsetenv("LISTEN_PID");
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
 }
 
 static bool is_inherited_name(const char *name)
@@ -392,15 +419,10 @@ static int take_inherited(struct listeners *listeners, struct handover *handover
 	return count;
 }
 
-static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover,
+/* The sockets that systemd and its like have opened. */
+static enum listener_failure open_announced(struct listeners *listeners, int count,
     const struct options *options)
 {
-	int count = take_inherited(listeners, handover, options);
-
-	if (count != 0)
-		return count > 0 ? LISTENER_OK : LISTENER_FAILED;
-	count = inherited_count();
-
 	for (int i = 0; i < count; i++) {
 		char name[32];
 
@@ -408,11 +430,45 @@ static enum listener_failure open_inherited(struct listeners *listeners, struct 
 		if (inherit(listeners, INHERITED_FIRST + i, name, options) != 0)
 			return LISTENER_FAILED;
 	}
+	return LISTENER_OK;
+}
+
+static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover,
+    const struct options *options)
+{
+	int before = take_inherited(listeners, handover, options);
+	int count = inherited_count();
+
+	if (before != 0)
+		return before > 0 ? LISTENER_OK : LISTENER_FAILED;
 	if (count > 0)
-		return LISTENER_OK;
+		return open_announced(listeners, count, options);
 	if (!is_listening(0))
 		return LISTENER_NONE;
 	return inherit(listeners, 0, "descriptor 0", options) == 0 ? LISTENER_OK : LISTENER_FAILED;
+}
+
+static bool serves(const struct listeners *listeners, int fd)
+{
+	for (size_t i = 0; i < listeners->count; i++)
+		if (listeners->items[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* Clients of a socket that nobody serves wait for ever. */
+static void warn_unused(const struct listeners *listeners)
+{
+	int count = inherited_count();
+
+	for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
+		char text[ADDRESS_URL_MAX];
+
+		inherited_text(fd, text);
+		if (is_listening(fd) && !serves(listeners, fd))
+			log_warn("%s is not served: --socket names others (without --socket, it is)",
+			    text);
+	}
 }
 
 /* What the supervisor before us listened on and we do not. */
@@ -442,7 +498,9 @@ enum listener_failure listeners_open(struct listeners *listeners, const struct o
 	for (size_t i = 0; result == LISTENER_OK && i < options->sockets.count; i++)
 		if (open_socket(listeners, &options->sockets.items[i], options, handover) != 0)
 			result = LISTENER_FAILED;
-	forget_inheritance();
+	if (options->sockets.count > 0)
+		warn_unused(listeners);
+	inherited_forget();
 	if (result != LISTENER_OK) {
 		listeners_abandon(listeners);
 	} else if (handover->role == HANDOVER_HEIR) {

@@ -21,6 +21,7 @@
 struct listener {
 	int fd;
 	char name[ADDRESS_URL_MAX]; /* for logs: its URL, or how it was inherited */
+	char about[96];   /* for logs: " (OWNER:GROUP MODE)" of its file, if we have made one */
 	const char *path; /* of a socket file that we have made; else NULL */
 	dev_t dev;        /* that file's identity */
 	ino_t ino;

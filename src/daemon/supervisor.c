@@ -179,7 +179,8 @@ static void tell_ready(const struct supervisor *supervisor)
 		log_warn("RUNNING AS ROOT: every script may do anything to this machine; give --user, or "
 			 "start it as another user");
 	for (size_t i = 0; i < supervisor->listeners->count; i++)
-		log_info("listening on %s", supervisor->listeners->items[i].name);
+		log_info("listening on %s%s", supervisor->listeners->items[i].name,
+		    supervisor->listeners->items[i].about);
 	log_info("ready: cgibridge %s, %d workers, at most %d scripts at once", PACKAGE_VERSION,
 	    supervisor->options->workers, supervisor->options->max_scripts);
 	notify_send("READY=1\nSTATUS=Ready: %d workers, at most %d scripts at once",
