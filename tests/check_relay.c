@@ -6,6 +6,7 @@
 #include "check_util.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 static struct loop *loop;
 static struct relay relay;
+static struct relay_scratch scratch;
 static struct outlet out;
 static int script = -1; /* the script's end of its stdout */
 static int moves;
@@ -36,13 +38,19 @@ static void on_moved(struct relay *moved)
 	moves++;
 }
 
+static void on_others_moved(struct relay *moved)
+{
+	ck_assert_ptr_ne(moved, &relay);
+}
+
 static void start(enum response_kind kind)
 {
 	int fds[2];
 
 	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
 	ck_assert_int_eq(sys_nonblock(fds[1]), 0);
-	relay_init(&relay, loop, &out, 7, kind, on_moved);
+	relay_init(&relay, &(struct relay_plan){.loop = loop, .scratch = &scratch, .out = &out,
+			       .id = 7, .kind = kind, .moved = on_moved});
 	ck_assert_int_eq(relay_attach(&relay, fds[0]), 0);
 	script = fds[1];
 	moves = records = 0;
@@ -141,7 +149,7 @@ static void expect(const char *text)
 	ck_assert_uint_eq(relay.sent, content_len);
 }
 
-#define ANSWER "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+#define ANSWER "Content-Type: text/plain\r\n\r\n"
 
 START_TEST(headers_and_the_body_that_came_with_them_are_one_record)
 {
@@ -177,7 +185,7 @@ END_TEST
 START_TEST(headers_go_out_whole_however_they_come)
 {
 	static const char raw[] = "Content-Type: text/plain\r\nX: 1\r\n\r\nbody";
-	static const char head[] = "Status: 200 OK\r\nContent-Type: text/plain\r\nX: 1\r\n\r\n";
+	static const char head[] = "Content-Type: text/plain\r\nX: 1\r\n\r\n";
 	size_t whole = strlen(raw) - 4;
 
 	for (size_t cut = 1; cut < strlen(raw); cut++) {
@@ -214,7 +222,7 @@ END_TEST
 
 START_TEST(large_headers_are_one_record)
 {
-	static char block[RESPONSE_HEAD_MAX];
+	static char block[48 * 1024]; /* in normal form, just less than a record holds */
 	size_t len;
 
 	strcpy(block, "Content-Type: text/plain\n");
@@ -231,6 +239,142 @@ START_TEST(large_headers_are_one_record)
 }
 END_TEST
 
+START_TEST(headers_that_no_record_can_hold_are_a_fault)
+{
+	static char block[RESPONSE_HEAD_MAX - 2];
+	size_t len;
+
+	strcpy(block, "Content-Type: text/plain\n");
+	for (len = strlen(block); len + 4 < sizeof block; len += 3)
+		memcpy(block + len, "a:\n", 3);
+	block[len++] = '\n';
+	say_bytes(block, len);
+	finish();
+	ck_assert_int_eq(relay.state, RELAY_FAULT);
+	ck_assert_ptr_nonnull(strstr(relay_fault(&relay), "64 KiB"));
+	ck_assert_uint_eq(content_len, 0);
+}
+END_TEST
+
+/* ---- the first record, without a copy ----------------------------------------------------- */
+
+/* A client; what it gets goes through take_bytes(). */
+static int connect_client(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert(sys_nonblock(fds[0]) == 0 && sys_nonblock(fds[1]) == 0);
+	out.socket = fds[1];
+	return fds[0];
+}
+
+static void disconnect_client(int client)
+{
+	close(client);
+	close(out.socket);
+	out.socket = -1;
+}
+
+/* Flushes, and takes what the client got for records in `out`. */
+static void receive(int client)
+{
+	static unsigned char bytes[200 * 1024];
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		ck_assert_int_eq(outlet_flush(&out), 0);
+		n = read(client, bytes + len, sizeof bytes - len);
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0 || outlet_waiting(&out) > 0);
+	ck_assert_int_eq(buf_append(&out.records, bytes, len), 0);
+	take_records();
+}
+
+START_TEST(a_large_first_record_is_lent_and_sent_with_what_follows)
+{
+	static const char *const heads[] = {"Content-Type: a\r\n\r\n", "Content-Type: a\n\n"};
+	static char body[9000];
+
+	memset(body, 'b', sizeof body);
+	for (size_t i = 0; i < 2; i++) {
+		int client;
+
+		stop();
+		start(RESPONSE_NORMAL);
+		client = connect_client();
+		say(heads[i]);
+		say_bytes(body, sizeof body);
+		turn();
+		ck_assert_ptr_eq(scratch.borrower, &out);
+		ck_assert_uint_eq(buf_len(&out.records), 0); /* it has not been copied */
+		ck_assert_uint_ge(outlet_waiting(&out), sizeof body);
+		ck_assert_int_eq(record_put(&out.records, FCGI_STDOUT, 7, "end", 3), 0);
+		receive(client);
+		ck_assert_ptr_null(scratch.borrower);
+		ck_assert_int_eq(records, 2);
+		ck_assert_uint_eq(first_len, strlen(heads[0]) + sizeof body);
+		ck_assert_mem_eq(content, heads[0], strlen(heads[0]));
+		ck_assert_mem_eq(content + first_len, "end", 3);
+		disconnect_client(client);
+	}
+}
+END_TEST
+
+START_TEST(a_lent_record_is_kept_when_its_memory_is_needed)
+{
+	static char body[9000];
+	int client = connect_client();
+	struct relay other;
+	struct outlet others_out;
+	int fds[2];
+
+	memset(body, 'b', sizeof body);
+	outlet_init(&others_out, REQUEST_OUT_MAX);
+	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
+	relay_init(&other, &(struct relay_plan){.loop = loop, .scratch = &scratch,
+			       .out = &others_out, .id = 9, .moved = on_others_moved});
+	ck_assert_int_eq(relay_attach(&other, fds[0]), 0);
+	say("Content-Type: a\n\n");
+	say_bytes(body, sizeof body);
+	turn();
+	ck_assert_ptr_eq(scratch.borrower, &out);
+	ck_assert_int_eq(write(fds[1], "Content-Type: other\n\n", 21), 21);
+	turn();
+	ck_assert_ptr_null(scratch.borrower);
+	ck_assert_uint_gt(buf_len(&out.records), sizeof body);
+	receive(client);
+	ck_assert_uint_eq(first_len, strlen("Content-Type: a\r\n\r\n") + sizeof body);
+	ck_assert_mem_eq(content, "Content-Type: a\r\n\r\nbbb", 22);
+	relay_fini(&other);
+	outlet_fini(&others_out);
+	close(fds[1]);
+	disconnect_client(client);
+}
+END_TEST
+
+START_TEST(a_first_read_that_grows_past_a_record_is_two)
+{
+	static char bytes[RESPONSE_HEAD_MAX];
+	size_t len = 0;
+
+	for (; len < 30000; len += 3)
+		memcpy(bytes + len, "a:\n", 3);
+	len += (size_t)sprintf(bytes + len, "Status: 200\n\n");
+	memset(bytes + len, 'b', sizeof bytes - len);
+	say_bytes(bytes, sizeof bytes);
+	turn();
+	take_records();
+	ck_assert_int_eq(records, 2);
+	ck_assert_uint_eq(first_len, RELAY_MOVE);
+	ck_assert_uint_eq(content_len, 10000 * 4 + strlen("Status: 200 OK\r\n\r\n") +
+		sizeof bytes - len);
+	ck_assert_int_eq(content[content_len - 1], 'b');
+	ck_assert_uint_eq(relay.sent, content_len);
+}
+END_TEST
+
 /* ---- faults ------------------------------------------------------------------------------- */
 
 static const struct {
@@ -240,7 +384,7 @@ static const struct {
 	{"", "nothing"},
 	{"Content-Type: text/plain\n", "empty line"},
 	{"no header\n\n", "Name: value"},
-	{"X: y\n\n", "Content-Type"},
+	{"\n", "Content-Type"},
 	{"Status: x\n\nbody", "three digits"},
 };
 
@@ -263,11 +407,14 @@ START_TEST(endless_headers_are_a_fault)
 
 	memset(block, 'x', sizeof block);
 	memcpy(block, "X: ", 3);
-	say_bytes(block, sizeof block);
+	say_bytes(block, 32 * 1024);
+	turn();
+	say_bytes(block + 32 * 1024, sizeof block - 32 * 1024);
 	ck_assert(turn_until(loop, has_ended, NULL));
 	ck_assert_int_eq(relay.state, RELAY_FAULT);
 	ck_assert(!relay.eof);
-	ck_assert_ptr_nonnull(strstr(relay_fault(&relay), "32 KiB"));
+	ck_assert_uint_ge(buf_len(&relay.head), RESPONSE_START_MAX);
+	ck_assert_ptr_nonnull(strstr(relay_fault(&relay), "64 KiB"));
 	ck_assert_uint_eq(buf_len(&out.records), 0);
 }
 END_TEST
@@ -275,7 +422,7 @@ END_TEST
 START_TEST(a_buffer_without_room_is_a_fault)
 {
 	outlet_fini(&out);
-	outlet_init(&out, 50);
+	outlet_init(&out, 20);
 	say("Content-Type: text/plain\n\n");
 	turn();
 	ck_assert_int_eq(relay.state, RELAY_FAULT);
@@ -309,7 +456,7 @@ START_TEST(a_body_is_cut_at_its_length)
 	say("ghi");
 	turn();
 	finish();
-	expect("Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nabcd");
+	expect("Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nabcd");
 	ck_assert(!response_is_short(&relay.response));
 }
 END_TEST
@@ -810,6 +957,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, headers_go_out_whole_however_they_come);
 	tcase_add_test(tcase, byte_by_byte_is_the_same);
 	tcase_add_test(tcase, large_headers_are_one_record);
+	tcase_add_test(tcase, headers_that_no_record_can_hold_are_a_fault);
+	tcase_add_test(tcase, a_large_first_record_is_lent_and_sent_with_what_follows);
+	tcase_add_test(tcase, a_lent_record_is_kept_when_its_memory_is_needed);
+	tcase_add_test(tcase, a_first_read_that_grows_past_a_record_is_two);
 	tcase_add_loop_test(tcase, what_is_no_response_is_a_fault_and_nothing_goes_out, 0,
 	    sizeof faults / sizeof *faults);
 	tcase_add_test(tcase, endless_headers_are_a_fault);

@@ -73,6 +73,7 @@ my @options = (
        --max-scripts 9 --queue 8 --queue-timeout 7s --handler .x=/bin/sh --handler-always --query-args
        --env A=B --clear-env --limit core=0 --timeout 99 --idle-timeout 98 --linger 3
        --kill-delay 4 --drain-timeout 5 --on-disconnect close --stderr discard --error-detail
+       --strict-headers
        --max-body 9M --max-params 9K --spool-dir /tmp --status-path /s --ping-path /p
        --log-level debug --access-log-format json --watchdog 97),
     '--root', $dir, '--access-log', "$tmp/access.log", @user);

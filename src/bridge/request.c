@@ -184,6 +184,8 @@ static void on_relayed(struct relay *relay)
 	request->active = loop_now(request_loop(request));
 	request->out_end = outlet_end(request->link->out);
 	review_hold(request);
+	if (relay->response.flaws != 0)
+		request_log_flaws(request);
 	if (relay->state == RELAY_BODY && !is_detached(request)) {
 		errlog_deliver(&request->errlog, &request->link->out->records, RELAY_HIGH);
 		child_answers(request->child);
@@ -568,8 +570,12 @@ struct request *request_new(struct request_link *link, uint16_t id, unsigned rol
 	request->on_disconnect = (enum on_disconnect)options->on_disconnect;
 	params_init(&request->params, options->max_params);
 	body_init(&request->body, loop, options->max_body, options->spool_dir, on_body_moved);
-	relay_init(&request->relay, loop, link->out, id,
-	    role == FCGI_AUTHORIZER ? RESPONSE_AUTHORIZER : RESPONSE_NORMAL, on_relayed);
+	relay_init(&request->relay,
+	    &(struct relay_plan){.loop = loop, .scratch = link->services->scratch, .out = link->out,
+		.id = id, .moved = on_relayed,
+		.kind = role == FCGI_AUTHORIZER ? RESPONSE_AUTHORIZER : RESPONSE_NORMAL,
+		/* what is doubtful must not grant anything */
+		.strict = options->strict_headers || role == FCGI_AUTHORIZER});
 	errlog_init(&request->errlog, loop, options->stderr_to == STDERR_CLIENT);
 	loop_timer_init(&request->total, on_total);
 	loop_timer_init(&request->idle, on_idle);

@@ -29,6 +29,8 @@
 #include "cgi/child.h"
 #include "cgi/environment.h"
 #include "cgi/errlog.h"
+#include "bridge/flaw_log.h"
+#include "bridge/front_end.h"
 #include "fcgi/fcgi.h"
 #include "cgi/left.h"
 #include "base/loop.h"
@@ -44,7 +46,7 @@
  * not: a page of ours, and END_REQUEST.
  */
 enum {
-	REQUEST_OUT_MAX = RELAY_HIGH + 2 * FCGI_MAX_CONTENT + 16 * 1024,
+	REQUEST_OUT_MAX = RELAY_HIGH + 2 * FCGI_MAX_CONTENT + RESPONSE_GROWTH_MAX + 16 * 1024,
 	REQUEST_END_MAX = RESPONSE_PAGE_MAX + 64,
 };
 
@@ -63,6 +65,8 @@ struct request_services {
 	const struct environment *environment;
 	struct admission *admission;
 	struct children *children;
+	struct relay_scratch *scratch;
+	struct flaw_log *flaws;
 	struct request_sink *sink;
 	struct left_list *left;
 };
@@ -116,6 +120,7 @@ struct request {
 	bool crowded;     /* the connection has too many active requests: to be refused */
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
 	bool truncated;  /* ended: the client must not take the response for whole */
+	enum front_end front_end;
 	bool needs_stdin; /* its client sends all of FCGI_STDIN only before END_REQUEST */
 	bool end_held;    /* ended: END_REQUEST waits for the end of FCGI_STDIN */
 	enum fcgi_protocol_status protocol_status; /* ended */

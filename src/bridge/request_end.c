@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "fcgi/record.h"
@@ -49,6 +50,24 @@ void request_log_failure(const struct request *request, const char *what)
 
 	log_warn("%s: %s (%s)%s", request_subject(request, who, sizeof who), what,
 	    account(request, how, sizeof how), request_origin(request, origin, sizeof origin));
+}
+
+void request_log_flaws(struct request *request)
+{
+	struct response *response = &request->relay.response;
+	struct flaw_log *told = request->link->services->flaws;
+	char who[512];
+
+	if (request->relay.state != RELAY_BODY && request->relay.state != RELAY_ENDED)
+		return;
+	for (unsigned flaw = 0; flaw < RESPONSE_FLAWS; flaw++)
+		if ((response->flaws & 1U << flaw) != 0 &&
+		    flaw_log_admits(told, request->script, flaw, loop_now(request_loop(request))))
+			log_warn("%s: in its header block: %s: %s",
+			    request_subject(request, who, sizeof who),
+			    response_flaw_text((enum response_flaw)flaw),
+			    response_flaw_cure((enum response_flaw)flaw));
+	response->flaws = 0;
 }
 
 int request_status(const struct request *request)
@@ -202,30 +221,55 @@ static void describe_exit(int status, char *text, size_t size)
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
 }
 
+/* The first bytes of an output that is no response: text, whatever is in it. */
+static void describe_output(const struct request *request, char text[RESPONSE_START_MAX + 1])
+{
+	size_t len = buf_len(&request->relay.head);
+
+	if (len > RESPONSE_START_MAX)
+		len = RESPONSE_START_MAX;
+	if (len > 0)
+		memcpy(text, buf_bytes(&request->relay.head), len);
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\0')
+			text[i] = '?';
+	text[len] = '\0';
+}
+
+/* Ends it with a 500; with --error-detail the client is told `what`, made safe to be shown. */
+static void fail_response(struct request *request, const char *what)
+{
+	char detail[RESPONSE_DETAIL_MAX + 1];
+	uint32_t app_status =
+	    request->child == NULL ? child_app_status(request->exit_status) : 0;
+
+	if (!request_options(request)->error_detail) {
+		request_fail(request, 500, "the script gave no valid response", app_status);
+		return;
+	}
+	detail[escape_copy(detail, RESPONSE_DETAIL_MAX, what, escape_line)] = '\0';
+	request_fail(request, 500, detail, app_status);
+}
+
 void request_fail_response(struct request *request)
 {
 	char how[64];
-	char what[256];
-	char start[33] = "";
-	size_t len = buf_len(&request->relay.head);
+	char what[RESPONSE_START_MAX + 256];
+	char start[RESPONSE_START_MAX + 1];
 
 	if (request->child != NULL)
 		snprintf(how, sizeof how, "still running");
 	else
 		describe_exit(request->exit_status, how, sizeof how);
-	if (len > 0)
-		snprintf(start, sizeof start, "%.*s", len < 32 ? (int)len : 32,
-		    (const char *)buf_bytes(&request->relay.head));
+	describe_output(request, start);
 	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s", relay_fault(&request->relay),
-	    how, len > 0 ? "; output starts: " : "", start);
+	    how, start[0] != '\0' ? "; output starts: " : "", start);
 	request->outcome = ACCESSLOG_INVALID;
 	(void)errlog_catch_up(&request->errlog); /* its first line belongs to this message */
 	request_count(request, TALLY_FAILED);
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
-	request_fail(request, 500,
-	    request_options(request)->error_detail ? what : "the script gave no valid response",
-	    request->child == NULL ? child_app_status(request->exit_status) : 0);
+	fail_response(request, what);
 }
 
 /* Says whose fault it is, and how to mend it. */

@@ -81,6 +81,9 @@ const char *request_subject(const struct request *request, char *text, size_t si
 /* A log line that says `what` went wrong, and what had happened until then. */
 void request_log_failure(const struct request *request, const char *what);
 
+/* Log lines for the flaws of a response that goes out, once each; one a minute for a script. */
+void request_log_flaws(struct request *request);
+
 /* The HTTP status of the answer that the client has got; 0: none. */
 int request_status(const struct request *request);
 

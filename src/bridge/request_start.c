@@ -117,18 +117,6 @@ static int attach(struct request *request, const struct child_pipes *pipes)
 	return failed;
 }
 
-/*
- * nginx stops sending FCGI_STDIN, and its end, as soon as it has the headers of the
- * answer.  A script that writes them first and reads on then, as git-http-backend
- * does, would wait for ever.
- */
-static bool stops_sending(const struct params *params)
-{
-	const char *software = params_get_filled(params, "SERVER_SOFTWARE");
-
-	return software == NULL || strncmp(software, "nginx", 5) == 0;
-}
-
 static void queue_up(struct request *request)
 {
 	if (request->state != REQUEST_QUEUED)
@@ -179,7 +167,7 @@ static void start(struct request *request)
 	request_limit_silence(request);
 	if (request->timeout > 0)
 		loop_timer_set(request_loop(request), &request->total, request->timeout);
-	if (!request->body.ended && stops_sending(&request->params))
+	if (!request->body.ended && front_end_stops_stdin(request->front_end))
 		relay_hold(&request->relay);
 	params_fini(&request->params); /* the script has its copy */
 	if (attach(request, &pipes) == 0)
@@ -317,7 +305,9 @@ static void note_method(struct request *request)
 	const char *method = params_get(&request->params, "REQUEST_METHOD");
 
 	if (request->role != FCGI_AUTHORIZER && method != NULL && strcmp(method, "HEAD") == 0)
-		request->relay.response.kind = RESPONSE_NO_BODY;
+		request->relay.response.kind = front_end_drops_body(request->front_end)
+		    ? RESPONSE_HEAD
+		    : RESPONSE_NO_BODY;
 }
 
 static void ignore_param(const struct request *request, const char *name, const char *value)
@@ -361,16 +351,11 @@ static void take_wishes(struct request *request)
 		ignore_param(request, "CGIBRIDGE_ON_DISCONNECT", wish);
 }
 
-/*
- * Once HAProxy has END_REQUEST it takes no more of its client's body, and does not let
- * go of that client either: who sends a large one hangs until `timeout client`.
- */
 static void note_client(struct request *request)
 {
-	const char *software = params_get_filled(&request->params, "SERVER_SOFTWARE");
-
-	request->needs_stdin = request->role == FCGI_RESPONDER && software != NULL &&
-	    strncmp(software, "HAProxy", 7) == 0;
+	request->front_end = front_end_of(&request->params);
+	request->needs_stdin =
+	    request->role == FCGI_RESPONDER && front_end_needs_stdin(request->front_end);
 }
 
 /* What a script may rely on, and not every client sends. */
@@ -447,10 +432,10 @@ static void launch(struct request *request)
 		refuse_params(request);
 		return;
 	}
+	note_client(request);
 	note_method(request);
 	request_take_note(request);
 	take_wishes(request);
-	note_client(request);
 	if (request_answer_status(request) || refuse_begin(request))
 		return;
 	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {

@@ -14,12 +14,17 @@
 
 static void on_readable(struct loop_watch *watch, unsigned events);
 
-void relay_init(struct relay *relay, struct loop *loop, struct outlet *out, uint16_t id,
-    enum response_kind kind, relay_moved_fn *moved)
+void relay_init(struct relay *relay, const struct relay_plan *plan)
 {
 	*relay = (struct relay){
-	    .loop = loop, .out = out, .id = id, .move_from = RELAY_BULK, .moved = moved};
-	response_init(&relay->response, kind);
+	    .loop = plan->loop,
+	    .scratch = plan->scratch,
+	    .out = plan->out,
+	    .id = plan->id,
+	    .move_from = RELAY_BULK,
+	    .moved = plan->moved,
+	};
+	response_init(&relay->response, plan->kind, plan->strict);
 	buf_init(&relay->head, RESPONSE_HEAD_MAX);
 	loop_watch_init(&relay->pipe, on_readable);
 }
@@ -50,10 +55,21 @@ void relay_redirect(struct relay *relay, struct outlet *out)
 	relay->out = out;
 }
 
+/* How many bytes more may be kept until they can go out. */
+static size_t head_room(const struct relay *relay)
+{
+	size_t had = buf_len(&relay->head);
+	size_t most = relay->hold && (relay->head_len > 0 || had < RELAY_HELD)
+	    ? RELAY_HELD
+	    : RESPONSE_HEAD_MAX;
+
+	return had < most ? most - had : 0;
+}
+
 bool relay_has_room(const struct relay *relay)
 {
 	/* a block that grows full without an end is a fault, and no longer in RELAY_HEAD */
-	if (relay->state == RELAY_HEAD && buf_room(&relay->head) == 0)
+	if (relay->state == RELAY_HEAD && head_room(relay) == 0)
 		return false;
 	return outlet_waiting(relay->out) < RELAY_HIGH &&
 	    !outlet_is_moving(relay->out, relay->pipe.fd);
@@ -73,58 +89,125 @@ static void set_fault(struct relay *relay, const char *fault)
 
 /* ---- the header block ----------------------------------------------------------- */
 
-/* Sends the normalised block, and the body bytes that came with it, as one record. */
-static void send_head(struct relay *relay, size_t head_len)
+/*
+ * The shared memory, for this relay: what it has kept of the script's output is there, and
+ * more can follow behind it.
+ */
+static unsigned char *claim_scratch(struct relay *relay)
 {
-	unsigned char *raw = buf_bytes(&relay->head);
-	size_t body_len = buf_len(&relay->head) - head_len;
-	size_t most = response_rendered_max(head_len) + body_len;
-	unsigned char *record = record_open(&relay->out->records, most);
-	size_t len;
+	unsigned char *raw = relay->scratch->bytes + FCGI_HEADER_LEN + RESPONSE_GROWTH_MAX;
 
-	if (record == NULL) {
+	if (relay->scratch->borrower != NULL)
+		outlet_keep(relay->scratch->borrower);
+	if (buf_len(&relay->head) > 0)
+		memcpy(raw, buf_bytes(&relay->head), buf_len(&relay->head));
+	return raw;
+}
+
+/*
+ * Sends `len` bytes in the shared memory, with room in front of and behind them: as one
+ * record if they fit into it, without a copy if there are many of them.
+ */
+static void send_output(struct relay *relay, unsigned char *content, size_t len)
+{
+	size_t first = len <= FCGI_MAX_CONTENT ? len : RELAY_MOVE; /* which needs no padding */
+	unsigned char *record = content - FCGI_HEADER_LEN;
+	struct buf *records = &relay->out->records;
+
+	fcgi_put_header(record, FCGI_STDOUT, relay->id, first, fcgi_padding(first));
+	if (first == len)
+		memset(content + len, 0, fcgi_padding(len));
+	if ((len < RELAY_LEND || !outlet_lend(relay->out, record, record_size(first),
+				     &relay->scratch->borrower)) &&
+	    buf_append(records, record, record_size(first)) != 0)
 		set_fault(relay, strerror(errno));
-		return;
-	}
-	len = response_render(&relay->response, raw, head_len, record);
-	body_len = response_body(&relay->response, raw + head_len, body_len);
-	if (body_len > 0)
-		memcpy(record + len, raw + head_len, body_len);
-	record_close(&relay->out->records, FCGI_STDOUT, relay->id, len + body_len);
-	relay->sent += len + body_len;
-	relay->state = RELAY_BODY;
+	else if (record_put_stream(records, FCGI_STDOUT, relay->id, content + first,
+		     len - first) != 0)
+		set_fault(relay, strerror(errno));
+	else
+		relay->state = RELAY_BODY;
+	relay->sent += relay->state == RELAY_BODY ? len : 0;
 	buf_fini(&relay->head);
 }
 
-/* Apache keeps of a refusing authorizer's answer what comes with its header block. */
-static bool waits_for_body(const struct relay *relay, size_t head_len)
+/*
+ * Sends the header block at `raw`, in normal form, and the rest of the `len` bytes there.
+ * A block that is in that form already stays where it is; another takes its place.
+ */
+static void send_head(struct relay *relay, unsigned char *raw, size_t len)
 {
-	return relay->response.kind == RESPONSE_AUTHORIZER && !relay->response.drops_body &&
-	    relay->pipe.fd >= 0 && buf_len(&relay->head) - head_len < RELAY_AUTHORIZER_BODY &&
-	    buf_room(&relay->head) > 0;
+	unsigned char *body = raw + relay->head_len;
+	size_t block_len = relay->head_len;
+
+	if (!relay->response.as_is) {
+		unsigned char *block = relay->scratch->block;
+
+		block_len = response_render(&relay->response, raw, relay->head_len, block);
+		memcpy(body - block_len, block, block_len);
+	}
+	if (block_len > FCGI_MAX_CONTENT) /* it has to be in one record */
+		set_fault(relay, "the header block is larger than 64 KiB");
+	else
+		send_output(relay, body - block_len,
+		    block_len + response_body(&relay->response, body, len - relay->head_len));
 }
 
-static void examine_head(struct relay *relay)
+/* Apache keeps of a refusing authorizer's answer what comes with its header block. */
+static bool waits_for_body(const struct relay *relay, size_t len)
 {
-	ptrdiff_t len =
-	    response_parse(&relay->response, buf_bytes(&relay->head), buf_len(&relay->head));
+	return relay->response.kind == RESPONSE_AUTHORIZER &&
+	    relay->response.framing != RESPONSE_EMPTY && !relay->eof &&
+	    len - relay->head_len < RELAY_AUTHORIZER_BODY && len < RESPONSE_HEAD_MAX;
+}
 
-	if (len < 0)
+/* Looks for the header block's end, which only a line's end, or that of all, can bring. */
+static void parse_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
+{
+	ptrdiff_t head_len = 0;
+
+	if (relay->eof || len == RESPONSE_HEAD_MAX || relay->response.framing == RESPONSE_CHUNKED ||
+	    (len > had && memchr(raw + had, '\n', len - had) != NULL))
+		head_len = response_parse(&relay->response, raw, len, relay->eof);
+	if (head_len > 0)
+		relay->head_len = (size_t)head_len;
+	else if (head_len < 0)
 		set_fault(relay, relay->response.fault);
-	else if (len == 0 && relay->eof)
-		set_fault(relay, buf_len(&relay->head) == 0
+	else if (relay->eof)
+		set_fault(relay, len == 0
 			? "it wrote nothing"
 			: "its output ends before the empty line that ends the headers");
-	else if (len > 0 && !relay->hold && !waits_for_body(relay, (size_t)len))
-		send_head(relay, (size_t)len);
 }
 
-/* Draws the conclusions from what has been read, and from the end of it. */
-static void settle(struct relay *relay)
+/* Keeps what cannot go out yet; of a fault's output, what is shown of it. */
+static void keep_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
 {
-	if (relay->state == RELAY_HEAD)
-		examine_head(relay);
+	if (relay->state == RELAY_FAULT && len > RESPONSE_START_MAX)
+		len = had < RESPONSE_START_MAX ? RESPONSE_START_MAX : had;
+	if (buf_append(&relay->head, raw + had, len - had) != 0 && relay->state != RELAY_FAULT)
+		set_fault(relay, strerror(errno));
+}
+
+/* Draws the conclusions from the `len` bytes at `raw`, of which `had` have been seen before. */
+static void examine_head(struct relay *relay, unsigned char *raw, size_t had, size_t len)
+{
+	if (relay->head_len == 0)
+		parse_head(relay, raw, had, len);
+	if (relay->head_len > 0 && !relay->hold && !waits_for_body(relay, len))
+		send_head(relay, raw, len);
+	else
+		keep_head(relay, raw, had, len);
 	if (relay->state == RELAY_BODY && relay->eof)
+		relay->state = RELAY_ENDED;
+}
+
+/* Draws the conclusions from what is there, and from the end of it. */
+static void advance(struct relay *relay)
+{
+	size_t len = buf_len(&relay->head);
+
+	if (relay->state == RELAY_HEAD)
+		examine_head(relay, claim_scratch(relay), len, len);
+	else if (relay->state == RELAY_BODY && relay->eof)
 		relay->state = RELAY_ENDED;
 }
 
@@ -134,13 +217,7 @@ static void end_of_output(struct relay *relay)
 {
 	relay->eof = true;
 	close_pipe(relay);
-	settle(relay);
-}
-
-static void take_head(struct relay *relay, size_t n)
-{
-	buf_commit(&relay->head, n);
-	settle(relay);
+	advance(relay);
 }
 
 static void take_body(struct relay *relay, unsigned char *bytes, size_t n)
@@ -152,42 +229,65 @@ static void take_body(struct relay *relay, unsigned char *bytes, size_t n)
 	relay->sent += n;
 }
 
-/* Where the next read goes: the header buffer, or a record that is being made. */
-static unsigned char *open_target(struct relay *relay, size_t *room)
+/* As read(2), but never interrupted. */
+static ssize_t read_pipe(const struct relay *relay, unsigned char *to, size_t room)
 {
-	*room = RELAY_CHUNK;
-	if (relay->state != RELAY_HEAD)
-		return record_open(&relay->out->records, RELAY_CHUNK);
-	if (*room > buf_room(&relay->head))
-		*room = buf_room(&relay->head);
-	if (*room > 2048 && buf_len(&relay->head) == 0)
-		*room = 2048; /* most responses are shorter, and this is memory of each request */
-	return buf_reserve(&relay->head, *room);
+	ssize_t n;
+
+	do {
+		n = read(relay->pipe.fd, to, room);
+	} while (n < 0 && errno == EINTR);
+	return n;
 }
 
-/* `last`: nobody can write any more, so a read that had room for more is the last one. */
-static void read_some(struct relay *relay, bool last)
+static bool is_empty(ssize_t n)
 {
-	size_t room;
-	unsigned char *to = open_target(relay, &room);
+	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static void read_head(struct relay *relay, bool last)
+{
+	size_t had = buf_len(&relay->head);
+	size_t room = head_room(relay);
+	unsigned char *raw = claim_scratch(relay);
+	ssize_t n = read_pipe(relay, raw + had, room);
+
+	relay->last = n > 0 ? (size_t)n : 0;
+	if (is_empty(n))
+		return;
+	if (n <= 0 || (last && (size_t)n < room)) {
+		relay->eof = true;
+		close_pipe(relay);
+	}
+	examine_head(relay, raw, had, had + relay->last);
+}
+
+static void read_body(struct relay *relay, bool last)
+{
+	unsigned char *to = record_open(&relay->out->records, RELAY_CHUNK);
 	ssize_t n;
 
 	if (to == NULL) {
 		set_fault(relay, strerror(errno));
 		return;
 	}
-	do {
-		n = read(relay->pipe.fd, to, room);
-	} while (n < 0 && errno == EINTR);
+	n = read_pipe(relay, to, RELAY_CHUNK);
 	relay->last = n > 0 ? (size_t)n : 0;
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (is_empty(n))
 		return;
-	if (n > 0 && relay->state == RELAY_HEAD)
-		take_head(relay, (size_t)n);
-	else if (n > 0)
+	if (n > 0)
 		take_body(relay, to, (size_t)n);
-	if (n <= 0 || (last && (size_t)n < room && relay->pipe.fd >= 0))
+	if (n <= 0 || (last && n < RELAY_CHUNK))
 		end_of_output(relay);
+}
+
+/* `last`: nobody can write any more, so a read that had room for more is the last one. */
+static void read_some(struct relay *relay, bool last)
+{
+	if (relay->state == RELAY_HEAD)
+		read_head(relay, last);
+	else
+		read_body(relay, last);
 }
 
 /* ---- moving ------------------------------------------------------------------------ */
@@ -273,7 +373,7 @@ void relay_let_go(struct relay *relay)
 	if (!relay->hold || outlet_waiting(relay->out) >= RELAY_HIGH)
 		return;
 	relay->hold = false;
-	settle(relay);
+	advance(relay);
 	relay_resume(relay);
 	relay->moved(relay);
 }

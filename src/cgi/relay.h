@@ -2,7 +2,8 @@
 /*
  * relay: the script's stdout on its way to FCGI_STDOUT records.
  *
- *   the script's stdout (a pipe) -> response header, held until it is whole
+ *   the script's stdout (a pipe) -> memory that all relays of a worker share: the response
+ *                                   header and what comes with it, from there a record
  *                                -> body, read straight into a record of `out`
  *                                -> much body: moved to the socket, unseen
  *
@@ -22,7 +23,9 @@
 #include "cgi/response.h"
 
 enum {
-	RELAY_CHUNK = 32 * 1024,  /* read at most, at once */
+	RELAY_CHUNK = 32 * 1024,  /* of the body, read at most, at once */
+	RELAY_HELD = 32 * 1024,   /* bytes that are held back, with a header block among them */
+	RELAY_LEND = 2048,        /* a first record from this size on is not copied */
 	RELAY_HIGH = 64 * 1024,   /* bytes waiting in `out` past which it does not read */
 	RELAY_BULK = 64 * 1024,   /* bytes sent from which on output is moved, not copied ... */
 	RELAY_WORTH = 16 * 1024,  /* ... if at least so much comes together ... */
@@ -39,6 +42,16 @@ enum relay_state {
 	RELAY_FAULT, /* no response that could go out: relay_fault() says why */
 };
 
+/*
+ * What the first reads of all relays of a worker go into, and the first record goes out
+ * of: room in front for the record's header, and for a header block that grows.
+ */
+struct relay_scratch {
+	struct outlet *borrower; /* has the record in `bytes` still to send; NULL: nobody */
+	unsigned char bytes[FCGI_HEADER_LEN + RESPONSE_GROWTH_MAX + RESPONSE_HEAD_MAX + 8];
+	unsigned char block[RESPONSE_GROWTH_MAX + RESPONSE_HEAD_MAX]; /* in normal form */
+};
+
 struct relay;
 typedef void relay_moved_fn(struct relay *relay);
 
@@ -47,7 +60,9 @@ struct relay {
 	struct loop_watch pipe;
 	enum relay_state state;
 	struct response response;
-	struct buf head;   /* raw bytes while in RELAY_HEAD */
+	struct relay_scratch *scratch; /* borrowed */
+	struct buf head;   /* raw bytes while in RELAY_HEAD; the first ones in RELAY_FAULT */
+	size_t head_len;   /* of the header block, once it is whole */
 	struct outlet *out; /* the connection's, borrowed */
 	uint16_t id;
 	size_t last;       /* bytes that the last read brought, or move */
@@ -59,9 +74,18 @@ struct relay {
 	relay_moved_fn *moved; /* after anything: bytes, a change of state */
 };
 
-/* For request `id`, whose records go to `out`. */
-void relay_init(struct relay *relay, struct loop *loop, struct outlet *out, uint16_t id,
-    enum response_kind kind, relay_moved_fn *moved);
+/* What a relay works with, all borrowed, and for which response. */
+struct relay_plan {
+	struct loop *loop;
+	struct relay_scratch *scratch;
+	struct outlet *out;
+	uint16_t id;
+	enum response_kind kind;
+	bool strict;
+	relay_moved_fn *moved;
+};
+
+void relay_init(struct relay *relay, const struct relay_plan *plan);
 void relay_fini(struct relay *relay);
 
 /* Reads from `fd`, which it owns and closes.  0, or -1 with errno. */
@@ -90,7 +114,7 @@ bool relay_is_silent(const struct relay *relay);
 /* Closes the script's stdout as it is: the response ends here. */
 void relay_stop(struct relay *relay);
 
-/* In RELAY_FAULT: what was wrong with the response. */
+/* In RELAY_FAULT: what was wrong with the response, whose first bytes are in `head`. */
 const char *relay_fault(const struct relay *relay);
 
 #endif

@@ -53,6 +53,7 @@ struct options {
 	int on_disconnect;           /* enum on_disconnect */
 	int stderr_to;               /* enum stderr_to */
 	int error_detail;            /* the client is told what the log is */
+	int strict_headers;          /* a flaw in a header block is a 500 */
 	uint64_t max_body;
 	uint64_t max_params;
 	const char *spool_dir;       /* below chroot_dir */

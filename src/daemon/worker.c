@@ -61,6 +61,9 @@ struct acceptor {
 /* What all connections read into, each for the time of one read. */
 static unsigned char scratch[CONN_SCRATCH];
 
+/* What all scripts' first output is read into. */
+static struct relay_scratch relay_scratch;
+
 struct worker {
 	const struct worker_plan *plan;
 	enum worker_state state;
@@ -72,6 +75,7 @@ struct worker {
 	struct request_services services;
 	struct request_sink sink;
 	struct left_list left;
+	struct flaw_log flaws;
 	struct conn_owner owner;
 	int64_t failures_quiet;  /* until then failures to accept are not logged */
 	int64_t full_quiet;      /* until then that there are too many connections is not logged */
@@ -448,6 +452,8 @@ static void connect_parts(struct worker *worker)
 	    .environment = &worker->environment,
 	    .admission = &worker->admission,
 	    .children = &worker->children,
+	    .scratch = &relay_scratch,
+	    .flaws = &worker->flaws,
 	    .sink = &worker->sink,
 	    .left = &worker->left};
 	left_init(&worker->left, worker->loop, &worker->children);

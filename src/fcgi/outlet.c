@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -23,14 +24,23 @@ void outlet_init(struct outlet *outlet, size_t max)
 	buf_init(&outlet->records, max);
 }
 
+static void return_loan(struct outlet *outlet)
+{
+	if (outlet->loan != NULL)
+		*outlet->loan = NULL;
+	outlet->loan = NULL;
+	outlet->lent_len = 0;
+}
+
 void outlet_fini(struct outlet *outlet)
 {
+	return_loan(outlet);
 	buf_fini(&outlet->records);
 }
 
 size_t outlet_waiting(const struct outlet *outlet)
 {
-	return outlet->header_left + outlet->left + buf_len(&outlet->records);
+	return outlet->header_left + outlet->left + outlet->lent_len + buf_len(&outlet->records);
 }
 
 int64_t outlet_taken(const struct outlet *outlet)
@@ -52,7 +62,14 @@ bool outlet_is_moving(const struct outlet *outlet, int fd)
 
 /* ---- bytes from memory ---------------------------------------------------------- */
 
-/* As send(2), but 0 when the socket is full. */
+/* Counts the `n` bytes that a send(2) took; 0 when the socket is full, else its result. */
+static ssize_t count_sent(struct outlet *outlet, ssize_t n)
+{
+	if (n > 0)
+		outlet->sent += (uint64_t)n;
+	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
+}
+
 static ssize_t send_some(struct outlet *outlet, const void *bytes, size_t len, int flags)
 {
 	ssize_t n;
@@ -62,23 +79,94 @@ static ssize_t send_some(struct outlet *outlet, const void *bytes, size_t len, i
 	do {
 		n = send(outlet->socket, bytes, len, flags | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	if (n > 0)
-		outlet->sent += (uint64_t)n;
-	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
+	return count_sent(outlet, n);
+}
+
+/* As send_some() with what is lent and the records behind it, at once. */
+static ssize_t send_lent(struct outlet *outlet)
+{
+	size_t lent = outlet->lent_len < SEND_MAX ? outlet->lent_len : SEND_MAX;
+	size_t more = buf_len(&outlet->records);
+	struct iovec parts[2] = {
+	    /* sendmsg(2) takes void *, and leaves the bytes alone */
+	    {.iov_base = (void *)(uintptr_t)outlet->lent, .iov_len = lent},
+	    {.iov_base = buf_bytes(&outlet->records),
+		.iov_len = more < SEND_MAX - lent ? more : SEND_MAX - lent},
+	};
+	struct msghdr message = {
+	    .msg_iov = parts, .msg_iovlen = parts[1].iov_len > 0 ? 2 : 1};
+	ssize_t n;
+
+	do {
+		n = sendmsg(outlet->socket, &message, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return count_sent(outlet, n);
+}
+
+static void consume(struct outlet *outlet, size_t n)
+{
+	size_t lent = n < outlet->lent_len ? n : outlet->lent_len;
+
+	outlet->lent += lent;
+	outlet->lent_len -= lent;
+	if (outlet->lent_len == 0)
+		return_loan(outlet);
+	buf_consume(&outlet->records, n - lent);
 }
 
 static int send_records(struct outlet *outlet)
 {
-	while (buf_len(&outlet->records) > 0) {
-		ssize_t n =
-		    send_some(outlet, buf_bytes(&outlet->records), buf_len(&outlet->records), 0);
+	while (outlet->lent_len > 0 || buf_len(&outlet->records) > 0) {
+		ssize_t n = outlet->lent_len > 0
+		    ? send_lent(outlet)
+		    : send_some(outlet, buf_bytes(&outlet->records), buf_len(&outlet->records), 0);
 
-		if (n <= 0)
+		if (n <= 0) {
+			outlet_keep(outlet);
 			return (int)n;
-		buf_consume(&outlet->records, (size_t)n);
+		}
+		consume(outlet, (size_t)n);
 	}
 	buf_release(&outlet->records);
 	return 0;
+}
+
+/* Makes room for `len` bytes in front of the records; NULL without memory. */
+static unsigned char *open_front(struct outlet *outlet, size_t len)
+{
+	unsigned char *front;
+
+	if (buf_reserve(&outlet->records, len) == NULL)
+		return NULL;
+	front = buf_bytes(&outlet->records);
+	memmove(front + len, front, buf_len(&outlet->records));
+	buf_commit(&outlet->records, len);
+	return front;
+}
+
+bool outlet_lend(struct outlet *outlet, const unsigned char *bytes, size_t len,
+    struct outlet **loan)
+{
+	if (outlet->socket < 0 || outlet_waiting(outlet) > 0)
+		return false;
+	outlet->lent = bytes;
+	outlet->lent_len = len;
+	outlet->loan = loan;
+	*loan = outlet;
+	return true;
+}
+
+void outlet_keep(struct outlet *outlet)
+{
+	unsigned char *front = NULL;
+
+	if (outlet->lent_len > 0)
+		front = open_front(outlet, outlet->lent_len);
+	if (front != NULL)
+		memcpy(front, outlet->lent, outlet->lent_len);
+	else if (outlet->lent_len > 0)
+		outlet->broken = true;
+	return_loan(outlet);
 }
 
 /* ---- a record whose content is in a pipe ------------------------------------------ */
@@ -113,17 +201,12 @@ static bool read_whole(int fd, unsigned char *to, size_t len)
 static void take_into_memory(struct outlet *outlet)
 {
 	size_t head = outlet->header_left;
-	size_t len = head + outlet->left;
-	bool there = buf_reserve(&outlet->records, len) != NULL;
-	unsigned char *front = buf_bytes(&outlet->records);
+	unsigned char *front = open_front(outlet, head + outlet->left);
 
-	if (there) {
-		memmove(front + len, front, buf_len(&outlet->records));
+	if (front != NULL)
 		memcpy(front, outlet->header + FCGI_HEADER_LEN - head, head);
-		there = read_whole(outlet->pipe, front + head, outlet->left);
-		buf_commit(&outlet->records, len);
-	}
-	outlet->broken = outlet->broken || !there;
+	if (front == NULL || !read_whole(outlet->pipe, front + head, outlet->left))
+		outlet->broken = true;
 	outlet->header_left = 0;
 	outlet->left = 0;
 }

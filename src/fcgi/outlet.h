@@ -9,6 +9,9 @@
  * header is sent, and its content then goes from the script's pipe to the socket
  * without passing through us (splice(2)).  Such a record goes before anything else, so
  * whoever has the pipe must call outlet_recall() before closing or reading it.
+ *
+ * Nor is a record copied that is in memory which others share, if nothing else waits: it
+ * is lent, and goes out in front of the records in one call with them.
  */
 #ifndef CGIBRIDGE_OUTLET_H
 #define CGIBRIDGE_OUTLET_H
@@ -21,7 +24,10 @@
 #include "fcgi/fcgi.h"
 
 struct outlet {
-	struct buf records; /* whole ones; they go out after what is on its way */
+	struct buf records; /* whole ones; they go out after what is on its way, or lent */
+	const unsigned char *lent; /* records in memory of someone else's, first to go out */
+	size_t lent_len;    /* bytes of them */
+	struct outlet **loan; /* where the lender knows that we have them; NULL: nobody has */
 	int socket;         /* non-blocking, borrowed; -1: there is no client */
 	int pipe;           /* where the content behind `header` is; borrowed */
 	unsigned char header[FCGI_HEADER_LEN];
@@ -53,7 +59,18 @@ int64_t outlet_end(const struct outlet *outlet);
 bool outlet_is_moving(const struct outlet *outlet, int fd);
 
 /*
- * Sends what the socket takes.  0, or -1: the client is gone or, if `broken`, has to
+ * Has the `len` bytes at `bytes`, whole records, go out without a copy of them: they have
+ * to stay there until *`loan`, which is set to this outlet, is NULL again.  False if they
+ * have to be copied, because something else waits or there is no client.
+ */
+bool outlet_lend(struct outlet *outlet, const unsigned char *bytes, size_t len,
+    struct outlet **loan) MUST_CHECK;
+
+/* Copies what is lent and still to go out into memory: the lender needs his. */
+void outlet_keep(struct outlet *outlet);
+
+/*
+ * Sends what the socket takes, and keeps the rest of what is lent.  0, or -1: the client is gone or, if `broken`, has to
  * be left, for what it would get next is not what it was told.
  */
 int outlet_flush(struct outlet *outlet) MUST_CHECK;
