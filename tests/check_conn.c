@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -451,6 +452,21 @@ static void expect_status(int id, const char *status)
 	ck_assert_ptr_nonnull(answers[id].out);
 	ck_assert_msg(strncmp((char *)answers[id].out, status, strlen(status)) == 0, "%s",
 	    (char *)answers[id].out);
+}
+
+/*
+ * A gate that jobs wait at without turning; it opens, too, when the test dies.  The kernel
+ * lets go of the lock with the last descriptor, and no script has one.
+ */
+#define WAIT_AT_GATE "flock -s -w 30 gate true"
+
+static int close_gate(void)
+{
+	int fd = open(temp_path("gate"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	return fd;
 }
 
 /* ---- one request ----------------------------------------------------------------------------- */
@@ -1139,8 +1155,10 @@ END_TEST
 
 START_TEST(a_response_ends_with_its_output)
 {
+	int gate = close_gate();
+
 	options.timeout = 3600 * 1000;
-	script("close.cgi", HEAD "echo hello; exec >&- 2>&-; while ! test -e go; do sleep 0.01; done; "
+	script("close.cgi", HEAD "echo hello; exec >&- 2>&-; " WAIT_AT_GATE "; "
 		"echo >done; exit 3\n");
 	put_get(1, 0, "close.cgi");
 	send_stream();
@@ -1150,7 +1168,7 @@ START_TEST(a_response_ends_with_its_output)
 	ck_assert(turn_until(loop, is_closed, NULL));
 	ck_assert_uint_eq(children.count, 1);
 	ck_assert_int_eq(scoreboard_running(board), 1); /* it keeps its slot */
-	temp_write("go", 0644, "");
+	close(gate);
 	ck_assert(turn_until(loop, has_no_children, NULL));
 	ck_assert_int_eq(access(temp_path("done"), F_OK), 0);
 }
@@ -1158,7 +1176,9 @@ END_TEST
 
 START_TEST(a_script_that_has_closed_its_output_gets_all_of_its_body)
 {
-	script("sink.cgi", HEAD "echo hello; exec >&-; while ! test -e go; do sleep 0.01; done; "
+	int gate = close_gate();
+
+	script("sink.cgi", HEAD "echo hello; exec >&-; " WAIT_AT_GATE "; "
 		"wc -c >count; : >done\n");
 	put_post(1, 0, "sink.cgi", "100000");
 	for (int i = 0; i < 5; i++) {
@@ -1169,7 +1189,7 @@ START_TEST(a_script_that_has_closed_its_output_gets_all_of_its_body)
 	put(FCGI_STDIN, 1, "");
 	send_stream();
 	wait_for_end(1);
-	temp_write("go", 0644, "");
+	close(gate);
 	ck_assert(turn_until(loop, has_no_children, NULL));
 	ck_assert_int_eq(read_number("count"), 100000);
 }
@@ -1213,7 +1233,9 @@ static bool is_done(void *context)
 
 START_TEST(what_is_left_behind_may_write_to_stderr)
 {
-	script("job.cgi", HEAD "echo hello; (while ! test -e go; do sleep 0.01; done; "
+	int gate = close_gate();
+
+	script("job.cgi", HEAD "echo hello; (" WAIT_AT_GATE "; "
 		"echo a warning >&2; : >done) >/dev/null </dev/null &\n");
 	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
 	put_get(1, 0, "job.cgi");
@@ -1221,7 +1243,7 @@ START_TEST(what_is_left_behind_may_write_to_stderr)
 	wait_for_end(1);
 	ck_assert(turn_until(loop, has_no_children, NULL));
 	ck_assert_uint_eq(left.held, 1);
-	temp_write("go", 0644, "");
+	close(gate);
 	capture_begin();
 	ck_assert(turn_until(loop, is_done, NULL));
 	ck_assert(turn_until(loop, nothing_is_left, NULL));
@@ -1233,8 +1255,9 @@ END_TEST
 START_TEST(so_much_of_stderr_is_held_and_no_more)
 {
 	const char *log;
+	int gate = close_gate();
 
-	script("job.cgi", HEAD "(while ! test -e go; do sleep 0.02; done) >/dev/null </dev/null &\n");
+	script("job.cgi", HEAD "(" WAIT_AT_GATE ") >/dev/null </dev/null &\n");
 	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
 	capture_begin();
 	for (int i = 0; i < LEFT_STDERR_MAX + 2; i++) {
@@ -1248,7 +1271,7 @@ START_TEST(so_much_of_stderr_is_held_and_no_more)
 	ck_assert_ptr_nonnull(strstr(log, "job.cgi["));
 	ck_assert_ptr_nonnull(strstr(log, "more than 64 such scripts in this worker: its standard error "
 					  "is closed"));
-	temp_write("go", 0644, "");
+	close(gate);
 	ck_assert(turn_until(loop, nothing_is_left, NULL));
 }
 END_TEST
@@ -1705,15 +1728,16 @@ END_TEST
 START_TEST(an_early_answer_of_a_drained_connection_is_not_lost)
 {
 	static char body[60001];
+	int gate = close_gate();
 
 	memset(body, 'b', sizeof body - 1);
 	times.leave = 20;
-	script("wait.cgi", HEAD "until test -e go; do sleep 0.01; done; echo early\n");
+	script("wait.cgi", HEAD WAIT_AT_GATE "; echo early\n");
 	put_post(1, FCGI_KEEP_CONN, "wait.cgi", "600000");
 	send_stream();
 	wait_for_children(1);
 	conn_drain_all(&owner);
-	temp_write("go", 0644, "");
+	close(gate);
 	ck_assert(turn_until(loop, has_no_children, NULL));
 	turn_for(loop, 60); /* no time limit but that for all it may go on sending */
 	for (int i = 0; i < 10; i++)
