@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cgi/errlog.h"
+#include "cgi/relay.h"
 #include "base/log.h"
 #include "fcgi/record.h"
 #include "base/sys.h"
@@ -17,13 +18,21 @@ static struct loop *loop;
 static struct errlog errlog;
 static int script = -1; /* the script's end of its stderr */
 
+static struct outlet *client; /* that on_read() delivers to; NULL: not yet */
+
+static void on_read(struct errlog *of)
+{
+	if (client != NULL)
+		errlog_deliver(of, client, RELAY_HIGH);
+}
+
 static void start(bool to_client)
 {
 	int fds[2];
 
 	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
 	ck_assert_int_eq(sys_nonblock(fds[1]), 0);
-	errlog_init(&errlog, loop, to_client);
+	errlog_init(&errlog, loop, to_client ? on_read : NULL);
 	errlog_attach(&errlog, fds[0], "/srv/x.cgi", 4711, 7);
 	script = fds[1];
 }
@@ -238,53 +247,54 @@ END_TEST
 
 START_TEST(it_is_held_until_it_is_delivered)
 {
-	struct buf out;
+	struct outlet out;
 
-	buf_init(&out, 1000);
+	outlet_init(&out, 1000);
 	start_watched(true);
 	capture_begin();
 	say("one\ntwo\n");
 	turn();
-	ck_assert_uint_eq(buf_len(&out), 0);
-	errlog_deliver(&errlog, &out, 0);
-	ck_assert_uint_eq(buf_len(&out), record_size(8));
-	ck_assert_mem_eq(buf_bytes(&out), "\1\7\0\7\0\x08\0\0one\ntwo\n", 16);
-	errlog_deliver(&errlog, &out, 0); /* nothing held */
-	ck_assert_uint_eq(buf_len(&out), 16);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
+	errlog_deliver(&errlog, &out, SIZE_MAX);
+	ck_assert_uint_eq(buf_len(&out.records), record_size(8));
+	ck_assert_mem_eq(buf_bytes(&out.records), "\1\7\0\7\0\x08\0\0one\ntwo\n", 16);
+	errlog_deliver(&errlog, &out, SIZE_MAX); /* nothing held */
+	ck_assert_uint_eq(buf_len(&out.records), 16);
 	say("three");
 	errlog_finish(&errlog);
-	errlog_deliver(&errlog, &out, 0);
-	ck_assert_mem_eq(buf_bytes(&out) + 16, "\1\7\0\7\0\5\3\0three", 13);
+	errlog_deliver(&errlog, &out, SIZE_MAX);
+	ck_assert_mem_eq(buf_bytes(&out.records) + 16, "\1\7\0\7\0\5\3\0three", 13);
 	ck_assert_str_eq(capture_end(), ""); /* not logged as well */
 	ck_assert_str_eq(errlog.first, "one");
-	buf_fini(&out);
+	outlet_fini(&out);
 }
 END_TEST
 
 START_TEST(it_leaves_room_for_others)
 {
-	struct buf out;
+	struct outlet out;
 
-	buf_init(&out, 100);
+	outlet_init(&out, 1000);
 	start_watched(true);
 	say("12345678");
 	turn();
-	errlog_deliver(&errlog, &out, 85);
-	ck_assert_uint_eq(buf_len(&out), 0);
-	errlog_deliver(&errlog, &out, 84);
-	ck_assert_uint_eq(buf_len(&out), 16);
-	buf_fini(&out);
+	ck_assert_int_eq(record_put(&out.records, FCGI_STDOUT, 1, "12345678", 8), 0);
+	errlog_deliver(&errlog, &out, 16);
+	ck_assert_uint_eq(buf_len(&out.records), 16);
+	errlog_deliver(&errlog, &out, 17);
+	ck_assert_uint_eq(buf_len(&out.records), 32);
+	outlet_fini(&out);
 }
 END_TEST
 
 START_TEST(a_flood_is_bounded_and_said)
 {
-	struct buf out;
+	struct outlet out;
 	char text[1001];
 
 	memset(text, 'X', 1000);
 	text[1000] = '\0';
-	buf_init(&out, 100000);
+	outlet_init(&out, 100000);
 	start_watched(true);
 	capture_begin();
 	for (int i = 0; i < 20; i++) {
@@ -292,24 +302,99 @@ START_TEST(a_flood_is_bounded_and_said)
 		turn();
 	}
 	errlog_finish(&errlog);
-	errlog_deliver(&errlog, &out, 0);
-	ck_assert_uint_eq(buf_len(&out), record_size(ERRLOG_HELD_MAX));
+	errlog_deliver(&errlog, &out, SIZE_MAX);
+	ck_assert_uint_eq(buf_len(&out.records), record_size(ERRLOG_HELD_MAX));
 	ck_assert_ptr_nonnull(strstr(capture_end(), "11808 bytes of stderr dropped"));
-	buf_fini(&out);
+	outlet_fini(&out);
 }
 END_TEST
 
 START_TEST(to_the_log_there_is_nothing_to_deliver)
 {
-	struct buf out;
+	struct outlet out;
 
-	buf_init(&out, 100);
+	outlet_init(&out, 100);
 	start_watched(false);
 	say("no end");
 	turn();
-	errlog_deliver(&errlog, &out, 0);
-	ck_assert_uint_eq(buf_len(&out), 0);
-	buf_fini(&out);
+	errlog_deliver(&errlog, &out, SIZE_MAX);
+	ck_assert_uint_eq(buf_len(&out.records), 0);
+	outlet_fini(&out);
+}
+END_TEST
+
+/* How much the pipe takes of `len` bytes, while the loop turns. */
+static size_t flood(size_t len)
+{
+	static char text[4096];
+	size_t said = 0;
+
+	memset(text, 'X', sizeof text);
+	for (int idle = 0; said < len && idle < 100;) {
+		size_t part = len - said < sizeof text ? len - said : sizeof text;
+		ssize_t n = write(script, text, part);
+
+		idle = n > 0 ? 0 : idle + 1;
+		said += n > 0 ? (size_t)n : 0;
+		turn();
+	}
+	return said;
+}
+
+START_TEST(after_the_header_block_it_goes_out_as_it_comes)
+{
+	struct outlet out;
+
+	outlet_init(&out, 1 << 20);
+	client = &out;
+	start_watched(true);
+	say("one\n");
+	turn();
+	ck_assert_uint_eq(buf_len(&out.records), record_size(4));
+	client = NULL;
+	outlet_fini(&out);
+}
+END_TEST
+
+START_TEST(after_the_header_block_nothing_is_lost)
+{
+	struct outlet out;
+	size_t said;
+
+	outlet_init(&out, 1 << 20);
+	client = &out;
+	start_watched(true);
+	capture_begin();
+	said = flood(1 << 20);
+	/* the client takes nothing: then the script waits */
+	ck_assert_uint_lt(said, 1 << 20);
+	ck_assert_uint_lt(buf_len(&out.records), RELAY_HIGH + 2 * ERRLOG_HELD_MAX);
+	ck_assert_uint_le(buf_len(&errlog.held), ERRLOG_HELD_MAX);
+	/* it takes all: so does the script go on */
+	buf_consume(&out.records, buf_len(&out.records));
+	errlog_deliver(&errlog, &out, RELAY_HIGH);
+	ck_assert_uint_gt(flood(16384), 0);
+	/* the end: what is left goes out whether there is room or not */
+	errlog_finish(&errlog);
+	errlog_deliver(&errlog, &out, SIZE_MAX);
+	ck_assert_uint_eq(buf_len(&errlog.held), 0);
+	ck_assert_str_eq(capture_end(), "");
+	client = NULL;
+	outlet_fini(&out);
+}
+END_TEST
+
+START_TEST(when_the_client_has_gone_it_goes_to_the_log)
+{
+	start_watched(true);
+	capture_begin();
+	say("one\ntw");
+	turn();
+	errlog_turn_to_log(&errlog);
+	say("o\n");
+	turn();
+	ck_assert_str_eq(capture_end(), "<4>/srv/x.cgi[4711]: request 7: stderr: one\n"
+					"<4>/srv/x.cgi[4711]: request 7: stderr: two\n");
 }
 END_TEST
 
@@ -345,6 +430,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, it_leaves_room_for_others);
 	tcase_add_test(tcase, a_flood_is_bounded_and_said);
 	tcase_add_test(tcase, to_the_log_there_is_nothing_to_deliver);
+	tcase_add_test(tcase, after_the_header_block_it_goes_out_as_it_comes);
+	tcase_add_test(tcase, after_the_header_block_nothing_is_lost);
+	tcase_add_test(tcase, when_the_client_has_gone_it_goes_to_the_log);
 	tcase_add_test(tcase, finishing_ends_though_a_descendant_goes_on_writing);
 }
 

@@ -318,6 +318,15 @@ on_both 'trap 13: a client that leaves after the headers of HEAD' => sub ($kind)
 my %said = (log => $bridge, map { $_ => Bridge->start(args => $_ eq 'client' ? ['-f'] :
     [ '--stderr', $_ ]) } qw(client discard));
 
+script('warns', <<~'SH');
+    #!/bin/sh
+    printf 'Content-Type: text/plain\n\n'
+    sleep 0.1
+    echo first >&2
+    until test -e warns.go; do sleep 0.02; done
+    head -c 100000 /dev/zero >&2
+    SH
+
 on_both 'trap 14: stderr before and inside the headers, sent to the client (-f)' => sub ($kind) {
     # nginx answers 502 to 3.9 KB of it and the headers in one burst
     for my $pause (0, 0.3) {
@@ -345,6 +354,29 @@ on_both 'trap 14: what is held of stderr is bounded (-f)' => sub ($kind) {
     $said{client}->one_warning($mark, qr/ stderr dropped: too much of it/);
 };
 
+on_both 'trap 14: stderr after the header record goes out as it comes (-f)' => sub ($kind) {
+    my $c = $said{client}->connect($kind);
+    my $r = $c->start(1, $said{client}->params('warns'), keep => 1);
+    ok($c->read_until(slow(10), sub { $r->{err} eq "first\n" }), 'without a byte of output after it');
+    ok(!$r->{end}, 'while the script runs');
+    spew("$dir/warns.go", '');
+    $c->wait_end(1);
+    is(length $r->{err}, 6 + 100_000, 'and all of it, however much');
+    unlink "$dir/warns.go";
+};
+
+on_both 'trap 14: stderr for a client that does not take it (-f)' => sub ($kind) {
+    my ($file, $mark) = (file(), $said{client}->mark);
+    my $c = $said{client}->connect($kind, rcvbuf => 16384);
+    my $r = $c->expect(1);
+    $c->send(FastCGI::request(1, $said{client}->params('shouts', TEST_AFTER => 20 * $MB)),
+        no_read => 1);
+    $said{client}->ok_serves($kind, $said{client}->workers);
+    $c->wait_end(1, 30);
+    is(length $r->{err}, 20 * $MB, 'waits, and nothing is lost');
+    $said{client}->no_warning($mark);
+};
+
 on_both 'trap 14: stderr of a script that says nothing else (-f)' => sub ($kind) {
     script('only-errors', "#!/bin/sh\necho 'the reason' >&2\nexit 4\n");
     my $r = $said{client}->get($kind, 'only-errors');
@@ -363,8 +395,9 @@ for my $mode (sort keys %said) {
         $c->wait_end(1, 60);
         is(FastCGI::body($r), "fine\n", 'the answer is whole');
         is($r->{end}{app}, 0, 'the script could write all of it');
-        cmp_ok(length $r->{err}, '<=', $mode eq 'client' ? 64 * 1024 : 0,
-            'the client gets no flood');
+        my ($least, $most) = $mode eq 'client' ? (25 * $MB, 25 * $MB + 64 * 1024) : (0, 0);
+        cmp_ok(length $r->{err}, '>=', $least, 'the client gets all that came after the head');
+        cmp_ok(length $r->{err}, '<=', $most, 'and no flood from before');
         my @lines = quiet($b->log_since($mark));
         cmp_ok(scalar @lines, '<', $mode eq 'log' ? 2000 : 10, 'nor does the log');
         like(join("\n", @lines), $mode eq 'discard' ? qr/\A\z/ : qr/ bytes of stderr dropped: /,

@@ -285,6 +285,15 @@ static void join_owner(struct conn *conn)
 	owner->count++;
 }
 
+/* How many bytes of records wait at most. */
+static size_t most_waiting(const struct conn *conn)
+{
+	bool with_stderr = conn->owner->services->options->stderr_to == STDERR_CLIENT;
+	size_t each = REQUEST_END_MAX + (with_stderr ? REQUEST_STDERR_MAX : 0);
+
+	return REQUEST_OUT_MAX + conn_most_requests(conn) * each;
+}
+
 int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 {
 	struct conn *conn = calloc(1, sizeof *conn);
@@ -301,7 +310,7 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 	    .ended = on_ended,
 	    .describe = on_describe};
 	fcgi_reader_init(&conn->reader);
-	outlet_init(&conn->out, REQUEST_OUT_MAX + conn_most_requests(conn) * REQUEST_END_MAX);
+	outlet_init(&conn->out, most_waiting(conn));
 	conn->out.socket = fd;
 	buf_init(&conn->values, VALUES_MAX);
 	loop_watch_init(&conn->socket, conn_on_ready);

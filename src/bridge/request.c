@@ -177,6 +177,16 @@ static void on_linger(struct loop_timer *timer)
 	}
 }
 
+/* --stderr client: the client has the header block, so it may have this. */
+static void on_stderr(struct errlog *errlog)
+{
+	struct request *request = CONTAINER_OF(errlog, struct request, errlog);
+
+	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
+		errlog_deliver(errlog, request->link->out, RELAY_HIGH);
+	request->link->touched(request->link);
+}
+
 static void on_relayed(struct relay *relay)
 {
 	struct request *request = CONTAINER_OF(relay, struct request, relay);
@@ -187,7 +197,7 @@ static void on_relayed(struct relay *relay)
 	if (relay->response.flaws != 0)
 		request_log_flaws(request);
 	if (relay->state == RELAY_BODY && !is_detached(request)) {
-		errlog_deliver(&request->errlog, &request->link->out->records, RELAY_HIGH);
+		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
 		child_answers(request->child);
 	}
 	spend_grace(request);
@@ -215,6 +225,8 @@ static void on_body_moved(struct body *body)
 void request_resume(struct request *request)
 {
 	review_hold(request);
+	if (request->state == REQUEST_RUNNING && request->errlog.flows)
+		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
 	if (request->state == REQUEST_RUNNING)
 		relay_resume(&request->relay);
 }
@@ -534,6 +546,7 @@ void request_detach(struct request *request)
 		child_leave(request->child, request_exited, request);
 	request->link = &sink->link;
 	relay_redirect(&request->relay, request->link->out);
+	errlog_turn_to_log(&request->errlog);
 	request->prev = NULL;
 	request->next = sink->first;
 	if (sink->first != NULL)
@@ -576,7 +589,7 @@ struct request *request_new(struct request_link *link, uint16_t id, unsigned rol
 		.kind = role == FCGI_AUTHORIZER ? RESPONSE_AUTHORIZER : RESPONSE_NORMAL,
 		/* what is doubtful must not grant anything */
 		.strict = options->strict_headers || role == FCGI_AUTHORIZER});
-	errlog_init(&request->errlog, loop, options->stderr_to == STDERR_CLIENT);
+	errlog_init(&request->errlog, loop, options->stderr_to == STDERR_CLIENT ? on_stderr : NULL);
 	loop_timer_init(&request->total, on_total);
 	loop_timer_init(&request->idle, on_idle);
 	loop_timer_init(&request->linger, on_linger);

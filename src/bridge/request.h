@@ -43,11 +43,12 @@
  * The most that a connection's buffer of records holds: what relays let it grow to, one
  * record on top, the page that may answer the record which is taken then, some room for
  * management records; and for each request what it may end with, whether there is room or
- * not: a page of ours, and END_REQUEST.
+ * not: a page of ours, the rest of its stderr, and END_REQUEST.
  */
 enum {
 	REQUEST_OUT_MAX = RELAY_HIGH + 2 * FCGI_MAX_CONTENT + RESPONSE_GROWTH_MAX + 16 * 1024,
 	REQUEST_END_MAX = RESPONSE_PAGE_MAX + 64,
+	REQUEST_STDERR_MAX = ERRLOG_TAIL_MAX + 32, /* besides, with --stderr client */
 };
 
 enum {
@@ -113,20 +114,20 @@ struct request {
 	enum request_state state;
 	uint16_t id;
 	unsigned role;   /* as sent */
-	bool keep_conn;
 	int64_t timeout;      /* --timeout, or CGIBRIDGE_TIMEOUT; ms, 0: none */
 	int64_t idle_timeout; /* --idle-timeout, or CGIBRIDGE_IDLE_TIMEOUT; ms, 0: none */
 	enum on_disconnect on_disconnect; /* --on-disconnect, or CGIBRIDGE_ON_DISCONNECT */
+	bool keep_conn;
 	bool crowded;     /* the connection has too many active requests: to be refused */
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
 	bool truncated;  /* ended: the client must not take the response for whole */
 	enum front_end front_end;
 	bool needs_stdin; /* its client sends all of FCGI_STDIN only before END_REQUEST */
 	bool end_held;    /* ended: END_REQUEST waits for the end of FCGI_STDIN */
+	bool own_page;    /* it is about ourselves: not counted among the answers */
 	enum fcgi_protocol_status protocol_status; /* ended */
 	uint32_t app_status;                       /* ended */
 	int answered;    /* the status of a page of ours that has gone out; 0: none */
-	bool own_page;   /* it is about ourselves: not counted among the answers */
 
 	struct params params;
 	struct body body;
@@ -135,8 +136,8 @@ struct request {
 	struct admission_ticket ticket;
 	struct child *child; /* NULL: none, or it has exited */
 	int exit_status;     /* waitpid(2)'s, once it has */
-	char *script;        /* its path, for logs; owned, NULL until resolved */
 	pid_t pid;
+	char *script;        /* its path, for logs; owned, NULL until resolved */
 
 	struct request_note *note; /* for the logs; owned, NULL: none */
 	enum accesslog_end outcome;

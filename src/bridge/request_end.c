@@ -122,8 +122,7 @@ static void warn_of_longer_body(const struct request *request)
 void request_end(struct request *request, uint32_t app_status)
 {
 	(void)errlog_catch_up(&request->errlog);
-	errlog_deliver(&request->errlog, &request->link->out->records,
-	    record_size(FCGI_BODY_LEN) * 4);
+	errlog_deliver(&request->errlog, request->link->out, SIZE_MAX);
 	request_set_state(request, REQUEST_ENDED);
 	request->app_status = app_status;
 	request_count_end(request);

@@ -15,10 +15,10 @@
 static void on_readable(struct loop_watch *watch, unsigned events);
 static void on_delay(struct loop_timer *timer);
 
-void errlog_init(struct errlog *errlog, struct loop *loop, bool to_client)
+void errlog_init(struct errlog *errlog, struct loop *loop, errlog_read_fn *read)
 {
-	*errlog = (struct errlog){.loop = loop, .fd = -1, .to_client = to_client};
-	buf_init(&errlog->held, to_client ? ERRLOG_HELD_MAX : ERRLOG_LINE_MAX);
+	*errlog = (struct errlog){.loop = loop, .fd = -1, .read = read};
+	buf_init(&errlog->held, read != NULL ? ERRLOG_TAIL_MAX : ERRLOG_LINE_MAX);
 	loop_watch_init(&errlog->pipe, on_readable);
 	loop_timer_init(&errlog->delay, on_delay);
 }
@@ -139,9 +139,17 @@ static void take_for_log(struct errlog *errlog, const char *text, size_t len)
 
 /* ---- to the client -------------------------------------------------------------- */
 
+/* How many bytes may still be held, of `max`. */
+static size_t room_for_client(const struct errlog *errlog, size_t max)
+{
+	size_t len = buf_len(&errlog->held);
+
+	return len < max ? max - len : 0;
+}
+
 static void take_for_client(struct errlog *errlog, const char *text, size_t len)
 {
-	size_t room = buf_room(&errlog->held);
+	size_t room = room_for_client(errlog, errlog->flows ? ERRLOG_TAIL_MAX : ERRLOG_HELD_MAX);
 	size_t kept = len < room ? len : room;
 
 	keep_first(errlog, text, strcspn(text, "\r\n"));
@@ -150,33 +158,52 @@ static void take_for_client(struct errlog *errlog, const char *text, size_t len)
 	errlog->lost += len - kept;
 }
 
-void errlog_deliver(struct errlog *errlog, struct buf *out, size_t reserve)
+void errlog_deliver(struct errlog *errlog, struct outlet *out, size_t most)
 {
 	size_t len = buf_len(&errlog->held);
 
-	if (!errlog->to_client || len == 0 || buf_room(out) < record_size(len) + reserve)
+	if (errlog->read == NULL)
 		return;
-	if (record_put(out, FCGI_STDERR, errlog->id, buf_bytes(&errlog->held), len) != 0)
+	errlog->flows = true;
+	if (len == 0 || outlet_waiting(out) >= most)
+		return;
+	if (record_put_stream(&out->records, FCGI_STDERR, errlog->id, buf_bytes(&errlog->held),
+		len) != 0)
 		return; /* no memory: it stays held, for the next time */
 	buf_consume(&errlog->held, len);
 	buf_release(&errlog->held);
+	loop_want(errlog->loop, &errlog->pipe, LOOP_IN);
+}
+
+void errlog_turn_to_log(struct errlog *errlog)
+{
+	struct buf held = errlog->held;
+
+	if (errlog->read == NULL)
+		return;
+	errlog->read = NULL;
+	errlog->flows = false;
+	buf_init(&errlog->held, ERRLOG_LINE_MAX);
+	take_for_log(errlog, (const char *)buf_bytes(&held), buf_len(&held));
+	buf_fini(&held);
+	loop_want(errlog->loop, &errlog->pipe, LOOP_IN);
 }
 
 /* There will be no more: the last line may have no end. */
 static void end_text(struct errlog *errlog)
 {
-	if (!errlog->to_client && buf_len(&errlog->held) > 0)
+	if (errlog->read == NULL && buf_len(&errlog->held) > 0)
 		end_line(errlog, "", 0);
 	report_lost(errlog);
 }
 
 /* ---- the pipe ------------------------------------------------------------------ */
 
-/* Reads once; false when there is nothing more to read now, or ever. */
-static bool read_some(struct errlog *errlog)
+/* Reads up to `max` bytes; false when there is nothing more to read now, or ever. */
+static bool read_some(struct errlog *errlog, size_t max)
 {
-	char text[4096 + 1];
-	ssize_t n = read(errlog->fd, text, sizeof text - 1);
+	char text[ERRLOG_READ + 1];
+	ssize_t n = read(errlog->fd, text, max < ERRLOG_READ ? max : ERRLOG_READ);
 
 	if (n < 0 && errno == EINTR)
 		return true;
@@ -185,7 +212,7 @@ static bool read_some(struct errlog *errlog)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	if (errlog->to_client)
+	if (errlog->read != NULL)
 		take_for_client(errlog, text, (size_t)n);
 	else
 		take_for_log(errlog, text, (size_t)n);
@@ -194,9 +221,17 @@ static bool read_some(struct errlog *errlog)
 
 void errlog_read(struct errlog *errlog)
 {
-	(void)read_some(errlog);
+	size_t max = errlog->flows ? room_for_client(errlog, ERRLOG_HELD_MAX) : ERRLOG_READ;
+
+	if (max == 0) { /* the client is slow: the script has to wait */
+		loop_want(errlog->loop, &errlog->pipe, 0);
+		return;
+	}
+	(void)read_some(errlog, max);
 	if (errlog->fd < 0)
 		end_text(errlog);
+	if (errlog->read != NULL)
+		errlog->read(errlog);
 }
 
 static void on_readable(struct loop_watch *watch, unsigned events)
@@ -218,8 +253,8 @@ static void on_delay(struct loop_timer *timer)
 bool errlog_catch_up(struct errlog *errlog)
 {
 	/* a descendant may hold the pipe and go on writing: read what a pipe holds, no more */
-	for (int reads = 0; errlog->fd >= 0 && reads < 16; reads++)
-		if (!read_some(errlog))
+	for (int reads = 0; errlog->fd >= 0 && reads < ERRLOG_TAIL_READS; reads++)
+		if (!read_some(errlog, ERRLOG_READ))
 			break;
 	if (errlog->fd < 0)
 		end_text(errlog);
@@ -238,7 +273,7 @@ int errlog_hand_over(struct errlog *from, struct errlog *to, const char *script,
 {
 	int fd = from->fd;
 
-	errlog_init(to, from->loop, false);
+	errlog_init(to, from->loop, NULL);
 	loop_watch_init(&to->pipe, ready);
 	to->script = script;
 	to->pid = from->pid;
