@@ -132,7 +132,8 @@ static bool has_ended(void *context)
 	(void)context;
 	take_records();
 	relay_resume(&relay);
-	return relay.state == RELAY_ENDED || relay.state == RELAY_FAULT;
+	return relay.state == RELAY_ENDED || relay.state == RELAY_FAULT ||
+	    relay.state == RELAY_STARVED;
 }
 
 static void finish(void)
@@ -419,14 +420,28 @@ START_TEST(endless_headers_are_a_fault)
 }
 END_TEST
 
-START_TEST(a_buffer_without_room_is_a_fault)
+START_TEST(no_memory_for_the_header_block_is_not_a_fault_of_the_script)
 {
 	outlet_fini(&out);
 	outlet_init(&out, 20);
 	say("Content-Type: text/plain\n\n");
 	turn();
-	ck_assert_int_eq(relay.state, RELAY_FAULT);
-	ck_assert_str_eq(relay_fault(&relay), strerror(ENOBUFS));
+	ck_assert_int_eq(relay.state, RELAY_STARVED);
+	ck_assert_int_eq(relay.pipe.fd, -1);
+	ck_assert_uint_eq(relay.sent, 0);
+}
+END_TEST
+
+START_TEST(nor_is_no_memory_for_the_body)
+{
+	outlet_fini(&out);
+	outlet_init(&out, 1000);
+	say("Content-Type: text/plain\n\n");
+	turn();
+	ck_assert_int_eq(relay.state, RELAY_BODY);
+	say("more");
+	turn();
+	ck_assert_int_eq(relay.state, RELAY_STARVED);
 }
 END_TEST
 
@@ -964,7 +979,8 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, what_is_no_response_is_a_fault_and_nothing_goes_out, 0,
 	    sizeof faults / sizeof *faults);
 	tcase_add_test(tcase, endless_headers_are_a_fault);
-	tcase_add_test(tcase, a_buffer_without_room_is_a_fault);
+	tcase_add_test(tcase, no_memory_for_the_header_block_is_not_a_fault_of_the_script);
+	tcase_add_test(tcase, nor_is_no_memory_for_the_body);
 	tcase_add_test(tcase, a_dropped_body_is_read_and_goes_nowhere);
 	tcase_add_test(tcase, a_body_is_cut_at_its_length);
 	tcase_add_test(tcase, a_chunked_body_of_an_nph_script_is_decoded);

@@ -56,4 +56,60 @@ on_both 'the limit of connections is said once' => sub ($kind) {
     $bridge->stop;
 };
 
+# A worker that may have hardly more memory than it has by now; its scripts may have more.
+on_both 'no memory' => sub ($kind) {
+    is_program('prlimit', 'util-linux');
+    my $bridge = Bridge->start(sockets => [$kind], args => [ '--limit', 'data=unlimited' ]);
+    my ($worker) = $bridge->workers;
+    my $mark = $bridge->mark;
+    my @c = map { $bridge->connect($kind) } 1 .. 40;
+    my ($kib) = slurp("/proc/$worker/status") =~ /^VmData:\s*(\d+)/m;
+    my $limit = ($kib + 600) * 1024; # some requests fit in, the output of all of them does not
+    # a checker's own memory is not to be bounded: then this only sees that all is well
+    my $checked = slurp($Bridge::daemon) =~ /__asan_init/;
+    is(run_program([ 'prlimit', "--pid=$worker", "--data=$limit:" ])->{exit}, 0, "limit $limit")
+        if !$checked;
+    $_->start(1, $bridge->params('big', QUERY_STRING => 1 << 20)) for @c; # and nobody reads
+    $bridge->wait_for_log(qr/out of memory/, 10, from => $mark) if !$checked;
+    my %n;
+    for my $c (@c) {
+        my $r = eval { $c->wait_end(1, 20) };
+        $n{ $r ? FastCGI::status($r) : 'cut' }++;
+    }
+    my $log = $bridge->log_since($mark);
+    unlike($log, qr/no CGI response|Cannot allocate memory; still running/, 'no script is blamed');
+    like($log, qr/ 503: out of memory for its output /, 'the log says what there was none for')
+        if !$checked;
+    delete $n{$_} for qw(200 503 cut);
+    is_deeply(\%n, {}, 'they were served, refused with 503, or cut');
+    is(run_program([ 'prlimit', "--pid=$worker", '--data=unlimited:' ])->{exit}, 0, 'more again');
+    $bridge->ok_serves($kind, $worker);
+    $bridge->stop;
+};
+
+# In front of a daemon: a /dev with nothing in it, or with a null that is $null.
+sub without_dev ($null = undef) {
+    my $link = defined $null ? "ln -s $null /dev/null" : 'true';
+    return [ is_program('unshare', 'util-linux'), is_root() ? '-m' : '-rm', 'sh', '-c',
+        "mount -t tmpfs -o mode=755 tmpfs /dev && $link && exec \"\$@\"", 'sh' ];
+}
+
+scenario 'no /dev/null' => sub {
+    my $r = run_program([ @{ without_dev() }, $Bridge::daemon, '-n' ]);
+    is($r->{exit}, 1, 'it does not start');
+    like($r->{err}, qr{^cgibridge: /dev/null cannot be opened: No such file}, 'and says why');
+    my $null = spew(file(), '');
+    chmod 0666, $null;
+    my $bridge = Bridge->start(prefix => without_dev($null));
+    my ($worker) = $bridge->workers;
+    unlink $null;
+    kill 'KILL', $worker;
+    ok($bridge->wait_for_log(qr{error: /dev/null cannot be opened, and scripts need it: No such}, 5),
+        'a worker that finds none says so');
+    spew($null, '', 0666);
+    ok(wait_until(10, sub { eval { FastCGI::body($bridge->get('unix', 'hello')) eq "hello\n" } }),
+        'when it is there again, one starts');
+    $bridge->stop;
+};
+
 done_testing;

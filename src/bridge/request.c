@@ -81,6 +81,9 @@ static void check(struct request *request)
 		else if (!loop_timer_active(&request->linger))
 			loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
 		return;
+	case RELAY_STARVED:
+		request_starve(request, "its output");
+		return;
 	case RELAY_ENDED:
 		if (request->child == NULL)
 			request_complete(request);

@@ -296,6 +296,17 @@ void request_cut_output(struct request *request)
 	relay_stop(&request->relay);
 }
 
+void request_starve(struct request *request, const char *what)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "503: out of memory for %s", what);
+	request->outcome = ACCESSLOG_ERROR;
+	request_log_failure(request, text);
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_fail(request, 503, "out of resources", 0);
+}
+
 void request_complete(struct request *request)
 {
 	char what[128];

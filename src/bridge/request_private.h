@@ -115,6 +115,9 @@ void request_cut_output(struct request *request);
 /* Ends it for an output that is no CGI response. */
 void request_fail_response(struct request *request);
 
+/* Ends it for want of memory, which is not its script's fault: `what` there was none for. */
+void request_starve(struct request *request, const char *what);
+
 /* Ends it: its output has ended; the script has exited, or goes on without it. */
 void request_complete(struct request *request);
 

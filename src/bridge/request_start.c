@@ -172,10 +172,7 @@ static void start(struct request *request)
 	params_fini(&request->params); /* the script has its copy */
 	if (attach(request, &pipes) == 0)
 		return;
-	request->outcome = ACCESSLOG_ERROR;
-	request_log_failure(request, "503: its pipes cannot be watched: no memory");
-	request_stop_script(request, ON_DISCONNECT_KILL);
-	request_fail(request, 503, "out of resources", 0);
+	request_starve(request, "watching its pipes");
 }
 
 /* ---- its turn --------------------------------------------------------- */

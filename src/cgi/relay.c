@@ -87,6 +87,13 @@ static void set_fault(struct relay *relay, const char *fault)
 	close_pipe(relay);
 }
 
+/* That is our fault, not the script's. */
+static void starve(struct relay *relay)
+{
+	relay->state = RELAY_STARVED;
+	close_pipe(relay);
+}
+
 /* ---- the header block ----------------------------------------------------------- */
 
 /*
@@ -119,14 +126,16 @@ static void send_output(struct relay *relay, unsigned char *content, size_t len)
 		memset(content + len, 0, fcgi_padding(len));
 	if ((len < RELAY_LEND || !outlet_lend(relay->out, record, record_size(first),
 				     &relay->scratch->borrower)) &&
-	    buf_append(records, record, record_size(first)) != 0)
-		set_fault(relay, strerror(errno));
-	else if (record_put_stream(records, FCGI_STDOUT, relay->id, content + first,
-		     len - first) != 0)
-		set_fault(relay, strerror(errno));
+	    buf_append(records, record, record_size(first)) != 0) {
+		starve(relay);
+		return;
+	}
+	relay->state = RELAY_BODY;
+	relay->sent += first;
+	if (record_put_stream(records, FCGI_STDOUT, relay->id, content + first, len - first) == 0)
+		relay->sent += len - first;
 	else
-		relay->state = RELAY_BODY;
-	relay->sent += relay->state == RELAY_BODY ? len : 0;
+		starve(relay);
 	buf_fini(&relay->head);
 }
 
@@ -184,7 +193,7 @@ static void keep_head(struct relay *relay, const unsigned char *raw, size_t had,
 	if (relay->state == RELAY_FAULT && len > RESPONSE_START_MAX)
 		len = had < RESPONSE_START_MAX ? RESPONSE_START_MAX : had;
 	if (buf_append(&relay->head, raw + had, len - had) != 0 && relay->state != RELAY_FAULT)
-		set_fault(relay, strerror(errno));
+		starve(relay);
 }
 
 /* Draws the conclusions from the `len` bytes at `raw`, of which `had` have been seen before. */
@@ -268,7 +277,7 @@ static void read_body(struct relay *relay, bool last)
 	ssize_t n;
 
 	if (to == NULL) {
-		set_fault(relay, strerror(errno));
+		starve(relay);
 		return;
 	}
 	n = read_pipe(relay, to, RELAY_CHUNK);

@@ -40,6 +40,7 @@ enum relay_state {
 	RELAY_BODY,  /* it has gone out */
 	RELAY_ENDED, /* end of file after the header block */
 	RELAY_FAULT, /* no response that could go out: relay_fault() says why */
+	RELAY_STARVED, /* no memory for what the script wrote: its response ends where it is */
 };
 
 /*

@@ -131,8 +131,10 @@ int main(int argc, char **argv)
 		return 1;
 	/* signals that came during the exec of a reload wait for their handler */
 	sys_signals_reset(handover.role == HANDOVER_HEIR);
-	if (sys_open_stdio() != 0)
+	if (sys_open_stdio() != 0) {
+		fprintf(stderr, "cgibridge: /dev/null cannot be opened: %s\n", strerror(errno));
 		return 1;
+	}
 	sys_cloexec_from(STDERR_FILENO + 1);
 	open_first_log(&handover);
 	switch (options_parse(&options, argc, (const char *const *)argv, &fault)) {

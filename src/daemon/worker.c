@@ -483,6 +483,15 @@ static int become_user(const struct options *options)
 	return -1;
 }
 
+static int open_children(struct worker *worker)
+{
+	if (children_init(&worker->children, worker->loop, worker->plan->board,
+		worker->plan->options->kill_delay) == 0)
+		return 0;
+	log_error("/dev/null cannot be opened, and scripts need it: %s", strerror(errno));
+	return -1;
+}
+
 static int worker_init(struct worker *worker)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
@@ -494,9 +503,7 @@ static int worker_init(struct worker *worker)
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
 		log_warn("cannot find out the limit of open files: %s", strerror(errno));
 	worker->loop = loop_new();
-	if (worker->loop == NULL || children_init(&worker->children, worker->loop, worker->plan->board,
-		options->kill_delay) != 0 ||
-	    become_user(options) != 0 ||
+	if (worker->loop == NULL || open_children(worker) != 0 || become_user(options) != 0 ||
 	    environment_init(&worker->environment, environ, &wish) != 0 ||
 	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
 		return -1;
