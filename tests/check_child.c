@@ -252,6 +252,34 @@ START_TEST(it_has_no_descriptor_but_its_three)
 }
 END_TEST
 
+/* Opens descriptors here and there; all from 3 on have to be close-on-exec after `mark`. */
+static void check_marking(void (*mark)(int lowest))
+{
+	static const int some[] = {3, 4, 30, 200};
+	int fd = open("/dev/null", O_RDONLY);
+
+	for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+		if (some[i] != fd && fcntl(some[i], F_GETFD) < 0)
+			ck_assert_int_eq(dup2(fd, some[i]), some[i]);
+	ck_assert_int_eq(fcntl(200, F_SETFD, 0), 0);
+	mark(3);
+	for (int at = 3; at < 1000; at++)
+		ck_assert(fcntl(at, F_GETFD) != 0);
+	ck_assert_int_eq(fcntl(2, F_GETFD), 0);
+}
+
+START_TEST(what_the_starter_left_open_is_marked)
+{
+	check_marking(sys_cloexec_from);
+}
+END_TEST
+
+START_TEST(one_by_one_it_is_too)
+{
+	check_marking(sys_cloexec_each);
+}
+END_TEST
+
 /* It cannot run what borrows our memory on a stack of its own. */
 static bool under_valgrind(void)
 {
@@ -745,6 +773,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, without_pipes_it_has_dev_null);
 	tcase_add_test(tcase, it_has_its_environment_directory_and_name);
 	tcase_add_test(tcase, it_has_no_descriptor_but_its_three);
+	tcase_add_test(tcase, what_the_starter_left_open_is_marked);
+	tcase_add_test(tcase, one_by_one_it_is_too);
 	tcase_add_test(tcase, it_is_the_same_when_many_run);
 #ifdef WITH_SYS_LINUX
 	tcase_add_test(tcase, it_is_the_same_where_a_short_table_is_forbidden);

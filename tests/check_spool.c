@@ -71,6 +71,12 @@ static bool take(size_t most)
 	return n > 0;
 }
 
+START_TEST(files_may_be_large)
+{
+	ck_assert_uint_ge(sizeof(off_t), 8); /* on 32-bit systems configure sees to that */
+}
+END_TEST
+
 START_TEST(is_empty_at_first)
 {
 	const unsigned char *bytes;
@@ -274,6 +280,7 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, files_may_be_large);
 	tcase_add_test(tcase, is_empty_at_first);
 	tcase_add_test(tcase, a_little_stays_in_memory);
 	tcase_add_test(tcase, more_goes_to_a_file_that_nobody_sees);

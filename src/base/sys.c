@@ -4,13 +4,17 @@
  */
 #include "base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { FDS_TRIED = 1 << 20 }; /* numbers that are tried where nothing lists descriptors */
 
 int sys_cloexec(int fd)
 {
@@ -24,6 +28,38 @@ int sys_nonblock(int fd)
 	int flags = fcntl(fd, F_GETFL);
 
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+/* Those that /proc lists, if it is there: -1 if not. */
+static int cloexec_listed(int lowest)
+{
+	DIR *list = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	if (list == NULL)
+		return -1;
+	while ((entry = readdir(list)) != NULL) {
+		long fd = strtol(entry->d_name, NULL, 10); /* "." and "..": 0 */
+
+		if (fd >= lowest)
+			(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	}
+	closedir(list);
+	return 0;
+}
+
+void sys_cloexec_each(int lowest)
+{
+	long limit;
+
+	if (cloexec_listed(lowest) == 0)
+		return;
+	/* a container may allow 2^30 descriptors; trying them all would take minutes */
+	limit = sysconf(_SC_OPEN_MAX);
+	if (limit < 0 || limit > FDS_TRIED)
+		limit = FDS_TRIED;
+	for (int fd = lowest; fd < limit; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 int sys_open_stdio(void)

@@ -28,6 +28,9 @@ int sys_nonblock(int fd) MUST_CHECK;
 /* Sets close-on-exec on every open descriptor from `lowest` on. */
 void sys_cloexec_from(int lowest);
 
+/* For the two sys_cloexec_from(): one after the other, however many there could be. */
+void sys_cloexec_each(int lowest);
+
 /* Opens /dev/null on each of 0, 1, 2 that is closed, so that no pipe of ours lands there. */
 int sys_open_stdio(void) MUST_CHECK;
 

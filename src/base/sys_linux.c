@@ -214,9 +214,7 @@ void sys_cloexec_from(int lowest)
 	/* before Linux 5.11 the call is not there or knows no flags */
 	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, set_cloexec) == 0)
 		return;
-	for (int fd = lowest; fd < (int)sysconf(_SC_OPEN_MAX); fd++)
-		if (sys_cloexec(fd) != 0 && errno != EBADF)
-			return;
+	sys_cloexec_each(lowest);
 }
 
 /* Without the call, before Linux 3.17, there is still chance in where we are and when. */

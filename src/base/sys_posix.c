@@ -122,11 +122,7 @@ int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid)
 
 void sys_cloexec_from(int lowest)
 {
-	long limit = sysconf(_SC_OPEN_MAX);
-
-	for (int fd = lowest; fd < limit; fd++)
-		if (sys_cloexec(fd) != 0 && errno != EBADF)
-			return;
+	sys_cloexec_each(lowest);
 }
 
 /* ---- users --------------------------------------------------------------- */
