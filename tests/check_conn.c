@@ -1318,6 +1318,21 @@ START_TEST(an_answer_that_is_cut_has_no_end)
 }
 END_TEST
 
+START_TEST(one_that_is_at_its_end_is_not_cut)
+{
+	/* the exit may be seen before the end of the output, and a linger of 0 be over then */
+	options.linger = 0;
+	script("hello.cgi", HEAD "echo hello\n");
+	for (int i = 0; i < 50; i++) {
+		forget_answers();
+		put_get(1, FCGI_KEEP_CONN, "hello.cgi");
+		send_stream();
+		wait_for_end(1);
+		expect(1, ANSWER "hello\n");
+	}
+}
+END_TEST
+
 START_TEST(where_others_use_the_connection_it_has_failed)
 {
 	script("cat.cgi", HEAD "exec cat\n");
@@ -1891,6 +1906,7 @@ static void add_connections(TCase *tcase)
 	tcase_add_test(tcase, what_is_left_behind_may_write_to_stderr);
 	tcase_add_test(tcase, so_much_of_stderr_is_held_and_no_more);
 	tcase_add_loop_test(tcase, an_answer_that_is_cut_has_no_end, 0, sizeof cuts / sizeof *cuts);
+	tcase_add_test(tcase, one_that_is_at_its_end_is_not_cut);
 	tcase_add_test(tcase, where_others_use_the_connection_it_has_failed);
 	tcase_add_test(tcase, a_script_may_go_on_without_its_client);
 	tcase_add_test(tcase, a_client_that_is_gone_before_it_has_sent_all_is_forgotten);

@@ -3,6 +3,7 @@
 #
 # Front ends that hang up as soon as they have what they wanted of an answer, its header:
 # the scripts do their work all the same, all of them, and no client sees anything of it.
+# And the other way round: an answer that a script leaves short is one at the client, too.
 use v5.36;
 use IO::Socket::INET;
 use Test::More;
@@ -101,11 +102,58 @@ for my $kind (qw(unix tcp)) {
     }
 }
 
+# ---- answers that are cut ------------------------------------------------------------
+
+script('cut', <<~'SH');
+    #!/bin/sh
+    echo run >>"$WORK"
+    case $QUERY_STRING in
+    short*) printf 'Content-Type: text/plain\nContent-Length: 100\n' ;;
+    *) printf 'Content-Type: text/plain\nCache-Control: max-age=600\n' ;;
+    esac
+    printf '\nthe beginning'
+    case $QUERY_STRING in
+    *killed) kill -9 $$ ;;
+    esac
+    SH
+
+# The answer is cut for an HTTP client that keeps its connection, and it need not wait to know.
+sub is_cut ($port, $path) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $since = time;
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "$!\n";
+    $s->autoflush(1);
+    print $s "GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    my $answer = '';
+    local $SIG{ALRM} = sub { die "$path: the client waits\n" };
+    alarm int slow(20);
+    1 while sysread $s, $answer, 65536, length $answer;
+    alarm 0;
+    unlike($answer, qr/\r\n0\r\n\r\n$/, "$path: its end does not come");
+    cmp_ok(time - $since, '<', slow(4), 'and that is told soon');
+}
+
+scenario 'answers that are cut, through nginx' => sub {
+    my $cgi = "fastcgi_param SCRIPT_FILENAME $dir/cut; $common fastcgi_pass $pass{unix};";
+    my $other = Bridge->nginx(<<~CONF, http => "fastcgi_cache_path $tmp/cache keys_zone=cache:1m;");
+        location /kept { $cgi fastcgi_keep_conn on; }
+        location /cached { $cgi fastcgi_keep_conn on;
+            fastcgi_cache cache; fastcgi_cache_key \$request_uri; fastcgi_cache_valid any 10m; }
+        CONF
+    is_cut($other->port, $_) for '/kept?short', '/kept?short-killed', '/kept?killed';
+    unlink $work;
+    ask($other->port, 'GET', '/cached?killed', 1) for 1 .. 2;
+    is(slurp($work), "run\nrun\n", 'one that was cut is not kept in a cache');
+    ask($other->port, 'GET', '/cached?whole', 1) for 1 .. 2;
+    is(slurp($work), "run\nrun\nrun\n", 'one that was not is');
+    $other->Bridge::kill_all; # its log has errors, as it should
+};
+
 # ---- HAProxy ------------------------------------------------------------------------
 
 for my $kind (qw(unix tcp)) {
     scenario "HAProxy, $kind" => sub {
-        my $haproxy = FrontEnd->haproxy(edit => sub {
+        my $haproxy = FrontEnd->haproxy(expected => qr/GET \/cgi-bin\/cut/, edit => sub {
             FrontEnd::swap('unix@/run/cgibridge.sock',
                 $kind eq 'tcp' ? $pass{tcp} : 'unix@' . ($pass{unix} =~ s/^unix://r));
         });
@@ -113,6 +161,7 @@ for my $kind (qw(unix tcp)) {
         all_work($haproxy->port, 'HEAD', '/cgi-bin/appends', qr{^HTTP/1.1 200 });
         all_work($haproxy->port, 'GET', '/cgi-bin/appends', qr{^HTTP/1.1 200 });
         $bridge->no_warning($mark);
+        is_cut($haproxy->port, "/cgi-bin/cut?$_") for qw(short short-killed killed);
         $haproxy->stop;
     };
 }

@@ -10,7 +10,7 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 use Bridge;
 
-my $bridge = Bridge->start(args => [ '--kill-delay', '300ms', '--linger', '300ms' ]);
+my $bridge = Bridge->start(args => [ '--kill-delay', '3s', '--linger', '300ms' ]);
 
 sub sh ($name, $text) {
     script($name, "#!/bin/sh\n$text\n");
@@ -33,9 +33,9 @@ sub is_free ($b = $bridge) {
 # ---- a response ends with its output ---------------------------------------------------
 
 sh('works-on', <<~SH);
+    trap 'echo TERM >>"\$TEST_MARK"; exit 1' TERM
     $head; echo answer
     exec <&- >&- 2>&-
-    trap 'echo TERM >>"\$TEST_MARK"; exit 1' TERM
     $wait
     echo finished >>"\$TEST_MARK"
     SH
@@ -84,7 +84,7 @@ on_both 'one that closes its output without an answer' => sub ($kind) {
 on_both '--timeout counts after the response, too' => sub ($kind) {
     my ($file, $mark) = (file(), $bridge->mark);
     my $r = $bridge->get($kind, 'works-on', [ TEST_GO => file(), TEST_MARK => $file,
-        CGIBRIDGE_TIMEOUT => '400ms' ]);
+        CGIBRIDGE_TIMEOUT => '1s' ]);
     is(FastCGI::body($r), "answer\n", 'the answer');
     ok($bridge->wait_for_log(qr/works-on\[\d+\]: request 1: longer than --timeout: stopped, after/,
         10, from => $mark), 'a line in the log');
@@ -119,7 +119,7 @@ scenario 'a worker that drains waits for it' => sub {
             go($go);
         }
         is($other->wait_exit(10), 0, "$signal: it ends");
-        is(slurp($mark), $signal eq 'TERM' ? "finished\n" : "TERM\n", 'and so has the script');
+        is(slurp($mark), "finished\n", 'and so has the script') if $signal eq 'TERM';
         is_deeply([ gone(5, @family) ], [], 'nothing is left');
         $other->ok_log;
     }

@@ -136,8 +136,6 @@ static void spend_grace(struct request *request)
 	int64_t begun = request->linger.when - request_options(request)->disconnect_grace;
 	bool late = request->child != NULL && request->active - begun > REQUEST_DROP_TIME;
 
-	if (!is_detached(request) || request->on_disconnect != ON_DISCONNECT_KILL)
-		return;
 	if (relay->state == RELAY_ENDED) /* the rest of its time is --timeout's */
 		loop_timer_clear(request_loop(request), &request->linger);
 	if (relay->last > UINT32_MAX - request->dropped)
@@ -156,7 +154,10 @@ static void stop_lingering(struct request *request)
 	/* the client, or we, are slow to take what there is: reading on sets the timer again */
 	if (!relay_is_silent(&request->relay))
 		return;
-	request_cut_output(request);
+	if (relay_is_held(&request->relay))
+		request_cut_output(request);
+	else
+		relay_stop(&request->relay);
 	check(request);
 	request->link->touched(request->link);
 }
@@ -203,7 +204,8 @@ static void on_relayed(struct relay *relay)
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
 		child_answers(request->child);
 	}
-	spend_grace(request);
+	if (is_detached(request) && request->on_disconnect == ON_DISCONNECT_KILL)
+		spend_grace(request);
 	check(request);
 	request->link->touched(request->link);
 }

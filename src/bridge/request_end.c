@@ -112,11 +112,8 @@ static void leave_script(struct request *request)
 
 static void warn_of_longer_body(const struct request *request)
 {
-	char who[512];
-
 	if (request->relay.response.longer)
-		log_warn("%s: its body is longer than its Content-Length: cut",
-		    request_subject(request, who, sizeof who));
+		request_log_failure(request, "its body is longer than its Content-Length: cut");
 }
 
 void request_end(struct request *request, uint32_t app_status)

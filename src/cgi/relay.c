@@ -394,6 +394,13 @@ bool relay_is_silent(const struct relay *relay)
 	return poll(&pipe, 1, 0) <= 0 || (pipe.revents & POLLIN) == 0;
 }
 
+bool relay_is_held(const struct relay *relay)
+{
+	struct pollfd pipe = {.fd = relay->pipe.fd, .events = POLLIN};
+
+	return poll(&pipe, 1, 0) <= 0 || (pipe.revents & POLLHUP) == 0;
+}
+
 void relay_stop(struct relay *relay)
 {
 	if (relay->pipe.fd >= 0)

@@ -112,6 +112,9 @@ void relay_let_go(struct relay *relay);
 /* Whether nothing of the script's waits to be read, be it for want of room. */
 bool relay_is_silent(const struct relay *relay);
 
+/* Whether anyone has the script's side open; silent and not held is at its end. */
+bool relay_is_held(const struct relay *relay);
+
 /* Closes the script's stdout as it is: the response ends here. */
 void relay_stop(struct relay *relay);
 
