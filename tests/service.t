@@ -83,6 +83,37 @@ scenario 'the units of systemd: what they start' => sub {
     }
 };
 
+# Options that are wrong: `systemctl reload` fails, and the socket unit outlives the service.
+scenario 'the units of systemd: options that are wrong' => sub {
+    my $slept = "$tmp/slept";
+    mkdir "$tmp/path";
+    spew("$tmp/path/sleep", "#!/bin/sh\necho \$1 >>$slept\n", 0755);
+    my $run = sub ($line) {
+        my ($script) = $line =~ m{^/bin/sh -c '(.*)'$} or die "what is $line?\n";
+        return run_program([ '/bin/sh', '-c', $script =~ s/%i/www-data/gr ],
+            env => { PATH => "$tmp/path:$ENV{PATH}" });
+    };
+    for my $unit (qw(cgibridge.service cgibridge@.service)) {
+        my $text = slurp("$units/$unit");
+        my @before = $text =~ /^Exec(?:StartPre|Reload)=(.*cgibridge.*)$/mg;
+        is(scalar @before, 2, "$unit: a check before a start, and before a reload");
+        my $options = "$etc/" . ($unit =~ /\@/ ? 'cgibridge-www-data.conf' : 'cgibridge.conf');
+        my $good = slurp($options);
+        for my $line (@before) {
+            my $r = $run->($line);
+            is_deeply([ @$r{qw(exit out err)} ], [ 0, '', '' ], 'it is silent when all is well');
+            spew($options, "\n--timeout soon\n");
+            $r = $run->($line);
+            is($r->{exit}, 2, 'and fails when not');
+            like($r->{err}, qr/\Acgibridge: \Q$options\E:2: --timeout 'soon'[^\n]*\n\z/, 'saying why');
+            spew($options, $good);
+        }
+    }
+    my @seconds = split ' ', slurp($slept);
+    is(scalar @seconds, 2, 'a start that fails waits');
+    cmp_ok(5 * $seconds[0], '>', 10, 'so that systemd does not count five in ten seconds');
+};
+
 # Every option that the file has as a comment is a good one.
 scenario 'the file of options' => sub {
     my $text = slurp("$contrib/cgibridge.conf");
