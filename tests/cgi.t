@@ -568,6 +568,17 @@ scenario '--limit nofile does not touch the bridge' => sub {
 
 # ---- what the client is told ------------------------------------------------------------
 
+scenario 'a script that ends with 1 after its answer' => sub {
+    for my $case ([ 1, 'info' ], [ 2, 'warn' ]) {
+        my ($status, $level) = @$case;
+        script("ends-$status", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nwhole\\n'; exit $status\n");
+        my $mark = $bridge->mark;
+        is(FastCGI::body($bridge->get('unix', "ends-$status")), "whole\n", 'its answer');
+        ok($bridge->wait_for_log(qr/ $level: .*ends-$status\[\d+\]: .*exit status $status \(/, 5,
+            from => $mark), "exit status $status: $level");
+    }
+};
+
 scenario '--error-detail' => sub {
     script('mute', "#!/bin/sh\nexit 3\n");
     my $other = Bridge->start(args => ['--error-detail']);

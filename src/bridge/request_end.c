@@ -304,6 +304,20 @@ void request_starve(struct request *request, const char *what)
 	request_fail(request, 503, "out of resources", 0);
 }
 
+/* Many a script that has answered ends with 1, by its last command, and means nothing by it. */
+static void log_exit(const struct request *request, const char *what)
+{
+	char who[512];
+	char how[320];
+
+	if (request->truncated || !WIFEXITED(request->exit_status) ||
+	    WEXITSTATUS(request->exit_status) != 1)
+		request_log_failure(request, what);
+	else
+		log_info("%s: %s (%s)", request_subject(request, who, sizeof who), what,
+		    account(request, how, sizeof how));
+}
+
 void request_complete(struct request *request)
 {
 	char what[128];
@@ -322,7 +336,7 @@ void request_complete(struct request *request)
 	} else if (request->exit_status != 0) {
 		request->outcome = ACCESSLOG_FAILED;
 		describe_exit(request->exit_status, what, sizeof what);
-		request_log_failure(request, what);
+		log_exit(request, what);
 	}
 	request_end(request, child_app_status(request->exit_status));
 }
