@@ -434,6 +434,39 @@ START_TEST(what_is_wrong_in_a_file_has_a_line)
 }
 END_TEST
 
+static char warned[4000];
+
+static void keep_warning(const char *warning)
+{
+	snprintf(warned + strlen(warned), sizeof warned - strlen(warned), "%s\n", warning);
+}
+
+static const char *warnings_of(const char *const args[ARGS])
+{
+	struct options options;
+
+	warned[0] = '\0';
+	ck_assert_int_eq(parse(&options, args), OPTIONS_RUN);
+	options_warn(&options, keep_warning);
+	options_fini(&options);
+	return warned;
+}
+
+#define WARNINGS(...) warnings_of((const char *const[ARGS]){__VA_ARGS__})
+
+START_TEST(what_is_not_there_is_doubted)
+{
+	ck_assert_str_eq(WARNINGS("-r", "/usr", "-p", "/bin/sh", "--handler", ".x=/bin/sh -e"), "");
+	ck_assert_str_eq(WARNINGS("-r", "/no/such", "-r", "/bin/sh", "-r", "/"),
+	    "--root '/no/such': No such file or directory\n--root '/bin/sh': Not a directory\n");
+	ck_assert_str_eq(WARNINGS("-p", "/no/such", "--handler", ".x=/no/such -e"),
+	    "--program '/no/such': No such file or directory\n"
+	    "--handler '.x=/no/such -e': No such file or directory\n");
+	ck_assert_str_eq(WARNINGS("--handler", ".x=/etc/passwd"),
+	    "--handler '.x=/etc/passwd': Permission denied\n");
+}
+END_TEST
+
 START_TEST(lists_keep_their_order)
 {
 	struct options options;
@@ -723,6 +756,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, bad_values_are_refused_with_option_value_and_what_would_be_right,
 	    0, sizeof bads / sizeof *bads);
 	tcase_add_loop_test(tcase, misuse_is_named, 0, sizeof misuses / sizeof *misuses);
+	tcase_add_test(tcase, what_is_not_there_is_doubted);
 	tcase_add_loop_test(tcase, a_slip_has_a_hint, 0, sizeof slips / sizeof *slips);
 	tcase_add_loop_test(tcase, what_is_wrong_in_a_file_has_a_line, 0,
 	    sizeof wrong_files / sizeof *wrong_files);

@@ -441,6 +441,19 @@ START_TEST(only_what_the_rules_allow_runs)
 }
 END_TEST
 
+START_TEST(a_link_that_leads_out_is_named_with_its_target)
+{
+	const char *roots[1] = {full("@/www")};
+	static const struct names names = {.filename = "@/www/out.cgi", .name = "/x"};
+
+	options.roots = (struct value_list){roots, 1};
+	put_names(&names);
+	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_ptr_nonnull(strstr(refusal.reason, "/www/out.cgi: it is /"));
+	ck_assert_ptr_nonnull(strstr(refusal.reason, "/out/evil.cgi by a symbolic link, not below"));
+}
+END_TEST
+
 START_TEST(one_of_several_rules_is_enough)
 {
 	const char *roots[2] = {full("@/out"), full("@/www")};
@@ -464,6 +477,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, path_info_may_be_longer_than_a_path);
 	tcase_add_test(tcase, an_unreadable_directory_is_forbidden);
 	tcase_add_loop_test(tcase, only_what_the_rules_allow_runs, 0, sizeof rules / sizeof *rules);
+	tcase_add_test(tcase, a_link_that_leads_out_is_named_with_its_target);
 	tcase_add_test(tcase, one_of_several_rules_is_enough);
 }
 

@@ -337,6 +337,23 @@ fails('a spool directory the user cannot write to', 1, qr{--spool-dir \Q$tmp\E .
 fails('the same, with -n', 1, qr{--spool-dir \Q$tmp\E .*Permission denied}, '-u', 'nobody',
     '--spool-dir', $tmp, '-n');
 
+scenario 'a default of --spool-dir that the user cannot write to' => sub {
+    my $closed = "$tmp/closed-spool";
+    mkdir $closed, 0755;
+    my $bridge = Bridge->start(args => [ '-u', 'nobody' ], env => { TMPDIR => $closed });
+    is(ask($bridge, 'unix', $whoami)->{status}, 200, 'is no reason not to start');
+    my $mark = $bridge->mark;
+    my $c = $bridge->connect('unix');
+    $c->expect(1);
+    # of unknown length: it is held until it is whole
+    $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->params('x', SCRIPT_FILENAME => $whoami,
+        REQUEST_METHOD => 'POST')) . FastCGI::stdin(1, 'x' x 500_000) . FastCGI::stdin_end(1));
+    $c->wait_end(1, 10);
+    is(FastCGI::status($c->{req}{1}), 500, 'a request that needs it fails');
+    $bridge->one_warning($mark, qr/request body cannot be held in \Q$closed\E: Permission denied/);
+    $bridge->stop;
+};
+
 scenario 'a limit the user may not have' => sub {
     my $limited = sub (@args) {
         run_program([ 'sh', '-c', 'ulimit -n 200 && exec "$@"', 'sh', @program, '-n', '-s',

@@ -448,6 +448,19 @@ static bool is_rooted(const struct value_list *roots, const char *path)
 	return false;
 }
 
+/* A link is named with what it leads to: that is what has to be below one. */
+static int refuse_rootless(const char *path, struct script_refusal *refusal)
+{
+	char canonical[PATH_MAX];
+
+	if (realpath(path, canonical) == NULL || strcmp(canonical, path) == 0)
+		return refuse(refusal, 403, path, "not below a directory given by --root");
+	refusal->status = 403;
+	snprintf(refusal->reason, sizeof refusal->reason, "%.200s: it is %.200s by a symbolic link, not "
+	    "below a directory given by --root", path, canonical);
+	return -1;
+}
+
 /* Whether the script at `path` may run. */
 static int check_rules(const char *path, const struct options *options,
     struct script_refusal *refusal)
@@ -455,7 +468,7 @@ static int check_rules(const char *path, const struct options *options,
 	if (!is_listed(&options->programs, path))
 		return refuse(refusal, 403, path, "not among the scripts given by --program");
 	if (!is_rooted(&options->roots, path))
-		return refuse(refusal, 403, path, "not below a directory given by --root");
+		return refuse_rootless(path, refusal);
 	return 0;
 }
 

@@ -486,6 +486,11 @@ static void add_place(const struct words *words, struct options_fault *fault)
 		    plain.text);
 }
 
+static void warn_of_option(const char *text)
+{
+	fprintf(stderr, "cgibridge: warning: %s\n", text);
+}
+
 enum options_verdict options_parse(struct options *options, int argc, const char *const *argv,
     struct options_fault *fault)
 {
@@ -505,6 +510,7 @@ enum options_verdict options_parse(struct options *options, int argc, const char
 	if (verdict != OPTIONS_RUN || !options->check)
 		return verdict;
 	options_print(options, stdout);
+	options_warn(options, warn_of_option);
 	return OPTIONS_DONE;
 }
 

@@ -57,6 +57,7 @@ struct options {
 	uint64_t max_body;
 	uint64_t max_params;
 	const char *spool_dir;       /* below chroot_dir */
+	int spool_by_default;        /* nobody has asked for this one: it need not be there */
 	const char *status_path;     /* what is answered with the status; NULL: nothing */
 	const char *ping_path;       /* what is answered "pong"; NULL: nothing */
 	int log_level;               /* enum log_level */
@@ -95,6 +96,13 @@ enum options_verdict options_parse(struct options *options, int argc, const char
  */
 enum options_verdict options_settle(struct options *options,
     struct options_fault *fault) MUST_CHECK;
+
+/*
+ * Calls `warn` for each option that can be obeyed but names what is not there, so that it
+ * may be meant otherwise: --root, --program, --handler; and for a default of --spool-dir
+ * that cannot be written to.
+ */
+void options_warn(const struct options *options, void (*warn)(const char *text));
 
 /* Frees the lists. */
 void options_fini(struct options *options);

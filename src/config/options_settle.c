@@ -87,19 +87,19 @@ static void choose_spool_dir(struct options *options)
 
 static enum options_verdict check_directories(struct options *options, struct options_fault *fault)
 {
-	bool given = options->spool_dir != NULL;
 	const char *dir = options->chroot_dir;
 	int error = dir == NULL ? 0 : directory_error(dir);
 
 	fault->word = dir;
 	if (error != 0)
 		return fail(fault, OPTIONS_USAGE, "--chroot '%s': %s", dir, strerror(error));
-	if (!given)
+	options->spool_by_default = options->spool_dir == NULL;
+	if (options->spool_by_default)
 		choose_spool_dir(options);
 	error = spool_error(options, options->spool_dir);
 	fault->word = options->spool_dir;
 	/* a /tmp that nobody asked for is missed only by large request bodies */
-	if (error == 0 || (!given && dir == NULL))
+	if (error == 0 || (options->spool_by_default && dir == NULL))
 		return OPTIONS_RUN;
 	return fail(fault, OPTIONS_USAGE,
 	    "--spool-dir '%s'%s%s: a directory that can be written to is expected: %s",
@@ -155,7 +155,7 @@ static int try_out(void *context, char why[IDENTITY_WHY_MAX])
 	const struct options *options = context;
 	const char *reason;
 
-	if (access(options->spool_dir, W_OK | X_OK) != 0) {
+	if (!options->spool_by_default && access(options->spool_dir, W_OK | X_OK) != 0) {
 		snprintf(why, IDENTITY_WHY_MAX, "--spool-dir %.100s cannot be written to: %s: choose "
 		    "another", options->spool_dir, strerror(errno));
 		return -1;
@@ -195,4 +195,61 @@ enum options_verdict options_settle(struct options *options, struct options_faul
 		verdict = steps[i](options, fault);
 	}
 	return verdict;
+}
+
+/* ---- can it be meant so --------------------------------------------------------------- */
+
+/* Warns that what an option names is not as it should be, by `error`, unless that is 0. */
+static void doubt(void (*warn)(const char *text), const char *option, const char *value, int error)
+{
+	char text[512];
+
+	if (error == 0)
+		return;
+	snprintf(text, sizeof text, "--%s '%.300s': %s", option, value, strerror(error));
+	warn(text);
+}
+
+static int program_error(const struct options *options, const char *program)
+{
+	char full[VALUE_TEXT_MAX];
+
+	path_below(options, program, full);
+	return access(full, X_OK) == 0 ? 0 : errno;
+}
+
+static void doubt_spool(const struct options *options, void (*warn)(const char *text))
+{
+	char text[512];
+	char full[VALUE_TEXT_MAX];
+	int error;
+
+	path_below(options, options->spool_dir, full);
+	error = directory_error(full);
+	/* root can write everywhere but on what is mounted read-only */
+	if (error == 0 && access(full, W_OK | X_OK) != 0)
+		error = errno;
+	if (error == 0 || !options->spool_by_default)
+		return;
+	snprintf(text, sizeof text, "request bodies that do not fit memory cannot be held: %.200s: %s: "
+	    "give --spool-dir", options->spool_dir, strerror(error));
+	warn(text);
+}
+
+void options_warn(const struct options *options, void (*warn)(const char *text))
+{
+	char full[VALUE_TEXT_MAX];
+
+	for (size_t i = 0; i < options->roots.count; i++) {
+		path_below(options, options->roots.items[i], full);
+		doubt(warn, "root", options->roots.items[i], directory_error(full));
+	}
+	for (size_t i = 0; i < options->programs.count; i++) {
+		path_below(options, options->programs.items[i], full);
+		doubt(warn, "program", options->programs.items[i], access(full, F_OK) == 0 ? 0 : errno);
+	}
+	for (size_t i = 0; i < options->handlers.count; i++)
+		doubt(warn, "handler", options->handlers.items[i].text,
+		    program_error(options, options->handlers.items[i].argv[0]));
+	doubt_spool(options, warn);
 }

@@ -92,6 +92,11 @@ static void open_first_log(const struct handover *handover)
 		log_open(LOG_LEVEL_INFO, LOG_FORM_SYSLOG);
 }
 
+static void warn_of_option(const char *text)
+{
+	log_warn("%s", text);
+}
+
 static int serve(const struct options *options, struct handover *handover, char **argv)
 {
 	struct listeners listeners;
@@ -99,6 +104,8 @@ static int serve(const struct options *options, struct handover *handover, char 
 
 	if (open_logs(options) != 0)
 		return 1;
+	if (handover->role != HANDOVER_TRIAL) /* the heir says it */
+		options_warn(options, warn_of_option);
 	/* who is to stop from here on has sockets to remove: the supervisor sees to it */
 	sys_signals_block(NULL);
 	switch (listeners_open(&listeners, options, handover)) {
