@@ -272,13 +272,23 @@ START_TEST(without_one_nothing_happens)
 }
 END_TEST
 
+static int open_log(const char *text, enum accesslog_form form)
+{
+	const struct accesslog_target target = {.way = text[0] == '/' ? ACCESSLOG_FILE
+		: text[0] == '-'				      ? ACCESSLOG_STDOUT
+								      : ACCESSLOG_SYSLOG,
+	    .text = text};
+
+	return accesslog_open(&target, form);
+}
+
 START_TEST(a_file_grows_by_a_line_a_request)
 {
 	const char *path = temp_path("log");
 	struct stat info;
 
 	umask(022);
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), 0);
 	ck_assert(accesslog_is_open());
 	accesslog_write(&full);
 	accesslog_write(&full);
@@ -287,7 +297,7 @@ START_TEST(a_file_grows_by_a_line_a_request)
 	ck_assert_int_eq(info.st_mode & 07777, 0640);
 	accesslog_close();
 	ck_assert(!accesslog_is_open());
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_JSON), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_JSON), 0);
 	accesslog_write(&full);
 	ck_assert_int_eq(count_lines(read_all(path)), 3);
 }
@@ -295,9 +305,9 @@ END_TEST
 
 START_TEST(a_file_that_cannot_be_opened)
 {
-	ck_assert_int_eq(accesslog_open(temp_path("no/such"), ACCESSLOG_TEXT), -1);
+	ck_assert_int_eq(open_log(temp_path("no/such"), ACCESSLOG_TEXT), -1);
 	ck_assert_int_eq(errno, ENOENT);
-	ck_assert_int_eq(accesslog_open(temp_dir(), ACCESSLOG_TEXT), -1);
+	ck_assert_int_eq(open_log(temp_dir(), ACCESSLOG_TEXT), -1);
 	ck_assert_int_eq(errno, EISDIR);
 	ck_assert(!accesslog_is_open());
 }
@@ -308,7 +318,7 @@ START_TEST(a_renamed_file_is_opened_again)
 	const char *path = temp_path("log");
 	int fds;
 
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), 0);
 	fds = count_fds();
 	accesslog_write(&full);
 	ck_assert_int_eq(rename(path, temp_path("old")), 0);
@@ -326,7 +336,7 @@ START_TEST(a_file_that_cannot_be_opened_again_stays_in_use)
 	const char *path = temp_path("log");
 	const char *said;
 
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), 0);
 	ck_assert_int_eq(rename(path, temp_path("old")), 0);
 	temp_mkdir("log"); /* not even root can write to it */
 	capture_begin();
@@ -353,7 +363,7 @@ START_TEST(a_full_disk_is_said_once)
 {
 	const char *said;
 
-	ck_assert_int_eq(accesslog_open("/dev/full", ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log("/dev/full", ACCESSLOG_TEXT), 0);
 	said = write_lines(50);
 	ck_assert_ptr_nonnull(strstr(said,
 	    "warn: access log /dev/full: lines lost: 1: No space left on device\n"));
@@ -367,7 +377,7 @@ START_TEST(a_fifo_that_nobody_reads)
 	const char *path = temp_path("fifo");
 
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), -1);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), -1);
 	ck_assert_int_eq(errno, ENXIO);
 }
 END_TEST
@@ -382,7 +392,7 @@ START_TEST(a_fifo_whose_reader_is_slow_or_leaves)
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), 0);
 	said = write_lines(2000); /* more than a pipe holds: waiting would be for ever */
 	ck_assert_ptr_nonnull(strstr(said, "lines lost: 1: who reads it does not keep up\n"));
 	ck_assert_int_eq(count_lines(said), 1);
@@ -406,7 +416,7 @@ START_TEST(a_reader_that_has_left)
 
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), 0);
 	close(fd);
 	ck_assert_ptr_nonnull(strstr(write_lines(1), "lines lost: 1: nobody reads it\n"));
 }
@@ -419,7 +429,7 @@ START_TEST(a_torn_line_spoils_no_other)
 	struct rlimit limit;
 	char *second;
 
-	ck_assert_int_eq(accesslog_open(path, ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log(path, ACCESSLOG_TEXT), 0);
 	accesslog_write(&full);
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
 	limit = (struct rlimit){strlen(read_all(path)) + 20, before.rlim_max};
@@ -448,7 +458,7 @@ static void open_on(int fd)
 
 	fflush(stdout);
 	ck_assert_int_ge(dup2(fd, STDOUT_FILENO), 0);
-	ck_assert_int_eq(accesslog_open("-", ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log("-", ACCESSLOG_TEXT), 0);
 	dup2(kept, STDOUT_FILENO);
 	close(kept);
 }
@@ -496,7 +506,7 @@ START_TEST(syslog_gets_a_datagram_a_line)
 	snprintf(addr.sun_path, sizeof addr.sun_path, "%s", temp_path("syslog"));
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)(void *)&addr, sizeof addr), 0);
 	ck_assert_int_eq(log_syslog_open(addr.sun_path, log_facility_parse("local3")), 0);
-	ck_assert_int_eq(accesslog_open("syslog", ACCESSLOG_TEXT), 0);
+	ck_assert_int_eq(open_log("syslog", ACCESSLOG_TEXT), 0);
 	accesslog_write(&full);
 	n = recv(fd, content, sizeof content - 1, MSG_DONTWAIT);
 	ck_assert_int_gt(n, 0);

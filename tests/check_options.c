@@ -67,7 +67,7 @@ START_TEST(the_defaults_are_those_of_the_help)
 	ck_assert_int_eq(options.log_level, LOG_LEVEL_INFO);
 	ck_assert_int_eq(options.syslog, 0);
 	ck_assert_str_eq(options.syslog_socket, "/dev/log");
-	ck_assert_ptr_null(options.access_log);
+	ck_assert_int_eq(options.access_log.way, ACCESSLOG_NONE);
 	ck_assert_int_eq(options.access_log_format, 0);
 	options_fini(&options);
 }

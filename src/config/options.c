@@ -17,7 +17,6 @@
 
 #include "base/log.h"
 #include "config/nearest.h"
-#include "stats/accesslog.h"
 
 struct option_spec {
 	const char *name;     /* long name; NULL for a letter only */

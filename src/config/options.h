@@ -16,6 +16,7 @@
 #include "config/identity.h"
 #include "config/value.h"
 #include "config/words.h"
+#include "stats/accesslog.h"
 
 #define ON_DISCONNECT_CHOICES "kill|close|ignore"
 enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_CLOSE, ON_DISCONNECT_IGNORE };
@@ -63,7 +64,7 @@ struct options {
 	int log_level;               /* enum log_level */
 	int syslog;                  /* the log's facility there; 0: it goes to stderr */
 	const char *syslog_socket;
-	const char *access_log;      /* for accesslog_open(); NULL: none */
+	struct accesslog_target access_log;
 	int access_log_format;       /* enum accesslog_form */
 	int check;                   /* only say what is in effect */
 	struct words words;          /* what the values point into */

@@ -102,7 +102,7 @@ extern const struct value_kind value_mode;       /* int, as in chmod(2) */
 extern const struct value_kind value_owner_kind; /* struct value_owner */
 extern const struct value_kind value_facility;   /* int, as log_facility_parse() */
 extern const struct value_kind value_file;       /* const char *, borrowed: absolute path */
-extern const struct value_kind value_access_log; /* the same, or "syslog" or "-" */
+extern const struct value_kind value_access_log; /* struct accesslog_target */
 extern const struct value_kind value_word;       /* const char *, borrowed; not empty */
 extern const struct value_kind value_directory;  /* const char *, borrowed; an absolute path */
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */

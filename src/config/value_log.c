@@ -7,6 +7,7 @@
 
 #include "base/log_syslog.h"
 #include "config/value.h"
+#include "stats/accesslog.h"
 
 static int read_facility(const struct value_rule *rule, void *member, const char *value,
     const char **why)
@@ -44,13 +45,26 @@ static int read_file(const struct value_rule *rule, void *member, const char *va
 static int read_access_log(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
-	if (strcmp(value, "-") != 0 && strcmp(value, "syslog") != 0 &&
-	    read_file(rule, member, value, why) != 0) {
+	struct accesslog_target *target = member;
+
+	(void)rule;
+	if (strcmp(value, "-") != 0 && strcmp(value, "syslog") != 0 && value[0] != '/') {
 		*why = "an absolute path, \"syslog\", or \"-\" for standard output is expected";
 		return -1;
 	}
-	*(const char **)member = value;
+	*target = (struct accesslog_target){.way = value[0] == '/' ? ACCESSLOG_FILE
+		: value[0] == '-'				   ? ACCESSLOG_STDOUT
+								   : ACCESSLOG_SYSLOG,
+	    .text = value};
 	return 0;
+}
+
+static void write_access_log(const struct value_rule *rule, const void *member, char *text)
+{
+	const struct accesslog_target *target = member;
+
+	(void)rule;
+	snprintf(text, VALUE_TEXT_MAX, "%s", target->way == ACCESSLOG_NONE ? "" : target->text);
 }
 
 static void write_path(const struct value_rule *rule, const void *member, char *text)
@@ -63,4 +77,4 @@ static void write_path(const struct value_rule *rule, const void *member, char *
 
 const struct value_kind value_facility = {read_facility, write_facility, NULL};
 const struct value_kind value_file = {read_file, write_path, NULL};
-const struct value_kind value_access_log = {read_access_log, write_path, NULL};
+const struct value_kind value_access_log = {read_access_log, write_access_log, NULL};

@@ -39,15 +39,14 @@ static enum log_form choose_log_form(void)
 
 static bool uses_syslog(const struct options *options)
 {
-	return options->syslog != 0 ||
-	    (options->access_log != NULL && strcmp(options->access_log, "syslog") == 0);
+	return options->syslog != 0 || options->access_log.way == ACCESSLOG_SYSLOG;
 }
 
 /* 0, or -1, which has been logged: a log that cannot be had is found out at the start. */
 static int open_logs(const struct options *options)
 {
 	int failed = 0;
-	const char *target = options->access_log;
+	const struct accesslog_target *target = &options->access_log;
 
 	log_open((enum log_level)options->log_level, choose_log_form());
 	if (uses_syslog(options)) {
@@ -60,16 +59,16 @@ static int open_logs(const struct options *options)
 	}
 	if (options->syslog != 0) /* it may come up later: until then it is stderr */
 		log_open((enum log_level)options->log_level, LOG_FORM_SYSLOG);
-	if (target == NULL)
+	if (target->way == ACCESSLOG_NONE)
 		return 0;
-	if (strcmp(target, "syslog") == 0 && failed)
+	if (target->way == ACCESSLOG_SYSLOG && failed)
 		return -1;
 	if (accesslog_open(target, (enum accesslog_form)options->access_log_format) == 0 &&
 	    (!options->identity.has_user ||
 		accesslog_give(options->identity.uid, options->identity.gid) == 0))
 		return 0;
-	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)", target,
-	    safepath_error(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
+	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)",
+	    target->text, safepath_error(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
 	return -1;
 }
 

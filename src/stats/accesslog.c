@@ -32,12 +32,9 @@ struct common {
 	atomic_int torn;          /* the file ends in the middle of a line */
 };
 
-enum way { WAY_NONE, WAY_OUTPUT, WAY_SYSLOG };
-
 static struct {
-	enum way way;
+	struct accesslog_target target;
 	enum accesslog_form form;
-	const char *target;
 	struct output output;
 	uid_t uid; /* whose the file is; (uid_t)-1: its maker's */
 	gid_t gid;
@@ -54,17 +51,18 @@ static int open_stdout(void)
 	return fd < 0 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : fd;
 }
 
-static int open_target(const char *target)
+static int open_target(const struct accesslog_target *target)
 {
-	return strcmp(target, "-") == 0 ? open_stdout()
-					: safepath_open(target, OPEN_FLAGS | O_CREAT, 0640);
+	return target->way == ACCESSLOG_STDOUT
+		   ? open_stdout()
+		   : safepath_open(target->text, OPEN_FLAGS | O_CREAT, 0640);
 }
 
-int accesslog_open(const char *target, enum accesslog_form form)
+int accesslog_open(const struct accesslog_target *target, enum accesslog_form form)
 {
 	int fd = -1;
 
-	if (strcmp(target, "syslog") != 0) {
+	if (target->way != ACCESSLOG_SYSLOG) {
 		fd = open_target(target);
 		if (fd < 0)
 			return -1;
@@ -76,10 +74,9 @@ int accesslog_open(const char *target, enum accesslog_form form)
 			close(fd);
 		return -1;
 	}
-	access_log.target = target;
+	access_log.target = *target;
 	access_log.form = form;
 	access_log.output = (struct output){fd, output_way(fd)};
-	access_log.way = fd < 0 ? WAY_SYSLOG : WAY_OUTPUT;
 	return 0;
 }
 
@@ -89,7 +86,7 @@ static bool is_our_own(void)
 	struct stat file;
 	struct stat name;
 
-	return fstat(access_log.output.fd, &file) == 0 && lstat(access_log.target, &name) == 0 &&
+	return fstat(access_log.output.fd, &file) == 0 && lstat(access_log.target.text, &name) == 0 &&
 	    S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_dev == name.st_dev &&
 	    file.st_ino == name.st_ino;
 }
@@ -97,7 +94,7 @@ static bool is_our_own(void)
 /* Standard output, devices and what a link leads to are others'. */
 static int give_file(void)
 {
-	if (access_log.uid == (uid_t)-1 || strcmp(access_log.target, "-") == 0 || !is_our_own())
+	if (access_log.uid == (uid_t)-1 || access_log.target.way != ACCESSLOG_FILE || !is_our_own())
 		return 0;
 	return fchown(access_log.output.fd, access_log.uid, access_log.gid);
 }
@@ -111,7 +108,7 @@ int accesslog_give(uid_t uid, gid_t gid)
 
 bool accesslog_is_open(void)
 {
-	return access_log.way != WAY_NONE;
+	return access_log.target.way != ACCESSLOG_NONE;
 }
 
 void accesslog_close(void)
@@ -122,28 +119,28 @@ void accesslog_close(void)
 		sys_shared_free(access_log.common, sizeof *access_log.common);
 	access_log.output.fd = -1;
 	access_log.common = NULL;
-	access_log.way = WAY_NONE;
+	access_log.target.way = ACCESSLOG_NONE;
 }
 
 void accesslog_reopen(void)
 {
 	int fd;
 
-	if (access_log.way == WAY_SYSLOG)
+	if (access_log.target.way == ACCESSLOG_SYSLOG)
 		log_syslog_close();
-	if (access_log.way != WAY_OUTPUT || strcmp(access_log.target, "-") == 0)
+	if (access_log.target.way != ACCESSLOG_FILE)
 		return;
-	fd = open_target(access_log.target);
+	fd = open_target(&access_log.target);
 	if (fd < 0) {
 		log_error("access log %s cannot be opened again: %s: still writing to the old file "
 			  "(make it, or its directory, writable for uid %ld, and send USR1 again)",
-		    access_log.target, safepath_error(errno), (long)geteuid());
+		    access_log.target.text, safepath_error(errno), (long)geteuid());
 		return;
 	}
 	close(access_log.output.fd);
 	access_log.output = (struct output){fd, output_way(fd)};
 	if (geteuid() == 0 && give_file() != 0)
-		log_warn("access log %s cannot be given to uid %ld: %s", access_log.target,
+		log_warn("access log %s cannot be given to uid %ld: %s", access_log.target.text,
 		    (long)access_log.uid, strerror(errno));
 	atomic_store(&access_log.common->torn, 0);
 }
@@ -172,7 +169,7 @@ static void complain(const char *why)
 {
 	unsigned long long lost = atomic_exchange(&access_log.common->lost, 0);
 
-	log_warn("access log %s: lines lost: %llu: %s", access_log.target, lost, why);
+	log_warn("access log %s: lines lost: %llu: %s", access_log.target.text, lost, why);
 }
 
 static const char *reason(int error)
@@ -230,10 +227,10 @@ void accesslog_write(const struct accesslog_entry *entry)
 	size_t len;
 	int failed;
 
-	if (access_log.way == WAY_NONE)
+	if (access_log.target.way == ACCESSLOG_NONE)
 		return;
 	len = accesslog_format(access_log.form, entry, stamp_now(), line + 1);
-	failed = access_log.way == WAY_SYSLOG ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
+	failed = access_log.target.way == ACCESSLOG_SYSLOG ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
 					      : write_line(line, len);
 	if (failed)
 		lose(errno);

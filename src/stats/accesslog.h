@@ -69,11 +69,21 @@ struct accesslog_entry {
 size_t accesslog_format(enum accesslog_form form, const struct accesslog_entry *entry,
     int64_t now, char line[ACCESSLOG_LINE_MAX]);
 
-/*
- * Opens `target`: the path of a file, "-" for standard output, or "syslog", which takes
- * log_syslog_open() before; borrowed.  0, or -1 with errno.
- */
-int accesslog_open(const char *target, enum accesslog_form form) MUST_CHECK;
+enum accesslog_way {
+	ACCESSLOG_NONE,
+	ACCESSLOG_FILE,
+	ACCESSLOG_STDOUT,
+	ACCESSLOG_SYSLOG, /* takes log_syslog_open() before */
+};
+
+/* Where the lines go. */
+struct accesslog_target {
+	enum accesslog_way way;
+	const char *text; /* as an administrator writes it, for logs: of a file its path; borrowed */
+};
+
+/* Opens `target`, which is not ACCESSLOG_NONE.  0, or -1 with errno. */
+int accesslog_open(const struct accesslog_target *target, enum accesslog_form form) MUST_CHECK;
 
 /*
  * Gives the file, and what takes its place when it is opened again, to the user whom
