@@ -70,7 +70,8 @@ START_TEST(tcp)
 	ck_assert_uint_eq(ntohl(in.sin_addr.s_addr), INADDR_LOOPBACK);
 	ck_assert_uint_eq(address.len, sizeof in);
 	ck_assert_ptr_null(address.path);
-	ck_assert_int_eq(address_parse("tcp:localhost:1", &address, &why), 0);
+	ck_assert_msg(address_parse("tcp:localhost:1", &address, &why) == 0,
+	    "localhost has no address here: %s (is there an /etc/hosts?)", why);
 	ck_assert_int_eq(address.addr.ss_family, AF_INET);
 	ck_assert_int_eq(address_parse("tcp:0.0.0.0:65535", &address, &why), 0);
 }

@@ -211,4 +211,23 @@ scenario 'a line says what is wrong with a script' => sub {
     $bridge->stop;
 };
 
+scenario 'a program that does not know of CGI' => sub {
+    my $cure = 'no CGI header: a script writes "Content-Type: text/html" and an empty line first';
+    for my $args ([], ['--strict-headers']) {
+        my $bridge = Bridge->start(args => $args);
+        script('says-hello', "#!/bin/sh\necho hello world\n");
+        $bridge->get('unix', 'says-hello');
+        ok($bridge->wait_for_log(qr/500: no CGI .*; \Q$cure\E; output starts: hello world/), "@$args the cure");
+        script('says-page', "#!/bin/sh\nprintf '<html>\\n\\nhello'\n");
+        $bridge->get('unix', 'says-page');
+        ok($bridge->wait_for_log(qr/500: no CGI .*; \Q$cure\E; output starts: <html>/), 'for a page, too');
+        my $mark = $bridge->mark;
+        script('cut', "#!/bin/sh\nprintf 'Content-Type: text/plain\\n'\n");
+        $bridge->get('unix', 'cut');
+        ok($bridge->wait_for_log(qr/500: no CGI response/, 5, from => $mark), 'a header without an end');
+        unlike($bridge->log_since($mark), qr/no CGI header/, 'is one');
+        $bridge->stop;
+    }
+};
+
 done_testing;

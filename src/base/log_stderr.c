@@ -91,7 +91,8 @@ static int write_queue(void)
 		return -1;
 	}
 	to.used -= done;
-	memmove(to.queue, to.queue + done, to.used);
+	if (done > 0)
+		memmove(to.queue, to.queue + done, to.used);
 	return to.used == 0 ? 0 : -1;
 }
 

@@ -247,10 +247,38 @@ static void fail_response(struct request *request, const char *what)
 	request_fail(request, 500, detail, app_status);
 }
 
+/* Whether the first line cannot be "Name: value": a last line that is not ended is not parsed. */
+static bool starts_with_text(const struct buf *head)
+{
+	const char *text = (const char *)buf_bytes(head);
+	size_t len = buf_len(head);
+	size_t at = 0;
+
+	if (len >= 5 && memcmp(text, "HTTP/", 5) == 0)
+		return false;
+	while (at < len && text[at] != ':' && text[at] != ' ' && text[at] != '\n')
+		at++;
+	return at < len && text[at] != ':';
+}
+
+/* Whether it is the output of a program that does not know of CGI. */
+static bool has_no_header(const struct relay *relay)
+{
+	const struct response *response = &relay->response;
+
+	return ((response->flaws & 1U << FLAW_NO_HEADER) != 0 || starts_with_text(&relay->head)) &&
+	    response->line[RESPONSE_TYPE] == RESPONSE_NOWHERE &&
+	    response->line[RESPONSE_STATUS] == RESPONSE_NOWHERE &&
+	    response->line[RESPONSE_LOCATION] == RESPONSE_NOWHERE;
+}
+
 void request_fail_response(struct request *request)
 {
+	const char *cure = has_no_header(&request->relay)
+	    ? "; no CGI header: a script writes \"Content-Type: text/html\" and an empty line first"
+	    : "";
 	char how[64];
-	char what[RESPONSE_START_MAX + 256];
+	char what[RESPONSE_START_MAX + 384];
 	char start[RESPONSE_START_MAX + 1];
 
 	if (request->child != NULL)
@@ -258,8 +286,8 @@ void request_fail_response(struct request *request)
 	else
 		describe_exit(request->exit_status, how, sizeof how);
 	describe_output(request, start);
-	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s", relay_fault(&request->relay),
-	    how, start[0] != '\0' ? "; output starts: " : "", start);
+	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s%s", relay_fault(&request->relay),
+	    how, cure, start[0] != '\0' ? "; output starts: " : "", start);
 	request->outcome = ACCESSLOG_INVALID;
 	(void)errlog_catch_up(&request->errlog); /* its first line belongs to this message */
 	request_count(request, TALLY_FAILED);

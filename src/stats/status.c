@@ -335,7 +335,7 @@ void status_log(const struct status_source *source)
 		char *rest = (char *)buf_bytes(&text);
 
 		while ((line = strtok_r(rest, "\n", &rest)) != NULL) {
-			char labelled[1024];
+			char labelled[LOG_LINE_MAX];
 
 			snprintf(labelled, sizeof labelled, "status: %s", line);
 			log_info_escaped(labelled);
