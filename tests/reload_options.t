@@ -16,7 +16,7 @@ my $serial = 0;
 # the leak checker cannot look at a process that has changed its user
 $ENV{ASAN_OPTIONS} = join ':', grep { length } $ENV{ASAN_OPTIONS} // '', 'detect_leaks=0';
 
-sub file ($text) {
+sub options_file ($text) {
     my $path = "$tmp/options-" . ++$serial;
     spew($path, $text, 0644);
     return $path;
@@ -84,9 +84,9 @@ my %ways = (
     'one word' => ["$line -f"],
     'a word that starts with a letter' => ["-f $line"],
     'an unset variable and a word' => [ '', $line, '' ],
-    'a file' => [ '@' . file("# options\n" . $line =~ s/ (?=--)/\n/gr . "\n") ],
-    'a file, in quotes' => [ '@' . file(join "\n", map { "'$_'" } @options) ],
-    'two files and a word' => [ '@' . file('--timeout 99'), "-f $line", '@' . file('-t 99') ],
+    'a file' => [ '@' . options_file("# options\n" . $line =~ s/ (?=--)/\n/gr . "\n") ],
+    'a file, in quotes' => [ '@' . options_file(join "\n", map { "'$_'" } @options) ],
+    'two files and a word' => [ '@' . options_file('--timeout 99'), "-f $line", '@' . options_file('-t 99') ],
     'names with "="' => [ $line =~ s/(--[\w-]+) (?!-)(\S+)/$1=$2/gr =~ /\S+/g ],
     'shortened names' => [ map { /^--(?:query-args|spool-dir)/ ? substr $_, 0, -2 : $_ } @options ],
 );
@@ -146,14 +146,14 @@ sub refuses ($bridge, $options, $said, $priority) {
 }
 
 scenario 'a refused reload says why, to stderr' => sub {
-    my $options = file('-t 9');
+    my $options = options_file('-t 9');
     my $bridge = Bridge->start(sockets => ['unix'], args => ["\@$options"]);
     refuses($bridge, $options, sub { $bridge->log }, qr/.* error: /);
     $bridge->stop;
 };
 
 scenario 'a refused reload says why, to the journal' => sub {
-    my $options = file('-t 9');
+    my $options = options_file('-t 9');
     my $bridge = Bridge->start(sockets => ['unix'], args => ["\@$options"],
         child => sub { $ENV{JOURNAL_STREAM} = join ':', (stat STDERR)[ 0, 1 ] });
     refuses($bridge, $options, sub { $bridge->log }, qr/<3>/);
@@ -161,7 +161,7 @@ scenario 'a refused reload says why, to the journal' => sub {
 };
 
 scenario 'a refused reload says why, to syslog' => sub {
-    my $options = file('-t 9');
+    my $options = options_file('-t 9');
     my $path = "$tmp/syslog";
     my $daemon = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $path) or die "$path: $!";
     my $got = '';
