@@ -498,7 +498,7 @@ sub cgi_fcgi ($kind, $script, %o) {
     my $r = run_program([ is_program('cgi-fcgi', 'libfcgi-bin'), '-bind', '-connect',
         $kind eq 'unix' ? $socket : $tcp ], env => \%env, stdin => $o{body} // '');
     my ($head, $body) = split /\r\n\r\n/, $r->{out}, 2;
-    my ($status) = ($head // '') =~ /^Status: (\d+)/;
+    my $status = ($head // '') =~ /^Status: (\d+)/ ? $1 : 200;
     return { %$r, head => $head, body => $body, status => $status };
 }
 

@@ -107,10 +107,12 @@ static void consume(struct outlet *outlet, size_t n)
 {
 	size_t lent = n < outlet->lent_len ? n : outlet->lent_len;
 
-	outlet->lent += lent;
-	outlet->lent_len -= lent;
-	if (outlet->lent_len == 0)
-		return_loan(outlet);
+	if (lent > 0) {
+		outlet->lent += lent;
+		outlet->lent_len -= lent;
+		if (outlet->lent_len == 0)
+			return_loan(outlet);
+	}
 	buf_consume(&outlet->records, n - lent);
 }
 
