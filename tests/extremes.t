@@ -34,6 +34,7 @@ sub all_answered ($bridge, $name, $requests, $statuses) {
             my $r = eval { $bridge->get('unix', $script, \@more, stdin => '') };
             my $status = $r && $r->{end} ? FastCGI::status($r) : 'no end';
             $strange{"@more"} = $status if !grep { $status eq $_ } @$statuses;
+            last if keys %strange > 3; # each may have taken its time
         }
         is_deeply(\%strange, {}, scalar @$requests . ' requests are answered');
         $bridge->ok_serves('unix', @before);
