@@ -8,6 +8,8 @@
 #include "bridge/conn_private.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -21,6 +23,8 @@ enum { VALUES_MAX = 64 * 1024 };
 const struct conn_times conn_times = {.first = 60 * 1000,
     .late = 3 * 1000,
     .grace = 500,
+    .settle = 20,
+    .busy = 2000,
     .idle = 3600 * 1000,
     .write = 300 * 1000,
     .quiet = 200,
@@ -177,10 +181,6 @@ static void conn_idle(struct conn *conn)
 	case CONN_OPEN:
 		loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->idle);
 		break;
-	case CONN_LEAVING:
-		if (!has_input(conn))
-			shut_writing(conn);
-		break;
 	case CONN_LAST:
 		if (conn->ended != NULL)
 			start_drain(conn);
@@ -193,6 +193,7 @@ static void conn_idle(struct conn *conn)
 		break;
 	case CONN_NEW:
 	case CONN_GRACE:
+	case CONN_LEAVING: /* something comes */
 	case CONN_SHUT:
 	case CONN_FAILED:
 	case CONN_CLOSED:
@@ -209,13 +210,55 @@ static void end_writing(struct conn *conn)
 		conn_close(conn);
 }
 
+/* The last answer and our end of file: on TCP they go out together. */
+static int write_last_records(struct conn *conn)
+{
+	const int push = 1;
+
+	if (outlet_flush_last(&conn->out) != 0)
+		return -1;
+	if (outlet_waiting(&conn->out) > 0)
+		return 0;
+	if (!has_input(conn))
+		shut_writing(conn);
+	else if (conn->peer.addr.any.sa_family != AF_UNIX)
+		(void)setsockopt(conn->socket.fd, IPPROTO_TCP, TCP_NODELAY, &push, sizeof push);
+	return 0;
+}
+
+/*
+ * A client whose answer was whole before END_REQUEST, by its Content-Length, may have sent
+ * its next request by now: that has a moment to arrive, unless this has gone on for long.
+ */
+static int write_late_end(struct conn *conn)
+{
+	if (outlet_flush(&conn->out) != 0)
+		return -1;
+	if (outlet_waiting(&conn->out) > 0)
+		return 0;
+	if (loop_now(conn_loop(conn)) >= conn->owner->leave_by)
+		shut_writing(conn);
+	else
+		loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->settle);
+	return 0;
+}
+
+static int write_records(struct conn *conn)
+{
+	size_t end = record_size(0) + record_size(FCGI_BODY_LEN);
+
+	if (conn->state != CONN_LEAVING || conn->active > 0 || has_input(conn))
+		return outlet_flush(&conn->out);
+	return outlet_waiting(&conn->out) > end ? write_last_records(conn) : write_late_end(conn);
+}
+
 static void conn_turn(struct loop_task *task)
 {
 	struct conn *conn = CONTAINER_OF(task, struct conn, turn);
 
 	bool waited = outlet_waiting(&conn->out) > 0; /* else nobody has been paused */
 
-	if (outlet_flush(&conn->out) != 0 || conn->state == CONN_FAILED) {
+	if (write_records(conn) != 0 || conn->state == CONN_FAILED) {
 		end_writing(conn);
 		return;
 	}
@@ -249,7 +292,7 @@ static void on_write_time(struct conn *conn)
 static void on_timer(struct loop_timer *timer)
 {
 	struct conn *conn = CONTAINER_OF(timer, struct conn, timer);
-	bool kept = conn->state == CONN_OPEN || conn->state == CONN_GRACE;
+	bool kept = conn->state >= CONN_OPEN && conn->state <= CONN_LEAVING;
 
 	if (outlet_waiting(&conn->out) > 0 && conn->state != CONN_NEW)
 		on_write_time(conn);
@@ -350,6 +393,7 @@ static void prepare_end(struct conn *conn)
 
 void conn_drain_all(struct conn_owner *owner)
 {
+	owner->leave_by = loop_now(owner->services->loop) + owner->times->busy;
 	for (struct conn *conn = owner->first; conn != NULL; conn = conn->next)
 		prepare_end(conn);
 }

@@ -42,6 +42,8 @@ struct conn_times {
 	int64_t first; /* NEW: for a request to begin ... */
 	int64_t late;  /* ... and when the worker drains */
 	int64_t grace; /* GRACE: for a request to begin */
+	int64_t settle; /* LEAVING: for one that may be on its way, after the last answer ... */
+	int64_t busy;   /* ... unless they have gone on coming for so long */
 	int64_t idle;  /* OPEN: for the next request */
 	int64_t write; /* for a client to take any of its answer */
 	int64_t quiet; /* DRAIN: of silence, before our side is shut */
@@ -57,6 +59,7 @@ struct conn_owner {
 	const struct conn_times *times;
 	struct conn *first; /* all connections of the worker */
 	size_t count;
+	int64_t leave_by;   /* draining: when connections end even if requests go on coming */
 	size_t max;         /* how many it accepts, for FCGI_GET_VALUES */
 	unsigned char *scratch; /* CONN_SCRATCH bytes that every read goes through */
 	void (*opened)(struct conn_owner *owner); /* `count` is more; nothing has been read yet */

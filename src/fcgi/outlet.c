@@ -83,7 +83,7 @@ static ssize_t send_some(struct outlet *outlet, const void *bytes, size_t len, i
 }
 
 /* As send_some() with what is lent and the records behind it, at once. */
-static ssize_t send_lent(struct outlet *outlet)
+static ssize_t send_lent(struct outlet *outlet, int flags)
 {
 	size_t lent = outlet->lent_len < SEND_MAX ? outlet->lent_len : SEND_MAX;
 	size_t more = buf_len(&outlet->records);
@@ -98,7 +98,7 @@ static ssize_t send_lent(struct outlet *outlet)
 	ssize_t n;
 
 	do {
-		n = sendmsg(outlet->socket, &message, MSG_NOSIGNAL);
+		n = sendmsg(outlet->socket, &message, flags | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return count_sent(outlet, n);
 }
@@ -116,12 +116,12 @@ static void consume(struct outlet *outlet, size_t n)
 	buf_consume(&outlet->records, n - lent);
 }
 
-static int send_records(struct outlet *outlet)
+static int send_records(struct outlet *outlet, int flags)
 {
 	while (outlet->lent_len > 0 || buf_len(&outlet->records) > 0) {
 		ssize_t n = outlet->lent_len > 0
-		    ? send_lent(outlet)
-		    : send_some(outlet, buf_bytes(&outlet->records), buf_len(&outlet->records), 0);
+		    ? send_lent(outlet, flags)
+		    : send_some(outlet, buf_bytes(&outlet->records), buf_len(&outlet->records), flags);
 
 		if (n <= 0) {
 			outlet_keep(outlet);
@@ -236,7 +236,7 @@ static int send_content(struct outlet *outlet)
 
 /* ---- both ----------------------------------------------------------------------- */
 
-static int send_all(struct outlet *outlet)
+static int send_all(struct outlet *outlet, int flags)
 {
 	if (outlet->broken)
 		return -1;
@@ -246,12 +246,17 @@ static int send_all(struct outlet *outlet)
 		return -1;
 	if (outlet->broken)
 		return -1;
-	return outlet->left > 0 ? 0 : send_records(outlet);
+	return outlet->left > 0 ? 0 : send_records(outlet, flags);
 }
 
 int outlet_flush(struct outlet *outlet)
 {
-	return send_all(outlet);
+	return send_all(outlet, 0);
+}
+
+int outlet_flush_last(struct outlet *outlet)
+{
+	return send_all(outlet, MSG_MORE);
 }
 
 bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
@@ -262,7 +267,7 @@ bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
 	outlet->header_left = FCGI_HEADER_LEN;
 	outlet->pipe = fd;
 	outlet->left = len;
-	send_all(outlet); /* who waits for the socket will see what became of it */
+	send_all(outlet, 0); /* who waits for the socket will see what became of it */
 	return true;
 }
 

@@ -76,6 +76,12 @@ void outlet_keep(struct outlet *outlet);
 int outlet_flush(struct outlet *outlet) MUST_CHECK;
 
 /*
+ * The same when our side is shut next: on TCP what is last goes out with the end of file, so
+ * that the client sees both or neither.
+ */
+int outlet_flush_last(struct outlet *outlet) MUST_CHECK;
+
+/*
  * Sends a STDOUT record of request `id` whose content is the next `len` bytes that
  * wait in pipe `fd`; a multiple of 8, at most 65528.  True if it is out or on its
  * way; false if it has to be copied: something else waits, or the system cannot do it.
