@@ -346,7 +346,7 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 		errno = ENOMEM;
 		return -1;
 	}
-	*conn = (struct conn){.owner = owner, .peer = *peer, };
+	*conn = (struct conn){.owner = owner, .peer = *peer};
 	conn->link = (struct request_link){.services = owner->services,
 	    .out = &conn->out,
 	    .touched = on_touched,

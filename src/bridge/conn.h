@@ -11,6 +11,7 @@
  *                             |  \-----BEGIN, KEEP_CONN---------/            |
  *                             \--no request came in time---------------------/
  *
+ *    OPEN --a response is cut, nobody else uses it--> LEAVING;  OPEN --idle for long--> SHUT
  *    any of them --client gone, or bytes that are no FastCGI--------------> CLOSED
  *    LAST, DRAIN, SHUT --nothing more to be sent by the client, or time up--> CLOSED
  *    any up to LAST --no memory for a record--> FAILED --its next turn------> CLOSED
@@ -21,8 +22,8 @@
  * before would cost the client the answer (a reset), never closing would hang it.
  *
  * A client that has set KEEP_CONN does not expect us to close, and may be sending its next
- * request when we do.  So a connection is not closed under it: GRACE still answers what is on its
- * way, and then our side is shut first, right after the last answer.
+ * request when we do.  So a connection is not closed under it: GRACE still answers what is
+ * on its way, and then our side is shut first, right after the last answer.
  *
  * Nobody else decides what the socket is watched for.
  */
