@@ -245,7 +245,7 @@ on_both 'a job in the background that has kept standard error' => sub ($kind) {
 };
 
 scenario 'standard error of what is stopped, and to the client' => sub {
-    sh('laments', "$head; echo; trap 'echo last words >&2; exit' TERM; while :; do sleep 0.02; done");
+    sh('laments', "trap 'echo last words >&2; exit' TERM; $head; echo; while :; do sleep 0.02; done");
     my $mark = $bridge->mark;
     my $c = $bridge->connect('unix');
     $c->start(1, $bridge->params('laments'), keep => 1);
