@@ -79,6 +79,16 @@ sub stuck ($c, $id, @more) {
 
 # ---- out -----------------------------------------------------------------------
 
+# A download that its script leaves short: the connection ends, and no END says that it is all.
+sub cut ($kind, @more) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $c = $bridge->connect($kind);
+    my $r = $c->start(1, $bridge->params('bulk', @more), keep => 1);
+    is($c->wait_close(60), 'eof', 'the connection is closed');
+    is($r->{end}, undef, 'without an end');
+    return $r;
+}
+
 on_both '200 MB out' => sub ($kind) {
     my $r = $bridge->get($kind, 'bulk', [ QUERY_STRING => $SIZE ], secs => 60);
     ok_body($r, $SIZE, 'without a length');
@@ -95,10 +105,7 @@ on_both 'more than its Content-Length, and less' => sub ($kind) {
     ok_body($r, $says, 'cut');
     is($r->{end}{app}, 0, 'that is no failure of the script');
     my $mark = $bridge->mark;
-    my $c = $bridge->connect($kind);
-    $r = $c->start(1, $bridge->params('bulk', QUERY_STRING => $says,
-        TEST_HEAD => 'Content-Length: ' . 60 * $MB . "\n"));
-    is($c->wait_close(60), 'eof', 'EOF, and no END');
+    $r = cut($kind, QUERY_STRING => $says, TEST_HEAD => 'Content-Length: ' . 60 * $MB . "\n");
     ok_body($r, $says, 'short');
     $bridge->one_warning($mark, qr/shorter than its Content-Length/);
 }, secs => 120;
@@ -191,10 +198,8 @@ on_both 'many downloads on one connection, one aborted' => sub ($kind) {
 };
 
 on_both 'a script that dies in the middle' => sub ($kind) {
-    my $r = $bridge->get($kind, 'bulk', [ QUERY_STRING => 30 * $MB + 77,
-        TEST_LAST => 'kill KILL => $$' ], secs => 30);
+    my $r = cut($kind, QUERY_STRING => 30 * $MB + 77, TEST_LAST => 'kill KILL => $$');
     ok_body($r, 30 * $MB + 77, 'what it wrote');
-    is($r->{end}{app}, 137, 'and how it ended');
 };
 
 on_both 'a client that leaves in the middle' => sub ($kind) {
@@ -214,12 +219,13 @@ on_both 'a script that takes its output back' => sub ($kind) {
         #!/usr/bin/perl
         use Fcntl;
         $| = 1;
+        $SIG{TERM} = sub { exit 0 }; # a script that is killed has no end in either case
         print "Content-Type: text/plain\n\n";
         if (!fork) {
             open my $own, '<', '/proc/self/fd/1' or exit 1;
             until (-e $ENV{TEST_MARK}) { select undef, undef, undef, 0.01 }
             fcntl $own, F_SETFL, O_NONBLOCK;
-            kill KILL => getppid; # which would fill the pipe again
+            kill TERM => getppid; # which would fill the pipe again
             select undef, undef, undef, 0.2;
             1 while sysread $own, my $bytes, 1048576;
             open my $m, '>', "$ENV{TEST_MARK}.done";

@@ -73,7 +73,7 @@ static bool is_held(const struct left *left)
 	return left->child == NULL && left->errlog.fd >= 0;
 }
 
-/* Nobody, or nobody that counts, holds its stderr any more. */
+/* Its stderr has been closed, there or here. */
 static void let_go(struct left *left)
 {
 	left->list->held--;
@@ -154,6 +154,7 @@ static void on_exited(void *context, int status)
 
 	report_exit(left, child_is_stopped(left->child), status);
 	left->child = NULL;
+	loop_timer_clear(left->list->loop, &left->timer);
 	body_drop(&left->body);
 	(void)errlog_catch_up(&left->errlog);
 	hold_stderr(left);
@@ -164,11 +165,10 @@ static void on_timer(struct loop_timer *timer)
 	struct left *left = CONTAINER_OF(timer, struct left, timer);
 	const struct children *children = left->list->children;
 
-	if (left->child == NULL) {
+	if (is_held(left))
 		close_stderr(left, "24 hours after its exit");
-		return;
-	}
-	if (child_is_stopped(left->child))
+	/* the exit, or the end of stderr, may have come in the same turn */
+	if (left->child == NULL || child_is_stopped(left->child))
 		return;
 	tally_add(scoreboard_tally(children->board, children->worker), TALLY_TIMEOUTS, 1);
 	log_warn("%s[%ld]: request %u: longer than --timeout: stopped, after the end of its response",
