@@ -235,11 +235,22 @@ on_both 'exit status' => sub ($kind) {
         is($r->{end}{status}, FastCGI::REQUEST_COMPLETE, 'REQUEST_COMPLETE');
         is(FastCGI::body($r), "exit $status\n", 'and the output');
     }
+    # with a length its answer is whole, however it ends; else nobody knows
+    script('dies-whole', <<~'SH');
+        #!/bin/sh
+        printf 'Content-Type: text/plain\nContent-Length: 6\n\nwhole\n'
+        kill -s "$QUERY_STRING" $$
+        SH
     my %signal = (TERM => 15, KILL => 9, USR1 => 10);
     for my $name (sort keys %signal) {
-        my $r = $bridge->get($kind, 'dies', [ QUERY_STRING => $name ]);
+        my $r = $bridge->get($kind, 'dies-whole', [ QUERY_STRING => $name ]);
         is($r->{end}{app}, 128 + $signal{$name}, "appStatus of a script that dies of SIG$name");
-        is(FastCGI::body($r), "signal $name\n", 'and the output');
+        is(FastCGI::body($r), "whole\n", 'and the output');
+        my $c = $bridge->connect($kind);
+        $r = $c->start(1, $bridge->params('dies', QUERY_STRING => $name));
+        is($c->wait_close, 'eof', 'without a length: EOF');
+        is($r->{end}, undef, 'and no END');
+        is(FastCGI::body($r), "signal $name\n", 'behind the output');
     }
 };
 
