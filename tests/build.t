@@ -66,7 +66,7 @@ scenario 'packages are missing, and it is not root who asks' => sub {
 scenario 'the examples fit together' => sub {
     my $readme = slurp("$top/README");
     my ($socket) = slurp("$top/contrib/systemd/cgibridge.socket") =~ m{^ListenStream=(/.*)$}m;
-    for my $file (qw(README man/cgibridge.8 man/fcgiget.1 contrib/nginx/cgibridge.conf)) {
+    for my $file (qw(README man/cgibridge.8 man/cgibridge-migrate.7 man/fcgiget.1 contrib/nginx/cgibridge.conf)) {
         my %named = map { $_ => 1 } slurp("$top/$file") =~ m{unix:(/run/[^/\s;|]+\.sock)}g;
         is_deeply([ keys %named ], [$socket], "$file: the socket of the unit");
     }

@@ -11,6 +11,9 @@ my @programs = (
     {
         name => 'cgibridge', file => $ENV{CGIBRIDGE} // './cgibridge',
         man => "$srcdir/man/cgibridge.8", bad => '!', bad_for => {}, usage_for => {},
+        pages => [ map { "$srcdir/man/$_" }
+            qw(cgibridge.conf.5 cgibridge-messages.7 cgibridge-migrate.7 cgibridge-scripts.7
+                cgibridge-status.7) ],
     },
     {
         name => 'fcgiget', file => $ENV{FCGIGET} // './fcgiget',
@@ -138,8 +141,10 @@ sub test_page ($program, @help) {
     is_deeply(\@unread, [], 'every item of the page is in a known form');
     is_deeply([ sort map { title($_) } @man ], [ sort map { title($_) } @help ],
         'the page has the options of --help, each once');
-    is_deeply([ grep { !$known{$_} } mentioned($page) ], [],
-        'the page speaks of no other options');
+    for my $other ($program->{man}, @{ $program->{pages} // [] }) {
+        is_deeply([ grep { !$known{$_} } mentioned(slurp($other)) ], [],
+            $other =~ s/.*\///r . ' speaks of no other options');
+    }
     for my $option (grep { $in_man{ title($_) } } @help) {
         # a default that is one word: "(30s)"; others are worded for where they stand
         my ($default) = $option->{text} =~ /\(([\w]+)\)$/ or next;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 #
 # What starts the daemon: the files of contrib/ for systemd, OpenRC and runit, and the
-# command lines of cgibridge(8) for spawn-fcgi, multiwatch, systemd-socket-activate and
+# command lines of the manual for spawn-fcgi, multiwatch, systemd-socket-activate and
 # descriptor 0.  Each is run as it stands there, but for paths, ports and users.
 use v5.36;
 use File::Copy ();
@@ -138,13 +138,13 @@ scenario 'the units of systemd: times' => sub {
 
 # ---- command lines of the manual ---------------------------------------------------------
 
-my $manual = slurp("$Bridge::srcdir/man/cgibridge.8");
+my $manual = join '', map { slurp("$Bridge::srcdir/man/$_") } qw(cgibridge.8 cgibridge-migrate.7);
 
 # The command in the manual that has this in it, for a shell.  `swap` maps words that it
 # has to have to ours.
 sub command_of ($word, %swap) {
     my ($text) = grep { /\Q$word\E/ } $manual =~ /^\.Bd -literal.*\n([\$#] .*\n(?:.*\n)*?)\.Ed$/mg;
-    die "cgibridge(8) has no command with $word\n" if !defined $text;
+    die "the manual has no command with $word\n" if !defined $text;
     $text =~ s/\\e$/\\/mg;
     $text =~ s/^[\$#] //;
     for my $old (sort { length $b <=> length $a } keys %swap) {
