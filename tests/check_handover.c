@@ -23,7 +23,8 @@ static void give(pid_t owner)
 						.dev = (dev_t)-2,
 						.ino = (ino_t)-3},
 	    {.fd = 8, .name = "inherited socket 3"}, {.fd = 9, .name = "tcp:127.0.0.1:80"}};
-	const struct handover given = {.lifeline = {3, 4},
+	const struct handover given = {.lifeline = {{3, 4}, {-1, 6}},
+	    .drain_time = 35300,
 	    .syslog = 3,
 	    .syslog_socket = "/dev/a log",
 	    .board = {5, {10, 11}, 2, 128, 4242},
@@ -40,10 +41,13 @@ START_TEST(what_is_given_is_taken)
 	give(getpid());
 	ck_assert_int_eq(handover_take(&taken), 0);
 	ck_assert_int_eq(taken.role, HANDOVER_HEIR);
-	ck_assert_int_eq(taken.lifeline[0], 3);
-	ck_assert_int_eq(taken.lifeline[1], 4);
 	ck_assert_int_eq(taken.syslog, 3);
 	ck_assert_str_eq(taken.syslog_socket, "/dev/a log");
+	ck_assert_int_eq(taken.lifeline.stop[0], 3);
+	ck_assert_int_eq(taken.lifeline.stop[1], 4);
+	ck_assert_int_eq(taken.lifeline.drain[0], -1);
+	ck_assert_int_eq(taken.lifeline.drain[1], 6);
+	ck_assert_int_eq(taken.drain_time, 35300);
 	ck_assert_int_eq(taken.board.fd, 5);
 	ck_assert_int_eq(taken.board.wake[0], 10);
 	ck_assert_int_eq(taken.board.wake[1], 11);
@@ -137,7 +141,7 @@ START_TEST(half_lines_are_left_out)
 
 	snprintf(text, sizeof text,
 	    "pid %ld\nlifeline 3 4\nboard 5 6 7\nworker 12\nworker 1 0\nsocket 1 x\nsocket 9\n"
-	    "worker 12 3\nsocket 7 a\nfile 7\nfile 7 1\nfile 7 1 x\nfile 8 1 1\n"
+	    "drain 7\nworker 12 3\nsocket 7 a\nfile 7\nfile 7 1\nfile 7 1 x\nfile 8 1 1\n"
 	    "syslog 3\nsyslog /dev/log\n",
 	    (long)getpid());
 	setenv("CGIBRIDGE_HANDOVER", text, 1);
@@ -145,6 +149,8 @@ START_TEST(half_lines_are_left_out)
 	ck_assert_int_eq(taken.role, HANDOVER_HEIR);
 	ck_assert_int_eq(taken.board.fd, -1);
 	ck_assert_int_eq(taken.syslog, 0);
+	ck_assert_int_eq(taken.lifeline.drain[1], -1); /* as from a version without it */
+	ck_assert_int_eq(taken.drain_time, -1);
 	ck_assert_uint_eq(taken.worker_count, 1);
 	ck_assert_int_eq(taken.workers[0].number, 3);
 	ck_assert_uint_eq(taken.socket_count, 1);
@@ -156,11 +162,12 @@ END_TEST
 START_TEST(descriptors_are_kept_over_an_exec_or_not)
 {
 	int fds[2];
-	struct handover given = {.board = {.fd = -1}};
+	struct handover given;
 
+	handover_init(&given);
 	ck_assert_int_eq(pipe(fds), 0);
-	given.lifeline[0] = fds[0];
-	given.lifeline[1] = fds[1];
+	given.lifeline.stop[0] = fds[0];
+	given.lifeline.drain[1] = fds[1];
 	ck_assert_int_eq(handover_keep(&given, false), 0);
 	ck_assert_int_eq(fcntl(fds[0], F_GETFD), FD_CLOEXEC);
 	ck_assert_int_eq(handover_keep(&given, true), 0);

@@ -21,8 +21,9 @@ script('waits', <<~'SH');
 
 # Starts it on a connection; returns that and the FIFO.
 sub waiting ($bridge, $url) {
-    my ($fifo, $pids) = (file(), file());
+    my ($fifo, $pids) = (file(), spew(file(), ''));
     POSIX::mkfifo($fifo, 0600) or die "$fifo: $!\n";
+    chmod 0666, $fifo, $pids; # the script may be another user's
     my $c = FastCGI->connect($url);
     $c->start(1, $bridge->params('waits', TEST_FIFO => $fifo, TEST_PIDS => $pids));
     wait_pids($pids, 1);
@@ -144,6 +145,116 @@ for my $second (qw(TERM QUIT)) {
         unlike($bridge->log_since($mark), qr/did not stop in time/, 'and its workers by themselves');
         is_deeply([ gone(3, @pids) ], [], 'no script is left');
     };
+}
+
+# ---- a worker that does not react -----------------------------------------------------
+
+scenario 'TERM again and again does not put off the end of a worker that hangs' => sub {
+    my $bridge = Bridge->start;
+    my ($worker) = $bridge->workers;
+    kill 'STOP', $worker;
+    my $since = time;
+    # the first one drains, the second one asks it to stop at once, and 5 seconds later ...
+    ok(wait_until(12, sub {
+        $bridge->signal('TERM');
+        sleep 0.2;
+        return defined $bridge->wait_exit(0);
+    }), 'it ends while TERM is sent all the time');
+    is($bridge->wait_exit(0), 0, 'exit status 0');
+    cmp_ok(time - $since, '>', 4, 'after the time that the worker has');
+    ok($bridge->wait_for_log(qr/1 workers did not stop in time: killed/, 1), 'the log says so');
+    is_deeply([ gone(2, $worker) ], [], 'the worker is gone');
+};
+
+scenario 'an old worker is asked before it is killed, after its own --drain-timeout' => sub {
+    my $options = spew(file(), '--drain-timeout 100ms --kill-delay 100ms');
+    my $bridge = Bridge->start(args => ["\@$options"]);
+    my ($old) = $bridge->workers;
+    kill 'STOP', $old;
+    spew($options, '--drain-timeout 1h --kill-delay 100ms');
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
+    ok($bridge->wait_for_log(qr/1 workers did not drain in time: stopped at once/, 10,
+        from => $mark), 'the new time is not for it');
+    kill 'CONT', $old;
+    ok($bridge->wait_for_log(qr/workers from before the reload have ended/, 4, from => $mark),
+        'it stops');
+    unlike($bridge->log_since($mark), qr/killed|did not end well/, 'by itself');
+    $bridge->stop;
+};
+
+# ---- without the right to send signals --------------------------------------------------
+
+# As in a container that drops CAP_KILL: the supervisor may not signal --user's processes.
+my @no_kill = is_root()
+    ? (prefix => [ is_program('setpriv', 'util-linux'), '--bounding-set', '-kill',
+            '--inh-caps', '-kill', '--' ], args => [ '-u', 'nobody' ])
+    : ();
+
+for my $signal (qw(TERM QUIT)) {
+    scenario "without CAP_KILL: $signal" => sub {
+        my $url = $kinds{tcp}->();
+        my $bridge = Bridge->start(sockets => [$url], workers => 2, @no_kill);
+        my ($c, $fifo) = waiting($bridge, $url);
+        my @family = Bridge::descendants($bridge->pid);
+        $bridge->signal($signal);
+        if ($signal eq 'TERM') {
+            is_refused($url, 'the socket is closed');
+            is_released($c, $fifo, 'the script is waited for');
+        }
+        is($bridge->wait_exit(4), 0, 'exit status 0, soon');
+        is_deeply([ gone(2, @family) ], [], 'nothing is left');
+        unlike($bridge->log, qr/did not|supervisor is gone/, 'all by itself');
+    };
+}
+
+scenario 'without CAP_KILL: HUP' => sub {
+    my $url = $kinds{tcp}->();
+    my $bridge = Bridge->start(sockets => [$url], @no_kill);
+    my ($c, $fifo) = waiting($bridge, $url);
+    my ($old) = $bridge->workers;
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
+    is_released($c, $fifo, 'the script is waited for');
+    is_deeply([ gone(4, $old) ], [], 'the old worker ends');
+    is_hello(FastCGI->ask($url, $bridge->params('hello')), 'the new one serves');
+    $bridge->stop;
+};
+
+# ---- a trial that hangs ------------------------------------------------------------------
+
+# A bridge whose reload hangs in its trial, which is returned.
+sub hanging ($url) {
+    my $options = spew(file(), '--timeout 5');
+    my $bridge = Bridge->start(sockets => [$url], args => ["\@$options"]);
+    my %worker = map { $_ => 1 } $bridge->workers;
+    unlink $options;
+    POSIX::mkfifo($options, 0600) or die "$options: $!\n";
+    $bridge->signal('HUP');
+    my $trial = wait_until(5, sub { (grep { !$worker{$_} } $bridge->workers)[0] });
+    ok($trial, 'there is a trial');
+    ok(wait_until(5, sub { slurp("/proc/$trial/environ") =~ /^CGIBRIDGE_HANDOVER=/m
+        || slurp("/proc/$trial/environ") =~ /\0CGIBRIDGE_HANDOVER=/ }), 'of the new image');
+    return ($bridge, $trial);
+}
+
+for my $kind (sort keys %kinds) {
+    for my $signal (qw(TERM QUIT KILL)) {
+        scenario "a trial that hangs: $signal ($kind)" => sub {
+            my $url = $kinds{$kind}->();
+            my ($bridge, $trial) = hanging($url);
+            my @family = Bridge::descendants($bridge->pid);
+            $bridge->signal($signal);
+            my $status = $bridge->wait_exit(4);
+            is($status, $signal eq 'KILL' ? 9 : 0, 'it ends soon');
+            is_deeply([ gone(4, $trial, @family) ], [], 'neither trial nor worker is left');
+            my $next = Bridge->start(sockets => [$url]);
+            is_hello(FastCGI->ask($url, $next->params('hello')), 'the next one serves');
+            $next->stop;
+        };
+    }
 }
 
 done_testing;

@@ -155,6 +155,14 @@ int sys_signals_next(int fd);
 /* Ends delivery through `fd` and closes it. */
 void sys_signals_close(int fd);
 
+/* ---- processes --------------------------------------------------------- */
+
+/*
+ * In a process forked by `parent`: has the system kill it when `parent` ends, over an exec, too,
+ * but not over a change of user.  Where the system cannot, nothing happens.
+ */
+void sys_die_with_parent(pid_t parent);
+
 /* ---- programs ---------------------------------------------------------- */
 
 /* What setrlimit(2) takes first: some systems have their own type for it. */

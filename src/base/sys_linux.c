@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid,
- * SO_PEERCRED and /proc.
+ * PR_SET_PDEATHSIG, SO_PEERCRED and /proc.
  *
  * vfork instead of fork: the child borrows our memory until it execs, so that a
  * spawn costs the same whatever the worker's size, and a failed step is reported
@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -336,6 +337,13 @@ pid_t sys_session_of(pid_t pid)
 	pid_t session = getsid(pid);
 
 	return session < 0 && errno == ESRCH && kill(-pid, 0) == 0 ? session_of_group(pid) : session;
+}
+
+void sys_die_with_parent(pid_t parent)
+{
+	/* it may have ended before we have asked */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != parent)
+		_exit(1);
 }
 
 int sys_signals_open(const sigset_t *set)

@@ -184,6 +184,11 @@ int sys_set_uid(uid_t uid)
 	return setuid(uid);
 }
 
+void sys_die_with_parent(pid_t parent)
+{
+	(void)parent;
+}
+
 int sys_peer_user(int fd, uid_t *uid)
 {
 #if defined(HAVE_GETPEEREID)

@@ -263,9 +263,12 @@ int identity_become(const struct identity *identity, char why[IDENTITY_WHY_MAX])
 static void rehearse(const struct identity *identity, identity_trial *trial, void *context,
     int report)
 {
+	pid_t parent = getppid();
 	char why[IDENTITY_WHY_MAX] = "";
+	bool became = identity_become(identity, why) == 0;
 
-	if (identity_become(identity, why) != 0 || trial(context, why) != 0)
+	sys_die_with_parent(parent); /* a file system may not answer, and we are not waited for */
+	if (!became || trial(context, why) != 0)
 		_exit(write(report, why, strlen(why)) > 0 ? 1 : 2);
 	_exit(0);
 }

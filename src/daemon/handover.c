@@ -99,8 +99,18 @@ static void read_lifeline(struct handover *handover, const char *line)
 
 	if (read_numbers(line, "lifeline", numbers, 2) == NULL)
 		return;
-	handover->lifeline[0] = (int)numbers[0];
-	handover->lifeline[1] = (int)numbers[1];
+	handover->lifeline.stop[0] = (int)numbers[0];
+	handover->lifeline.stop[1] = (int)numbers[1];
+}
+
+static void read_drain(struct handover *handover, const char *line)
+{
+	long numbers[2];
+
+	if (read_numbers(line, "drain", numbers, 2) == NULL || numbers[1] < 0)
+		return;
+	handover->lifeline.drain[1] = (int)numbers[0];
+	handover->drain_time = numbers[1];
 }
 
 static void read_syslog(struct handover *handover, const char *line)
@@ -130,21 +140,29 @@ static void read_lines(struct handover *handover)
 	while ((line = strtok_r(next, "\n", &next)) != NULL) {
 		(void)read_numbers(line, "pid", &pid, 1);
 		read_lifeline(handover, line);
+		read_drain(handover, line);
 		read_syslog(handover, line);
 		read_board(&handover->board, line);
 		add_worker(handover, line);
 		add_socket(handover, line);
 		add_file(handover, line);
 	}
-	if (handover->lifeline[0] >= 0 && handover->lifeline[1] >= 0)
+	if (handover->lifeline.stop[0] >= 0 && handover->lifeline.stop[1] >= 0)
 		handover->role = role_of(pid);
+}
+
+void handover_init(struct handover *handover)
+{
+	*handover = (struct handover){.lifeline = {{-1, -1}, {-1, -1}},
+	    .drain_time = -1,
+	    .board = {.fd = -1}};
 }
 
 int handover_take(struct handover *handover)
 {
 	const char *value = getenv(variable);
 
-	*handover = (struct handover){.lifeline = {-1, -1}, .board = {.fd = -1}};
+	handover_init(handover);
 	if (value == NULL)
 		return 0;
 	handover->text = strdup(value);
@@ -186,9 +204,12 @@ static void write_socket(const struct handover_socket *socket, FILE *out)
 static void write_lines(const struct handover *handover, pid_t pid, FILE *out)
 {
 	const struct scoreboard_share *board = &handover->board;
+	const struct lifeline *lifeline = &handover->lifeline;
 
-	fprintf(out, "pid %ld\nlifeline %d %d\n", (long)pid, handover->lifeline[0],
-	    handover->lifeline[1]);
+	fprintf(out, "pid %ld\nlifeline %d %d\n", (long)pid, lifeline->stop[0], lifeline->stop[1]);
+	if (handover->drain_time >= 0)
+		fprintf(out, "drain %d %lld\n", lifeline->drain[1],
+		    (long long)(handover->drain_time < INT_MAX ? handover->drain_time : INT_MAX));
 	if (handover->syslog != 0)
 		fprintf(out, "syslog %d %s\n", handover->syslog, handover->syslog_socket);
 	if (board->fd >= 0)
@@ -233,10 +254,11 @@ int handover_keep(const struct handover *handover, bool keep)
 	int failed = 0;
 
 	for (int end = 0; end < 2; end++) {
-		failed |= keep_one(handover->lifeline[end], keep);
+		failed |= keep_one(handover->lifeline.stop[end], keep);
 		if (board->fd >= 0)
 			failed |= keep_one(board->wake[end], keep);
 	}
+	failed |= keep_one(handover->lifeline.drain[1], keep);
 	failed |= keep_one(board->fd, keep);
 	for (size_t i = 0; i < handover->socket_count; i++)
 		failed |= keep_one(handover->sockets[i].fd, keep);

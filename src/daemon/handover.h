@@ -7,7 +7,8 @@
  * CGIBRIDGE_HANDOVER, a line each:
  *
  *   pid PID                     the supervisor
- *   lifeline READ WRITE         the pipe whose end of file stops workers
+ *   lifeline READ WRITE         the workers' lifeline.stop
+ *   drain WRITE MS              their lifeline.drain, and the time they take to drain
  *   syslog FACILITY PATH        if its log goes there: why it is not reloaded, too
  *   board FD READ WRITE WORKERS SCRIPTS LAYOUT   the scoreboard (scoreboard_share())
  *   worker PID NUMBER           one each
@@ -22,10 +23,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/attributes.h"
 #include "stats/scoreboard.h"
+
+/*
+ * Two pipes of which workers hold the ends to read from, and nobody but the supervisor those
+ * to write to: it closes one, or the system does when it dies.
+ */
+struct lifeline {
+	int stop[2];  /* end of file: stop at once */
+	int drain[2]; /* end of file: drain; -1: workers of a version that knew only signals */
+};
 
 enum { HANDOVER_WORKERS = 1024, HANDOVER_SOCKETS = 1024 };
 
@@ -51,7 +62,8 @@ enum handover_role {
 struct handover {
 	enum handover_role role;
 	char *text; /* owned */
-	int lifeline[2];
+	struct lifeline lifeline;
+	int64_t drain_time; /* ms that the workers take to drain, at most; -1: not known */
 	int syslog;                /* facility; 0: its log goes to stderr */
 	const char *syslog_socket; /* borrowed from `text` */
 	struct scoreboard_share board;
@@ -60,6 +72,9 @@ struct handover {
 	struct handover_socket *sockets; /* owned */
 	size_t socket_count;
 };
+
+/* Makes `handover` one that has nothing. */
+void handover_init(struct handover *handover);
 
 /*
  * Reads the variable and removes it.  What is no handover, or for another process,

@@ -106,7 +106,8 @@ static int serve(const struct options *options, struct handover *handover, char 
 	if (handover->role != HANDOVER_TRIAL) /* the heir says it */
 		options_warn(options, warn_of_option);
 	/* who is to stop from here on has sockets to remove: the supervisor sees to it */
-	sys_signals_block(NULL);
+	if (handover->role != HANDOVER_TRIAL)
+		sys_signals_block(NULL);
 	switch (listeners_open(&listeners, options, handover)) {
 	case LISTENER_OK:
 		break;

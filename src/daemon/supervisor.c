@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * supervisor: signals, stopping, and what the service manager is told.
- * supervisor_workers.c has the workers' lives, supervisor_reload.c the reload.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,7 +18,6 @@
 #include "base/sys.h"
 
 enum {
-	STOP_SLACK = 5 * 1000, /* ms a worker may take longer to stop than it is allowed */
 	TICK = 1000,           /* ms between looks at the workers */
 	TICK_MIN = 50,
 	STATUS_EVERY = 5,      /* ticks between two texts to the service manager */
@@ -29,52 +27,40 @@ static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2
 
 /* ---- stopping ------------------------------------------------------------------------- */
 
-/* A worker that does not stop in its time never will. */
-static void on_stop_time(struct loop_timer *timer)
+static void stop(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, stop);
-
-	log_error("%d workers did not stop in time: killed", supervisor->alive);
-	workers_signal(supervisor, SIGKILL);
-}
-
-void supervisor_check_end(struct supervisor *supervisor)
-{
-	if (supervisor->state != SUPERVISOR_RUNNING && supervisor->alive == 0)
-		loop_stop(supervisor->loop);
-}
-
-static void stop_workers(struct supervisor *supervisor, enum supervisor_state state, int signo,
-    int64_t time)
-{
-	supervisor->state = state;
+	supervisor_set_state(supervisor, SUPERVISOR_STOPPING);
 	listeners_unlink(supervisor->listeners);
 	listeners_close(supervisor->listeners);
-	workers_stop(supervisor, signo);
-	loop_timer_set(supervisor->loop, &supervisor->stop, time + STOP_SLACK);
+	reload_cancel(supervisor);
 	notify_send("STOPPING=1\nSTATUS=Stopping");
-	supervisor_check_end(supervisor);
 }
 
 static void drain(struct supervisor *supervisor)
 {
-	const struct options *options = supervisor->options;
-
 	log_info("stopping: running scripts have %lld s to end",
-	    (long long)options->drain_timeout / 1000);
-	stop_workers(supervisor, SUPERVISOR_DRAINING, SIGTERM,
-	    options->drain_timeout + options->kill_delay);
+	    (long long)supervisor->options->drain_timeout / 1000);
+	stop(supervisor);
+	group_drain(&supervisor->workers);
+	group_drain(&supervisor->old_workers);
+	supervisor_check_end(supervisor);
 }
 
 static void stop_now(struct supervisor *supervisor)
 {
+	if (supervisor->workers.state >= GROUP_QUITTING)
+		return;
 	log_info("stopping at once");
-	stop_workers(supervisor, SUPERVISOR_STOPPING, SIGQUIT, 0);
+	if (supervisor->state != SUPERVISOR_STOPPING)
+		stop(supervisor);
+	group_quit(&supervisor->workers);
+	group_quit(&supervisor->old_workers);
+	supervisor_check_end(supervisor);
 }
 
 static void show_status(const struct supervisor *supervisor)
 {
-	const struct status_source source = {.board = supervisor->board,
+	const struct status_source source = {.board = supervisor->workers.board,
 	    .max_queue = supervisor->options->queue,
 	    .now = loop_clock(supervisor->loop)};
 
@@ -86,7 +72,9 @@ static void reopen_logs(const struct supervisor *supervisor)
 {
 	log_info("opening the log files again");
 	accesslog_reopen();
-	workers_signal(supervisor, SIGUSR1);
+	if (!group_signal(&supervisor->workers, SIGUSR1) ||
+	    !group_signal(&supervisor->old_workers, SIGUSR1))
+		log_warn("not all workers can be told to open the log files again: %s", strerror(errno));
 }
 
 static void on_signal(void *context, int signo)
@@ -96,10 +84,10 @@ static void on_signal(void *context, int signo)
 	switch (signo) {
 	case SIGTERM:
 	case SIGINT:
-		if (supervisor->state == SUPERVISOR_RUNNING)
-			drain(supervisor);
-		else
+		if (supervisor->state == SUPERVISOR_STOPPING)
 			stop_now(supervisor);
+		else
+			drain(supervisor);
 		break;
 	case SIGQUIT:
 		stop_now(supervisor);
@@ -124,9 +112,9 @@ static void tell_status(struct supervisor *supervisor)
 {
 	char text[sizeof supervisor->status];
 
-	snprintf(text, sizeof text, "%d scripts running, %d requests waiting, %d workers",
-	    scoreboard_running(supervisor->board), scoreboard_waiting(supervisor->board),
-	    supervisor->alive - supervisor->veterans_alive);
+	snprintf(text, sizeof text, "%d scripts running, %d requests waiting, %zu workers",
+	    scoreboard_running(supervisor->workers.board),
+	    scoreboard_waiting(supervisor->workers.board), supervisor->workers.alive);
 	if (strcmp(text, supervisor->status) == 0)
 		return;
 	memcpy(supervisor->status, text, sizeof text);
@@ -154,14 +142,21 @@ static int64_t tick_time(const struct supervisor *supervisor)
 	return time < TICK_MIN ? TICK_MIN : time;
 }
 
+/* To be restarted now would end those that serve, and help none of ours to. */
+static bool serve_old_workers(const struct supervisor *supervisor)
+{
+	return supervisor->state == SUPERVISOR_STARTING && supervisor->old_workers.alive > 0;
+}
+
 static void on_tick(struct loop_timer *timer)
 {
 	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, tick);
 
-	if (supervisor->state != SUPERVISOR_RUNNING)
+	if (supervisor->state == SUPERVISOR_STOPPING)
 		return;
-	feed_watchdog(supervisor, workers_are_well(supervisor));
-	if (loop_now(supervisor->loop) / TICK % STATUS_EVERY == 0)
+	feed_watchdog(supervisor, workers_are_well(supervisor) || serve_old_workers(supervisor));
+	if (supervisor->state == SUPERVISOR_RUNNING &&
+	    loop_now(supervisor->loop) / TICK % STATUS_EVERY == 0)
 		tell_status(supervisor);
 	loop_timer_set(supervisor->loop, &supervisor->tick, tick_time(supervisor));
 }
@@ -187,36 +182,56 @@ static void tell_ready(const struct supervisor *supervisor)
 	    supervisor->options->workers, supervisor->options->max_scripts);
 }
 
+/* From the first worker that serves on so do we: who served until now can end. */
+static void on_ready(struct loop_watch *watch, unsigned events)
+{
+	struct supervisor *supervisor = CONTAINER_OF(watch, struct supervisor, ready);
+	int number;
+
+	(void)events;
+	while (read(watch->fd, &number, sizeof number) == (ssize_t)sizeof number)
+		workers_serve(supervisor, number);
+	if (supervisor->state != SUPERVISOR_STARTING)
+		return;
+	supervisor_set_state(supervisor, SUPERVISOR_RUNNING);
+	tell_ready(supervisor);
+	group_drain(&supervisor->old_workers);
+}
+
 /* ---- life ------------------------------------------------------------------------------ */
 
-static int open_lifeline(struct supervisor *supervisor, const struct handover *handover)
+static int open_ready(struct supervisor *supervisor)
 {
-	memcpy(supervisor->lifeline, handover->lifeline, sizeof supervisor->lifeline);
-	return supervisor->lifeline[0] >= 0 ? 0 : sys_pipe(supervisor->lifeline, SYS_PIPE_READ);
+	int ends[2];
+
+	if (sys_pipe(ends, SYS_PIPE_READ) != 0)
+		return -1;
+	supervisor->ready_end = ends[1];
+	if (loop_watch(supervisor->loop, &supervisor->ready, ends[0], LOOP_IN) == 0)
+		return 0;
+	close(ends[0]);
+	return -1;
 }
 
 static int supervisor_init(struct supervisor *supervisor, const struct handover *handover,
     char **argv)
 {
-	const struct options *options = supervisor->options;
-
-	loop_timer_init(&supervisor->stop, on_stop_time);
 	loop_timer_init(&supervisor->tick, on_tick);
+	loop_watch_init(&supervisor->ready, on_ready);
 	supervisor->loop = loop_new();
-	supervisor->board = scoreboard_new(options->workers, options->max_scripts);
-	if (supervisor->loop == NULL || supervisor->board == NULL ||
-	    open_lifeline(supervisor, handover) != 0 || workers_init(supervisor, handover) != 0 ||
-	    reload_init(supervisor, argv) != 0)
+	if (supervisor->loop == NULL || open_ready(supervisor) != 0 ||
+	    workers_init(supervisor, handover) != 0 || reload_init(supervisor, argv) != 0 ||
+	    loop_signals(supervisor->loop, signals, on_signal, supervisor) != 0)
 		return -1;
-	return loop_signals(supervisor->loop, signals, on_signal, supervisor);
+	workers_adopt_board(supervisor, handover);
+	return 0;
 }
 
 static void supervisor_fini(struct supervisor *supervisor)
 {
 	log_stderr_follow(NULL);
-	close(supervisor->lifeline[0]);
-	close(supervisor->lifeline[1]);
-	scoreboard_free(&supervisor->board);
+	loop_close(supervisor->loop, &supervisor->ready);
+	close(supervisor->ready_end);
 	workers_fini(supervisor);
 	reload_fini(supervisor);
 	loop_free(&supervisor->loop);
@@ -226,7 +241,7 @@ int supervisor_run(const struct options *options, struct listeners *listeners,
     const struct handover *handover, char **argv)
 {
 	struct supervisor supervisor = {
-	    .options = options, .listeners = listeners, .lifeline = {-1, -1}};
+	    .options = options, .listeners = listeners, .ready_end = -1};
 	int failed;
 
 	if (supervisor_init(&supervisor, handover, argv) != 0) {
@@ -235,7 +250,6 @@ int supervisor_run(const struct options *options, struct listeners *listeners,
 	}
 	log_stderr_follow(supervisor.loop);
 	workers_start(&supervisor);
-	tell_ready(&supervisor);
 	start_ticking(&supervisor);
 	failed = loop_run(supervisor.loop);
 	if (failed)

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * supervisor_private: what supervisor.c, supervisor_workers.c and supervisor_reload.c
- * have of each other.  Nobody else includes it.
+ * supervisor_private: what the files of supervisor have of each other.  Nobody else includes
+ * it.  Each calls only those below it:
+ *
+ *   supervisor.c          signals, and what the service manager is told
+ *   supervisor_workers.c  forking, respawning, burying
+ *   supervisor_reload.c   the trial, and the exec
+ *   supervisor_group.c    asking a group of workers to end, more and more firmly
+ *   supervisor_state.c    which state may follow which
  */
 #ifndef CGIBRIDGE_SUPERVISOR_PRIVATE_H
 #define CGIBRIDGE_SUPERVISOR_PRIVATE_H
@@ -13,24 +19,57 @@
 #include "stats/scoreboard.h"
 #include "daemon/supervisor.h"
 
-enum supervisor_state { SUPERVISOR_RUNNING, SUPERVISOR_DRAINING, SUPERVISOR_STOPPING };
+enum supervisor_state {
+	SUPERVISOR_STARTING, /* no worker of ours serves yet; those from before a reload do */
+	SUPERVISOR_RUNNING,
+	SUPERVISOR_STOPPING, /* until the last of our children has ended */
+};
 
 enum reload_state {
 	RELOAD_NONE,
-	RELOAD_WAITING, /* for the workers of the last one */
-	RELOAD_TRIAL,   /* a child tries whether the new image starts */
+	RELOAD_WAITING,   /* for the workers of the last one */
+	RELOAD_TRIAL,     /* a child tries whether the new image starts */
+	RELOAD_CANCELLED, /* we stop: the child has been killed, and not ended yet */
 };
 
-/* A worker's place; its worker may be between two lives. */
-struct slot {
-	struct supervisor *supervisor;
+enum group_state {
+	GROUP_SERVING,
+	GROUP_DRAINING, /* asked to drain */
+	GROUP_QUITTING, /* asked to stop at once */
+	GROUP_KILLED,   /* not asked any more */
+};
+
+enum process_state {
+	PROCESS_NONE,     /* its worker is between two lives */
+	PROCESS_STARTING, /* forked */
+	PROCESS_SERVING,  /* has said so */
+	PROCESS_KILLED,   /* by --watchdog */
+};
+
+struct worker_group;
+
+/* A worker's place in its group. */
+struct worker_process {
+	struct worker_group *group;
 	int number;
-	pid_t pid; /* 0: none runs */
-	bool veteran; /* of the image before us: drains, and is not replaced */
-	struct loop_child process;
+	enum process_state state;
+	struct loop_child child; /* while there is one: with its pid */
 	struct loop_timer respawn;
 	int64_t started;
 	int64_t backoff; /* ms */
+};
+
+/* Workers that were forked by one image of the program. */
+struct worker_group {
+	struct supervisor *supervisor;
+	enum group_state state;
+	struct worker_process *processes;
+	size_t count;
+	size_t alive;
+	struct scoreboard *board; /* NULL: it cannot be read */
+	struct lifeline lifeline;
+	int64_t drain_time;    /* ms that its workers take to drain, at most */
+	struct loop_timer end; /* the next, firmer request */
 };
 
 struct reload {
@@ -44,19 +83,13 @@ struct reload {
 struct supervisor {
 	const struct options *options;
 	struct listeners *listeners;
-	struct scoreboard *board;
-	struct scoreboard *old_board; /* the veterans'; NULL: none, or it cannot be read */
 	struct loop *loop;
 	enum supervisor_state state;
-	struct slot *slots;    /* as many as options->workers */
-	struct slot *veterans;
-	size_t veteran_count;
-	int alive;             /* of all */
-	int veterans_alive;
-	int lifeline[2]; /* workers hold the reading end: end of file when we are gone */
+	struct worker_group workers;     /* as many as options->workers */
+	struct worker_group old_workers; /* from before a reload: not replaced */
+	struct loop_watch ready; /* workers write their number there when they serve ... */
+	int ready_end;           /* ... into this end */
 	struct reload reload;
-	struct loop_timer stop;
-	struct loop_timer veterans_end;
 	struct loop_timer tick;
 	int64_t watchdog; /* the service manager's, ms; 0: none */
 	int64_t fed;      /* when it was last told */
@@ -65,21 +98,35 @@ struct supervisor {
 	char status[128]; /* what it was last told */
 };
 
-/* ---- supervisor_workers.c -------------------------------------------------------- */
+/* ---- supervisor_state.c ---------------------------------------------------------- */
 
-/* Makes the slots, and those of the veterans in `handover`.  0, or -1 with errno. */
-int workers_init(struct supervisor *supervisor, const struct handover *handover) MUST_CHECK;
-void workers_fini(struct supervisor *supervisor);
+/* Each asserts that the new state may follow. */
+void supervisor_set_state(struct supervisor *supervisor, enum supervisor_state state);
+void reload_set_state(struct reload *reload, enum reload_state state);
+void group_set_state(struct worker_group *group, enum group_state state);
+void process_set_state(struct worker_process *process, enum process_state state);
 
-/* Starts a worker in each slot; then the veterans drain. */
-void workers_start(struct supervisor *supervisor);
+/* A child has gone: if we stop and it was the last one, so does the loop. */
+void supervisor_check_end(struct supervisor *supervisor);
 
-/* Stops respawning; sends `signo` to all workers. */
-void workers_stop(struct supervisor *supervisor, int signo);
-void workers_signal(const struct supervisor *supervisor, int signo);
+/* ---- supervisor_group.c ---------------------------------------------------------- */
 
-/* Kills workers that have been silent for --watchdog; whether all others are well. */
-bool workers_are_well(struct supervisor *supervisor);
+void group_init(struct worker_group *group, struct supervisor *supervisor);
+void group_fini(struct worker_group *group);
+
+/* In a forked process: holds no longer what only the supervisor may, or workers never end. */
+void group_disown(struct worker_group *group);
+
+/* Sends `signo` to all; false, with errno, if one may not be sent a signal. */
+bool group_signal(const struct worker_group *group, int signo);
+
+/*
+ * Asks all to drain, or to stop at once: by a signal and, since sending one takes a right that
+ * a container may not give, by their lifeline.  After the time they have, they are asked
+ * more firmly, and killed in the end.  To ask again, or for less, changes nothing.
+ */
+void group_drain(struct worker_group *group);
+void group_quit(struct worker_group *group);
 
 /* ---- supervisor_reload.c --------------------------------------------------------- */
 
@@ -90,12 +137,28 @@ void reload_fini(struct supervisor *supervisor);
 /* Begins a reload, or has it wait for its turn. */
 void reload_begin(struct supervisor *supervisor);
 
-/* The last veteran is gone: what has waited goes on. */
+/* A worker has gone: what has waited goes on, if that was what it waited for. */
 void reload_resume(struct supervisor *supervisor);
 
-/* ---- supervisor.c ---------------------------------------------------------------- */
+/* We stop: no reload any more, and nothing may be left of its trial. */
+void reload_cancel(struct supervisor *supervisor);
 
-/* A worker has gone while stopping: was it the last one? */
-void supervisor_check_end(struct supervisor *supervisor);
+/* ---- supervisor_workers.c -------------------------------------------------------- */
+
+/* Makes the groups, the old one from `handover`.  0, or -1 with errno. */
+int workers_init(struct supervisor *supervisor, const struct handover *handover) MUST_CHECK;
+void workers_fini(struct supervisor *supervisor);
+
+/* Takes over the scoreboard of the old workers.  Cannot fail: they go on without. */
+void workers_adopt_board(struct supervisor *supervisor, const struct handover *handover);
+
+/* Forks them all; those that cannot be forked are tried again. */
+void workers_start(struct supervisor *supervisor);
+
+/* Worker `number` says that it serves. */
+void workers_serve(struct supervisor *supervisor, int number);
+
+/* Kills workers that have been silent for --watchdog; whether all others are well. */
+bool workers_are_well(struct supervisor *supervisor);
 
 #endif

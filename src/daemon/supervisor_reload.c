@@ -3,8 +3,11 @@
  * supervisor_reload: a trial of the new image, then the exec.
  *
  *   NONE --HUP--> TRIAL --it would start--> exec: the process goes on as the new image
- *     ^  \          \--it would not, or takes too long--> NONE, and the log says why
- *     |   \--workers of the last reload still drain--> WAITING --they are gone--> TRIAL
+ *     ^  \          |\--it would not, or takes too long--> NONE, and the log says why
+ *     |   \         \--we are to stop--> CANCELLED --it has ended--> NONE
+ *     |    \--workers of the last reload still drain--> WAITING --they are gone--> TRIAL
+ *
+ * The trial gets the sockets and nothing else, so that nothing of ours stays alive by it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -47,15 +50,21 @@ static char *search_path(const char *name)
 
 /* ---- what the new image finds ----------------------------------------------------- */
 
-static void list_workers(const struct supervisor *supervisor, struct handover *handover)
+/* The workers that serve: those from before the last reload while none of ours has begun to. */
+static const struct worker_group *serving_group(const struct supervisor *supervisor)
 {
-	for (int i = 0; i < supervisor->options->workers; i++) {
-		const struct slot *slot = &supervisor->slots[i];
+	const struct worker_group *old = &supervisor->old_workers;
 
-		if (slot->pid > 0)
-			handover->workers[handover->worker_count++] =
-			    (struct handover_worker){slot->pid, slot->number};
-	}
+	return supervisor->state == SUPERVISOR_STARTING && old->alive > 0 ? old
+									  : &supervisor->workers;
+}
+
+static void list_workers(const struct worker_group *group, struct handover *handover)
+{
+	for (size_t i = 0; i < group->count; i++)
+		if (group->processes[i].state != PROCESS_NONE)
+			handover->workers[handover->worker_count++] = (struct handover_worker){
+			    group->processes[i].child.pid, group->processes[i].number};
 }
 
 static void list_sockets(const struct supervisor *supervisor, struct handover *handover)
@@ -72,19 +81,41 @@ static void list_sockets(const struct supervisor *supervisor, struct handover *h
 	}
 }
 
-/* Fills `handover`; 0, or -1 with errno.  handover_fini() either way. */
-static int describe(const struct supervisor *supervisor, struct handover *handover)
+/* What the new image gets of `group`; 0, or -1 with errno.  handover_fini() either way. */
+static int describe_group(const struct worker_group *group, struct handover *handover)
 {
-	*handover = (struct handover){
-	    .lifeline = {supervisor->lifeline[0], supervisor->lifeline[1]},
-	    .syslog = supervisor->options->syslog,
-	    .syslog_socket = supervisor->options->syslog_socket,
-	    .board = scoreboard_share(supervisor->board)};
-	handover->workers = calloc((size_t)supervisor->options->workers, sizeof *handover->workers);
-	handover->sockets = calloc(supervisor->listeners->count + 1, sizeof *handover->sockets);
-	if (handover->workers == NULL || handover->sockets == NULL)
+	handover->lifeline = group->lifeline;
+	handover->drain_time = group->drain_time;
+	if (group->board != NULL)
+		handover->board = scoreboard_share(group->board);
+	handover->workers = calloc(group->count + 1, sizeof *handover->workers);
+	if (handover->workers == NULL)
 		return -1;
-	list_workers(supervisor, handover);
+	list_workers(group, handover);
+	return 0;
+}
+
+/* Likewise for the trial: as long as anybody holds the end to write to, workers do not end. */
+static void describe_trial(const struct worker_group *group, struct handover *handover)
+{
+	handover->lifeline.stop[0] = handover->lifeline.stop[1] = group->lifeline.stop[0];
+}
+
+static int describe(const struct supervisor *supervisor, struct handover *handover,
+    enum handover_role role)
+{
+	const struct worker_group *group = serving_group(supervisor);
+
+	handover_init(handover);
+	handover->syslog = supervisor->options->syslog;
+	handover->syslog_socket = supervisor->options->syslog_socket;
+	if (role == HANDOVER_TRIAL)
+		describe_trial(group, handover);
+	else if (describe_group(group, handover) != 0)
+		return -1;
+	handover->sockets = calloc(supervisor->listeners->count + 1, sizeof *handover->sockets);
+	if (handover->sockets == NULL)
+		return -1;
 	list_sockets(supervisor, handover);
 	return 0;
 }
@@ -104,9 +135,10 @@ static void become(const struct supervisor *supervisor, const struct handover *h
 
 static void go_on(struct supervisor *supervisor, const char *why)
 {
-	supervisor->reload.state = RELOAD_NONE;
+	reload_set_state(&supervisor->reload, RELOAD_NONE);
 	log_error("not reloaded: %s: going on as before", why);
-	notify_send("READY=1\nSTATUS=Not reloaded: %s", why);
+	notify_send("%sSTATUS=Not reloaded: %s",
+	    supervisor->state == SUPERVISOR_RUNNING ? "READY=1\n" : "", why);
 }
 
 static void exec_new(struct supervisor *supervisor)
@@ -119,7 +151,7 @@ static void exec_new(struct supervisor *supervisor)
 	log_stderr_close();
 	/* what arrives from here on waits for the new image */
 	sys_signals_block(&before);
-	if (describe(supervisor, &handover) == 0) {
+	if (describe(supervisor, &handover, HANDOVER_HEIR) == 0) {
 		become(supervisor, &handover, getpid());
 		error = errno;
 		handover_withdraw();
@@ -131,27 +163,64 @@ static void exec_new(struct supervisor *supervisor)
 	go_on(supervisor, strerror(error));
 }
 
+/* ---- whose turn it is ---------------------------------------------------------------- */
+
+/*
+ * Whether workers of the last reload are in the way.  They are not while none of ours has
+ * taken over from them and none is about to: then they are those to be handed on.
+ */
+static bool must_wait(const struct supervisor *supervisor)
+{
+	return supervisor->old_workers.alive > 0 &&
+	       (supervisor->state != SUPERVISOR_STARTING || supervisor->workers.alive > 0);
+}
+
+static void wait_for_turn(struct supervisor *supervisor)
+{
+	log_info("reload waits for %zu workers from before the last one",
+	    supervisor->old_workers.alive);
+	reload_set_state(&supervisor->reload, RELOAD_WAITING);
+}
+
 /* ---- the trial ------------------------------------------------------------------------ */
+
+static void judge_trial(struct supervisor *supervisor, int status)
+{
+	char why[96];
+
+	if (WIFSIGNALED(status)) {
+		snprintf(why, sizeof why, "a trial of the new start was killed by signal %d",
+		    WTERMSIG(status));
+		go_on(supervisor, why);
+	} else if (WEXITSTATUS(status) != 0) {
+		snprintf(why, sizeof why, "a trial of the new start ended with status %d",
+		    WEXITSTATUS(status));
+		go_on(supervisor, why);
+	} else if (must_wait(supervisor)) {
+		wait_for_turn(supervisor);
+	} else {
+		exec_new(supervisor);
+	}
+}
 
 static void on_trial_exited(struct loop_child *process, int status)
 {
 	struct supervisor *supervisor = CONTAINER_OF(process, struct supervisor, reload.trial);
-	char why[96];
 
 	loop_timer_clear(supervisor->loop, &supervisor->reload.trial_end);
-	if (supervisor->state != SUPERVISOR_RUNNING)
-		return;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		exec_new(supervisor);
+	if (supervisor->reload.state == RELOAD_TRIAL) {
+		judge_trial(supervisor, status);
 		return;
 	}
-	if (WIFSIGNALED(status))
-		snprintf(why, sizeof why, "a trial of the new start was killed by signal %d",
-		    WTERMSIG(status));
-	else
-		snprintf(why, sizeof why, "a trial of the new start ended with status %d",
-		    WEXITSTATUS(status));
-	go_on(supervisor, why);
+	reload_set_state(&supervisor->reload, RELOAD_NONE);
+	supervisor_check_end(supervisor);
+}
+
+/* With what it has started, as to find out whether it can become --user. */
+static void kill_trial(const struct reload *reload)
+{
+	if (kill(-reload->trial.pid, SIGKILL) != 0)
+		kill(reload->trial.pid, SIGKILL);
 }
 
 static void on_trial_end(struct loop_timer *timer)
@@ -159,19 +228,30 @@ static void on_trial_end(struct loop_timer *timer)
 	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, reload.trial_end);
 
 	log_error("the trial of the new start takes too long: killed");
-	kill(supervisor->reload.trial.pid, SIGKILL);
+	kill_trial(&supervisor->reload);
+}
+
+/* It ends with us, and where the system cannot see to that, after its time. */
+static void bind_trial(pid_t parent)
+{
+	(void)setpgid(0, 0);
+	sys_die_with_parent(parent);
+	alarm(TRIAL_TIME / 1000 + 5);
 }
 
 /* In the forked process. */
-static void run_trial(struct supervisor *supervisor)
+static void run_trial(struct supervisor *supervisor, pid_t parent)
 {
 	struct handover handover;
 	sigset_t none;
 
-	if (describe(supervisor, &handover) == 0) {
+	bind_trial(parent);
+	if (describe(supervisor, &handover, HANDOVER_TRIAL) == 0) {
+		group_disown(&supervisor->workers);
+		group_disown(&supervisor->old_workers);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		become(supervisor, &handover, getppid());
+		become(supervisor, &handover, parent);
 	}
 	log_error("cannot execute %s: %s", supervisor->reload.program, strerror(errno));
 	_exit(126);
@@ -180,34 +260,32 @@ static void run_trial(struct supervisor *supervisor)
 static void start_trial(struct supervisor *supervisor)
 {
 	struct reload *reload = &supervisor->reload;
+	pid_t parent = getpid();
 	pid_t pid;
 
+	reload_set_state(reload, RELOAD_TRIAL);
 	if (reload->program == NULL) {
 		go_on(supervisor, "the program's own path is not known: start it by an absolute path");
 		return;
 	}
 	pid = fork();
 	if (pid == 0)
-		run_trial(supervisor);
+		run_trial(supervisor, parent);
 	if (pid < 0) {
 		go_on(supervisor, strerror(errno));
 		return;
 	}
-	reload->state = RELOAD_TRIAL;
+	(void)setpgid(pid, pid); /* whoever of us comes first */
 	loop_child_add(supervisor->loop, &reload->trial, pid, on_trial_exited);
 	loop_timer_set(supervisor->loop, &reload->trial_end, TRIAL_TIME);
 }
 
 void reload_begin(struct supervisor *supervisor)
 {
-	struct reload *reload = &supervisor->reload;
-
-	if (supervisor->state != SUPERVISOR_RUNNING || reload->state != RELOAD_NONE)
+	if (supervisor->state == SUPERVISOR_STOPPING || supervisor->reload.state != RELOAD_NONE)
 		return; /* what waits or is being tried will see what has changed */
-	if (supervisor->veterans_alive > 0) {
-		log_info("reload waits for %d workers from before the last one",
-		    supervisor->veterans_alive);
-		reload->state = RELOAD_WAITING;
+	if (must_wait(supervisor)) {
+		wait_for_turn(supervisor);
 		return;
 	}
 	log_info("reloading");
@@ -218,10 +296,22 @@ void reload_begin(struct supervisor *supervisor)
 
 void reload_resume(struct supervisor *supervisor)
 {
-	if (supervisor->reload.state != RELOAD_WAITING)
+	if (supervisor->reload.state != RELOAD_WAITING || must_wait(supervisor))
 		return;
-	supervisor->reload.state = RELOAD_NONE;
+	reload_set_state(&supervisor->reload, RELOAD_NONE);
 	reload_begin(supervisor);
+}
+
+void reload_cancel(struct supervisor *supervisor)
+{
+	struct reload *reload = &supervisor->reload;
+
+	if (reload->state == RELOAD_WAITING)
+		reload_set_state(reload, RELOAD_NONE);
+	if (reload->state != RELOAD_TRIAL)
+		return;
+	reload_set_state(reload, RELOAD_CANCELLED);
+	kill_trial(reload);
 }
 
 /* ---- life ------------------------------------------------------------------------------ */

@@ -2,6 +2,10 @@
 /*
  * supervisor_workers: forking, respawning with back-off, burying, and noticing those
  * that are stuck.
+ *
+ *   NONE --fork--> STARTING --says so--> SERVING --silent for --watchdog--> KILLED
+ *    ^                |                     |                                 |
+ *    \----------------+--------ended--------+---------------------------------/
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,32 +23,35 @@ enum {
 	HEALTHY_TIME = 10 * 1000, /* ms a worker has to live for its death to be a first one */
 	BACKOFF_FIRST = 100,      /* ms before the respawn after an early death; doubled each time */
 	BACKOFF_MAX = 10 * 1000,
-	VETERAN_SLACK = 5 * 1000, /* ms a veteran may take longer to stop than it is allowed */
 };
 
 /* ---- starting --------------------------------------------------------------------- */
 
 /* In the forked process: nothing of the supervisor stays but what the plan names. */
-static int run_worker(struct slot *slot)
+static int run_worker(struct worker_process *process)
 {
-	struct supervisor *supervisor = slot->supervisor;
+	struct supervisor *supervisor = process->group->supervisor;
+	struct worker_group *group = &supervisor->workers;
 	struct worker_plan plan = {
 	    .options = supervisor->options,
 	    .listeners = supervisor->listeners,
-	    .board = supervisor->board,
-	    .number = slot->number,
-	    .lifeline = supervisor->lifeline[0],
+	    .board = group->board,
+	    .number = process->number,
+	    .supervisor = getppid(),
+	    .stop = group->lifeline.stop[0],
+	    .drain = group->lifeline.drain[0],
+	    .ready = supervisor->ready_end,
 	};
 
 	/* so no script has a terminal; a session for each of them would do, too, but Linux
 	 * makes a group of the scheduler for every session, and frees it */
 	(void)setsid();
-	close(supervisor->lifeline[1]);
-	scoreboard_free(&supervisor->old_board);
+	group_disown(group);
+	close(supervisor->ready.fd);
 	reload_fini(supervisor);
 	loop_free(&supervisor->loop);
-	free(supervisor->veterans);
-	free(supervisor->slots);
+	group_fini(&supervisor->old_workers);
+	free(group->processes);
 	return worker_run(&plan);
 }
 
@@ -61,129 +68,125 @@ static pid_t fork_blocked(void)
 	return pid;
 }
 
-static void on_exited(struct loop_child *process, int status);
+static void on_exited(struct loop_child *child, int status);
 
-static void back_off(struct slot *slot)
+static void back_off(struct worker_process *process)
 {
-	if (slot->backoff == 0)
-		slot->backoff = BACKOFF_FIRST;
-	else if (slot->backoff < BACKOFF_MAX / 2)
-		slot->backoff *= 2;
+	if (process->backoff == 0)
+		process->backoff = BACKOFF_FIRST;
+	else if (process->backoff < BACKOFF_MAX / 2)
+		process->backoff *= 2;
 	else
-		slot->backoff = BACKOFF_MAX;
+		process->backoff = BACKOFF_MAX;
 }
 
-static void spawn(struct slot *slot)
+static void spawn(struct worker_process *process)
 {
-	struct supervisor *supervisor = slot->supervisor;
+	struct worker_group *group = process->group;
+	struct loop *loop = group->supervisor->loop;
 	pid_t pid = fork_blocked();
 
 	if (pid == 0)
-		exit(run_worker(slot));
+		exit(run_worker(process));
 	if (pid < 0) {
-		back_off(slot);
-		log_error("worker %d cannot be started: %s: trying again in %lld ms", slot->number,
-		    strerror(errno), (long long)slot->backoff);
-		loop_timer_set(supervisor->loop, &slot->respawn, slot->backoff);
+		back_off(process);
+		log_error("worker %d cannot be started: %s: trying again in %lld ms", process->number,
+		    strerror(errno), (long long)process->backoff);
+		loop_timer_set(loop, &process->respawn, process->backoff);
 		return;
 	}
-	slot->pid = pid;
-	slot->started = loop_now(supervisor->loop);
-	scoreboard_beat(supervisor->board, slot->number, loop_clock(supervisor->loop));
-	supervisor->alive++;
-	loop_child_add(supervisor->loop, &slot->process, pid, on_exited);
+	process_set_state(process, PROCESS_STARTING);
+	process->started = loop_now(loop);
+	scoreboard_beat(group->board, process->number, loop_clock(loop));
+	group->alive++;
+	loop_child_add(loop, &process->child, pid, on_exited);
 }
 
 static void on_respawn(struct loop_timer *timer)
 {
-	spawn(CONTAINER_OF(timer, struct slot, respawn));
+	spawn(CONTAINER_OF(timer, struct worker_process, respawn));
 }
 
-static void schedule_respawn(struct slot *slot)
+void workers_serve(struct supervisor *supervisor, int number)
 {
-	struct supervisor *supervisor = slot->supervisor;
+	struct worker_group *group = &supervisor->workers;
 
-	if (loop_now(supervisor->loop) - slot->started >= HEALTHY_TIME)
-		slot->backoff = 0;
-	loop_timer_set(supervisor->loop, &slot->respawn, slot->backoff);
-	back_off(slot);
+	if (number < 0 || (size_t)number >= group->count ||
+	    group->processes[number].state != PROCESS_STARTING)
+		return;
+	process_set_state(&group->processes[number], PROCESS_SERVING);
 }
 
-static void log_death(const struct slot *slot, pid_t pid, int status, int scripts)
+/* ---- ending ----------------------------------------------------------------------- */
+
+static void schedule_respawn(struct worker_process *process)
+{
+	struct loop *loop = process->group->supervisor->loop;
+
+	if (loop_now(loop) - process->started >= HEALTHY_TIME)
+		process->backoff = 0;
+	loop_timer_set(loop, &process->respawn, process->backoff);
+	back_off(process);
+}
+
+static void log_death(const struct worker_process *process, int status, int scripts)
 {
 	const char *how = WIFSIGNALED(status) ? "was killed by signal" : "ended with status";
 	int number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+	int64_t pause = process->respawn.when - loop_now(process->group->supervisor->loop);
 
 	log_error("worker %d (pid %ld) %s %d; its %d scripts were stopped; a new one starts in "
 		  "%lld ms",
-	    slot->number, (long)pid, how, number, scripts, (long long)slot->respawn.when < 0 ? 0LL
-	    : (long long)(slot->respawn.when - loop_now(slot->supervisor->loop)));
+	    process->number, (long)process->child.pid, how, number, scripts,
+	    (long long)(pause < 0 ? 0 : pause));
 }
 
 /* Its scripts die with it, wherever they are written down. */
-static int bury(struct slot *slot)
+static int bury(const struct worker_process *process)
 {
-	struct supervisor *supervisor = slot->supervisor;
-	struct scoreboard *board = slot->veteran ? supervisor->old_board : supervisor->board;
+	struct scoreboard *board = process->group->board;
 
-	return board == NULL ? 0 : scoreboard_bury(board, slot->number, slot->pid);
+	return board == NULL ? 0 : scoreboard_bury(board, process->number, process->child.pid);
 }
 
-static void on_veteran_exited(struct slot *slot, pid_t pid, int status, int scripts)
+static void end_old_workers(struct worker_group *group)
 {
-	struct supervisor *supervisor = slot->supervisor;
-
-	if (status != 0 && supervisor->state == SUPERVISOR_RUNNING)
-		log_warn("an old worker (pid %ld) did not end well; its %d scripts were stopped",
-		    (long)pid, scripts);
-	if (supervisor->old_board != NULL)
-		scoreboard_inherit(supervisor->board, supervisor->old_board);
-	if (--supervisor->veterans_alive > 0)
-		return;
-	loop_timer_clear(supervisor->loop, &supervisor->veterans_end);
-	scoreboard_free(&supervisor->old_board);
+	loop_timer_clear(group->supervisor->loop, &group->end);
+	group_fini(group);
 	log_info("the workers from before the reload have ended");
-	reload_resume(supervisor);
 }
 
-static void on_exited(struct loop_child *process, int status)
+static void on_old_exited(const struct worker_process *process, int status, int scripts)
 {
-	struct slot *slot = CONTAINER_OF(process, struct slot, process);
-	struct supervisor *supervisor = slot->supervisor;
-	pid_t pid = slot->pid;
-	int scripts = bury(slot);
+	struct worker_group *group = process->group;
+	struct supervisor *supervisor = group->supervisor;
 
-	slot->pid = 0;
-	supervisor->alive--;
-	if (slot->veteran) {
-		on_veteran_exited(slot, pid, status, scripts);
-	} else if (supervisor->state == SUPERVISOR_RUNNING) {
-		schedule_respawn(slot);
-		log_death(slot, pid, status, scripts);
+	if (status != 0 && supervisor->state != SUPERVISOR_STOPPING)
+		log_warn("an old worker (pid %ld) did not end well; its %d scripts were stopped",
+		    (long)process->child.pid, scripts);
+	if (group->board != NULL)
+		scoreboard_inherit(supervisor->workers.board, group->board);
+	if (group->alive == 0)
+		end_old_workers(group);
+}
+
+static void on_exited(struct loop_child *child, int status)
+{
+	struct worker_process *process = CONTAINER_OF(child, struct worker_process, child);
+	struct worker_group *group = process->group;
+	struct supervisor *supervisor = group->supervisor;
+	int scripts = bury(process);
+
+	process_set_state(process, PROCESS_NONE);
+	group->alive--;
+	if (group == &supervisor->old_workers) {
+		on_old_exited(process, status, scripts);
+	} else if (group->state == GROUP_SERVING) {
+		schedule_respawn(process);
+		log_death(process, status, scripts);
 	}
+	reload_resume(supervisor);
 	supervisor_check_end(supervisor);
-}
-
-/* ---- signals to all ---------------------------------------------------------------- */
-
-static void signal_slots(const struct slot *slots, size_t count, int signo)
-{
-	for (size_t i = 0; i < count; i++)
-		if (slots[i].pid > 0)
-			kill(slots[i].pid, signo);
-}
-
-void workers_signal(const struct supervisor *supervisor, int signo)
-{
-	signal_slots(supervisor->slots, (size_t)supervisor->options->workers, signo);
-	signal_slots(supervisor->veterans, supervisor->veteran_count, signo);
-}
-
-void workers_stop(struct supervisor *supervisor, int signo)
-{
-	for (int i = 0; i < supervisor->options->workers; i++)
-		loop_timer_clear(supervisor->loop, &supervisor->slots[i].respawn);
-	workers_signal(supervisor, signo);
 }
 
 /* ---- workers that are stuck --------------------------------------------------------- */
@@ -201,127 +204,119 @@ static void note_pause(struct supervisor *supervisor)
 	supervisor->paused = paused;
 }
 
-/* For how many ms, as far as we were there to see it, worker `number` has done nothing. */
-static int64_t silence_of(const struct supervisor *supervisor, int number)
+/* For how many ms, as far as we were there to see it, `process` has done nothing. */
+static int64_t silence_of(const struct worker_process *process)
 {
-	int64_t beat = scoreboard_last_beat(supervisor->board, number);
+	const struct supervisor *supervisor = process->group->supervisor;
+	int64_t beat = scoreboard_last_beat(process->group->board, process->number);
 
 	return loop_clock(supervisor->loop) -
 	    (beat > supervisor->resumed ? beat : supervisor->resumed);
 }
 
-/* Whether `slot` has a worker that the service manager need not worry about; else it may die. */
-static bool look_at(const struct slot *slot)
+/* Whether its worker is one that the service manager need not worry about; else it may die. */
+static bool look_at(struct worker_process *process)
 {
-	const struct supervisor *supervisor = slot->supervisor;
+	const struct supervisor *supervisor = process->group->supervisor;
 	int64_t limit = supervisor->options->watchdog;
-	int64_t silent = silence_of(supervisor, slot->number);
+	int64_t silent = silence_of(process);
 
-	if (slot->pid == 0)
+	if (process->state == PROCESS_NONE || process->state == PROCESS_KILLED)
 		return false;
 	if (limit == 0) /* workers give no sign then */
 		return true;
 	if (silent > limit) {
 		log_error("worker %d (pid %ld) has not done anything for %lld s (--watchdog): killed",
-		    slot->number, (long)slot->pid, (long long)silent / 1000);
-		kill(slot->pid, SIGKILL);
+		    process->number, (long)process->child.pid, (long long)silent / 1000);
+		process_set_state(process, PROCESS_KILLED);
+		kill(process->child.pid, SIGKILL);
 	}
 	return supervisor->watchdog == 0 || silent <= supervisor->watchdog / 2;
 }
 
 bool workers_are_well(struct supervisor *supervisor)
 {
+	struct worker_group *group = &supervisor->workers;
 	bool well = true;
 
 	note_pause(supervisor);
-	for (int i = 0; i < supervisor->options->workers; i++)
-		if (!look_at(&supervisor->slots[i]))
+	for (size_t i = 0; i < group->count; i++)
+		if (!look_at(&group->processes[i]))
 			well = false;
 	return well;
 }
 
-/* ---- veterans ------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------ */
 
-/* They end by themselves, after --drain-timeout at the latest: these do not. */
-static void on_veterans_end(struct loop_timer *timer)
+static int make_group(struct worker_group *group, struct supervisor *supervisor, size_t count)
 {
-	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, veterans_end);
-
-	log_error("%d workers from before the reload did not stop in time: killed",
-	    supervisor->veterans_alive);
-	signal_slots(supervisor->veterans, supervisor->veteran_count, SIGKILL);
-}
-
-static void drain_veterans(struct supervisor *supervisor)
-{
-	const struct options *options = supervisor->options;
-
-	if (supervisor->veterans_alive == 0)
-		return;
-	signal_slots(supervisor->veterans, supervisor->veteran_count, SIGTERM);
-	loop_timer_set(supervisor->loop, &supervisor->veterans_end,
-	    options->drain_timeout + options->kill_delay + VETERAN_SLACK);
-}
-
-static int make_veterans(struct supervisor *supervisor, const struct handover *handover)
-{
-	supervisor->veterans = calloc(handover->worker_count + 1, sizeof *supervisor->veterans);
-	if (supervisor->veterans == NULL)
+	group_init(group, supervisor);
+	group->processes = calloc(count + 1, sizeof *group->processes);
+	if (group->processes == NULL)
 		return -1;
-	for (size_t i = 0; i < handover->worker_count; i++) {
-		struct slot *slot = &supervisor->veterans[i];
-
-		*slot = (struct slot){.supervisor = supervisor,
-		    .number = handover->workers[i].number,
-		    .pid = handover->workers[i].pid,
-		    .veteran = true};
-		loop_child_add(supervisor->loop, &slot->process, slot->pid, on_exited);
+	group->count = count;
+	for (size_t i = 0; i < count; i++) {
+		group->processes[i] = (struct worker_process){.group = group, .number = (int)i};
+		loop_timer_init(&group->processes[i].respawn, on_respawn);
 	}
-	supervisor->veteran_count = handover->worker_count;
-	supervisor->veterans_alive = (int)handover->worker_count;
-	supervisor->alive = (int)handover->worker_count;
 	return 0;
 }
 
-static void adopt_board(struct supervisor *supervisor, const struct scoreboard_share *share)
+static void adopt_old_workers(struct worker_group *group, const struct handover *handover)
 {
-	if (share->fd >= 0)
-		supervisor->old_board = scoreboard_adopt(share);
-	if (supervisor->old_board != NULL)
-		scoreboard_inherit(supervisor->board, supervisor->old_board);
-	else if (supervisor->veteran_count > 0)
+	group->lifeline = handover->lifeline;
+	if (handover->drain_time >= 0)
+		group->drain_time = handover->drain_time;
+	for (size_t i = 0; i < group->count; i++) {
+		struct worker_process *process = &group->processes[i];
+
+		process->number = handover->workers[i].number;
+		process->state = PROCESS_SERVING;
+		loop_child_add(group->supervisor->loop, &process->child, handover->workers[i].pid,
+		    on_exited);
+	}
+	group->alive = group->count;
+}
+
+int workers_init(struct supervisor *supervisor, const struct handover *handover)
+{
+	const struct options *options = supervisor->options;
+	struct worker_group *group = &supervisor->workers;
+	struct worker_group *old = &supervisor->old_workers;
+
+	if (make_group(group, supervisor, (size_t)options->workers) != 0 ||
+	    make_group(old, supervisor, handover->worker_count) != 0)
+		return -1;
+	group->drain_time = old->drain_time = worker_drain_time(options);
+	group->board = scoreboard_new(options->workers, options->max_scripts);
+	if (group->board == NULL || sys_pipe(group->lifeline.stop, SYS_PIPE_READ) != 0 ||
+	    sys_pipe(group->lifeline.drain, SYS_PIPE_READ) != 0)
+		return -1;
+	adopt_old_workers(old, handover);
+	return 0;
+}
+
+void workers_adopt_board(struct supervisor *supervisor, const struct handover *handover)
+{
+	struct worker_group *old = &supervisor->old_workers;
+
+	if (handover->board.fd >= 0)
+		old->board = scoreboard_adopt(&handover->board);
+	if (old->board != NULL)
+		scoreboard_inherit(supervisor->workers.board, old->board);
+	else if (old->count > 0)
 		log_warn("what the workers from before the reload have written down cannot be read: if "
 			 "one dies, its scripts go on; counters begin anew");
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
-
-int workers_init(struct supervisor *supervisor, const struct handover *handover)
-{
-	int count = supervisor->options->workers;
-
-	loop_timer_init(&supervisor->veterans_end, on_veterans_end);
-	supervisor->slots = calloc((size_t)count, sizeof *supervisor->slots);
-	if (supervisor->slots == NULL || make_veterans(supervisor, handover) != 0)
-		return -1;
-	adopt_board(supervisor, &handover->board);
-	for (int i = 0; i < count; i++) {
-		supervisor->slots[i] = (struct slot){.supervisor = supervisor, .number = i};
-		loop_timer_init(&supervisor->slots[i].respawn, on_respawn);
-	}
-	return 0;
-}
-
 void workers_start(struct supervisor *supervisor)
 {
-	for (int i = 0; i < supervisor->options->workers; i++)
-		spawn(&supervisor->slots[i]);
-	drain_veterans(supervisor);
+	for (size_t i = 0; i < supervisor->workers.count; i++)
+		spawn(&supervisor->workers.processes[i]);
 }
 
 void workers_fini(struct supervisor *supervisor)
 {
-	scoreboard_free(&supervisor->old_board);
-	free(supervisor->veterans);
-	free(supervisor->slots);
+	group_fini(&supervisor->workers);
+	group_fini(&supervisor->old_workers);
 }

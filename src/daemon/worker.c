@@ -83,7 +83,8 @@ struct worker {
 	unsigned long refusals;  /* since the last one that was logged */
 	struct acceptor *acceptors;
 	size_t acceptor_count;
-	struct loop_watch lifeline;
+	struct loop_watch stop_line;
+	struct loop_watch drain_line;
 	struct loop_timer accept_again;
 	struct loop_timer beat;
 	struct loop_timer stop;
@@ -363,14 +364,24 @@ static void on_stop_time(struct loop_timer *timer)
 	stop_scripts(worker, WORKER_STOPPING, worker->plan->options->kill_delay + QUIT_TIME);
 }
 
-static void on_lifeline(struct loop_watch *watch, unsigned events)
+/* The supervisor closes it when it wants us to stop; so does the system when it is gone. */
+static void on_stop(struct loop_watch *watch, unsigned events)
 {
-	struct worker *worker = CONTAINER_OF(watch, struct worker, lifeline);
+	struct worker *worker = CONTAINER_OF(watch, struct worker, stop_line);
 
 	(void)events;
-	log_error("the supervisor is gone: stopping at once");
 	loop_unwatch(worker->loop, watch);
 	quit(worker);
+}
+
+static void on_drain(struct loop_watch *watch, unsigned events)
+{
+	struct worker *worker = CONTAINER_OF(watch, struct worker, drain_line);
+
+	(void)events;
+	loop_unwatch(worker->loop, watch);
+	if (getppid() == worker->plan->supervisor)
+		drain(worker);
 }
 
 /* INT is for the supervisor, even if it is sent to all of us. */
@@ -465,7 +476,8 @@ static void connect_parts(struct worker *worker)
 	worker->owner.closed = on_conn_closed;
 	worker->children.emptied = on_children_gone;
 	worker->children.worker = plan->number;
-	loop_watch_init(&worker->lifeline, on_lifeline);
+	loop_watch_init(&worker->stop_line, on_stop);
+	loop_watch_init(&worker->drain_line, on_drain);
 	loop_timer_init(&worker->accept_again, on_accept_again);
 	loop_timer_init(&worker->beat, on_beat);
 	loop_timer_init(&worker->stop, on_stop_time);
@@ -510,9 +522,10 @@ static int worker_init(struct worker *worker)
 	connect_parts(worker);
 	log_stderr_follow(worker->loop);
 	worker->owner.max = connection_limit(raise_fd_limit(files), options->max_scripts);
-	if (loop_signals(worker->loop, signals, on_signal, worker) != 0)
+	if (loop_signals(worker->loop, signals, on_signal, worker) != 0 ||
+	    loop_watch(worker->loop, &worker->stop_line, worker->plan->stop, LOOP_IN) != 0)
 		return -1;
-	return loop_watch(worker->loop, &worker->lifeline, worker->plan->lifeline, LOOP_IN);
+	return loop_watch(worker->loop, &worker->drain_line, worker->plan->drain, LOOP_IN);
 }
 
 static void free_memory(struct worker *worker)
@@ -537,6 +550,19 @@ static void worker_fini(struct worker *worker)
 	free_memory(worker);
 }
 
+int64_t worker_drain_time(const struct options *options)
+{
+	return options->drain_timeout + options->kill_delay + QUIT_TIME;
+}
+
+/* A supervisor that has been replaced meanwhile does not listen any more. */
+static void say_ready(const struct worker_plan *plan)
+{
+	if (write(plan->ready, &plan->number, sizeof plan->number) < 0)
+		log_debug("worker %d serves, but nobody listens: %s", plan->number, strerror(errno));
+	close(plan->ready);
+}
+
 int worker_run(const struct worker_plan *plan)
 {
 	struct worker worker = {.plan = plan};
@@ -550,11 +576,15 @@ int worker_run(const struct worker_plan *plan)
 	}
 	scoreboard_enter(plan->board, plan->number, loop_clock(worker.loop));
 	start_accepting(&worker);
+	say_ready(plan);
 	if (plan->options->watchdog > 0)
 		loop_timer_set(worker.loop, &worker.beat, beat_time(&worker));
 	failed = loop_run(worker.loop);
 	if (failed)
 		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));
+	/* asked only now: a process that dies closes its descriptors before it gives up its children */
+	if (getppid() != plan->supervisor)
+		log_error("worker %d: the supervisor is gone: stopped at once", plan->number);
 	worker_fini(&worker);
 	log_stderr_close();
 	return failed ? 1 : 0;

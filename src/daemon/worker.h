@@ -10,6 +10,9 @@
 #ifndef CGIBRIDGE_WORKER_H
 #define CGIBRIDGE_WORKER_H
 
+#include <stdint.h>
+#include <sys/types.h>
+
 #include "base/attributes.h"
 #include "daemon/listener.h"
 #include "config/options.h"
@@ -20,9 +23,14 @@ struct worker_plan {
 	const struct options *options;
 	struct listeners *listeners;
 	struct scoreboard *board;
-	int number;   /* 0... */
-	int lifeline; /* end of file there: the supervisor is gone */
+	int number;       /* 0... */
+	pid_t supervisor;
+	int stop, drain;  /* the ends of its lifeline */
+	int ready;        /* where it writes its number once it serves, and closes */
 };
+
+/* The time that a worker takes to drain, at most, in ms. */
+int64_t worker_drain_time(const struct options *options);
 
 /* Runs in the forked process until it is told to stop; returns the exit status. */
 int worker_run(const struct worker_plan *plan);
