@@ -515,6 +515,8 @@ static enum listener_failure inherit_from(struct handover_socket *given)
 	capture_begin();
 	log_open(LOG_LEVEL_INFO, LOG_FORM_PLAIN);
 	result = listeners_open(&listeners, &options, &handover);
+	if (result == LISTENER_OK)
+		listeners_drop(&handover);
 	said = capture_end();
 	return result;
 }

@@ -504,6 +504,8 @@ enum options_verdict options_parse(struct options *options, int argc, const char
 		fault->word = NULL;
 		verdict = options_settle(options, fault);
 	}
+	if (verdict == OPTIONS_RUN && options->check)
+		verdict = options_rehearse(options, fault);
 	if (verdict != OPTIONS_RUN)
 		add_place(&options->words, fault);
 	if (verdict != OPTIONS_RUN || !options->check)

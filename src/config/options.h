@@ -105,6 +105,14 @@ enum options_verdict options_settle(struct options *options,
  */
 void options_warn(const struct options *options, void (*warn)(const char *text));
 
+/*
+ * Finds out, in a process of its own, whether a worker can become what --user and others ask
+ * for.  Not a part of options_parse(): an heir need not do again what its trial has done, and
+ * there may be no room for one more process by then.  OPTIONS_RUN, or FAILED with `fault`.
+ */
+enum options_verdict options_rehearse(struct options *options,
+    struct options_fault *fault) MUST_CHECK;
+
 /* Frees the lists. */
 void options_fini(struct options *options);
 

@@ -172,7 +172,7 @@ static int try_out(void *context, char why[IDENTITY_WHY_MAX])
 }
 
 /* --check is for everybody: who may not become the user is not told so. */
-static enum options_verdict rehearse(struct options *options, struct options_fault *fault)
+enum options_verdict options_rehearse(struct options *options, struct options_fault *fault)
 {
 	char why[IDENTITY_WHY_MAX];
 
@@ -187,7 +187,7 @@ enum options_verdict options_settle(struct options *options, struct options_faul
 {
 	static enum options_verdict (*const steps[])(
 	    struct options *options, struct options_fault *fault) = {find_identity,
-	    check_directories, add_networks, add_users, check_sockets, rehearse};
+	    check_directories, add_networks, add_users, check_sockets};
 	enum options_verdict verdict = OPTIONS_RUN;
 
 	for (size_t i = 0; verdict == OPTIONS_RUN && i < sizeof steps / sizeof *steps; i++) {

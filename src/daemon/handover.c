@@ -191,6 +191,27 @@ struct handover_socket *handover_socket(struct handover *handover, const char *n
 	return NULL;
 }
 
+void handover_give_back(struct handover *handover, const char *name, int fd)
+{
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		struct handover_socket *socket = &handover->sockets[i];
+
+		if (socket->fd >= 0 || strcmp(socket->name, name) != 0)
+			continue;
+		socket->fd = fd;
+		return;
+	}
+}
+
+void handover_close_sockets(struct handover *handover)
+{
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		if (handover->sockets[i].fd >= 0)
+			close(handover->sockets[i].fd);
+		handover->sockets[i].fd = -1;
+	}
+}
+
 /* ---- writing -------------------------------------------------------------------- */
 
 static void write_socket(const struct handover_socket *socket, FILE *out)

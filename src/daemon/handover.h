@@ -57,6 +57,7 @@ enum handover_role {
 	HANDOVER_NONE,  /* an ordinary start */
 	HANDOVER_TRIAL, /* only asked whether it could start */
 	HANDOVER_HEIR,  /* takes over */
+	HANDOVER_DONE,  /* an heir that has taken over */
 };
 
 struct handover {
@@ -87,6 +88,12 @@ void handover_fini(struct handover *handover);
 
 /* The socket `name`, or NULL.  Whoever takes its descriptor over sets `fd` to -1. */
 struct handover_socket *handover_socket(struct handover *handover, const char *name);
+
+/* Gives the descriptor of the socket `name` back, which had been taken over. */
+void handover_give_back(struct handover *handover, const char *name, int fd);
+
+/* Closes the descriptors of sockets that nobody has taken over. */
+void handover_close_sockets(struct handover *handover);
 
 /*
  * Sets the variable to what `handover` has (`role` and `text` do not matter) for the

@@ -337,10 +337,7 @@ static int take_over(struct listeners *listeners, struct handover_socket *socket
 	snprintf(listener.name, sizeof listener.name, "%s", socket->name);
 	if (check_inherited(socket->fd, socket->name, options) != 0)
 		return -1;
-	socket->fd = -1;
-	if (address == NULL)
-		return adopt(listeners, &listener, options);
-	if (socket->has_file) {
+	if (address != NULL && socket->has_file) {
 		struct stat info;
 
 		if (lstat(address->path, &info) == 0)
@@ -349,8 +346,12 @@ static int take_over(struct listeners *listeners, struct handover_socket *socket
 		listener.dev = socket->dev;
 		listener.ino = socket->ino;
 	}
-	(void)listen(listener.fd, options->backlog); /* a new --backlog holds from now on */
-	return adopt(listeners, &listener, options);
+	if (address != NULL)
+		(void)listen(listener.fd, options->backlog); /* a new --backlog holds from now on */
+	if (adopt(listeners, &listener, options) != 0)
+		return -1;
+	socket->fd = -1;
+	return 0;
 }
 
 /* What was handed over for `address`; not if the host's name stands for another one by now. */
@@ -471,8 +472,13 @@ static void warn_unused(const struct listeners *listeners)
 	}
 }
 
-/* What the supervisor before us listened on and we do not. */
-static void drop_rest(struct handover *handover)
+/* The socket file that was made for it, or NULL. */
+static const char *path_of(const struct handover_socket *socket)
+{
+	return socket->has_file && strncmp(socket->name, "unix:/", 6) == 0 ? socket->name + 5 : NULL;
+}
+
+void listeners_drop(struct handover *handover)
 {
 	for (size_t i = 0; i < handover->socket_count; i++) {
 		struct handover_socket *socket = &handover->sockets[i];
@@ -480,11 +486,29 @@ static void drop_rest(struct handover *handover)
 		if (socket->fd < 0)
 			continue;
 		log_info("no longer listening on %s", socket->name);
-		if (socket->has_file && strncmp(socket->name, "unix:/", 6) == 0)
-			unlink_if(socket->name + 5, socket->dev, socket->ino);
-		close(socket->fd);
+		if (path_of(socket) != NULL)
+			unlink_if(path_of(socket), socket->dev, socket->ino);
+	}
+	handover_close_sockets(handover);
+}
+
+int listeners_keep(struct listeners *listeners, struct handover *handover)
+{
+	*listeners = (struct listeners){.items = NULL};
+	for (size_t i = 0; i < handover->socket_count; i++) {
+		struct handover_socket *socket = &handover->sockets[i];
+		struct listener listener = {.fd = socket->fd,
+		    .path = path_of(socket),
+		    .dev = socket->dev,
+		    .ino = socket->ino,
+		    .handed_over = true};
+
+		snprintf(listener.name, sizeof listener.name, "%s", socket->name);
+		if (socket->fd >= 0 && add(listeners, &listener) != 0)
+			return -1;
 		socket->fd = -1;
 	}
+	return 0;
 }
 
 enum listener_failure listeners_open(struct listeners *listeners, const struct options *options,
@@ -501,19 +525,22 @@ enum listener_failure listeners_open(struct listeners *listeners, const struct o
 	if (options->sockets.count > 0)
 		warn_unused(listeners);
 	inherited_forget();
-	if (result != LISTENER_OK) {
-		listeners_abandon(listeners);
-	} else if (handover->role == HANDOVER_HEIR) {
-		drop_rest(handover);
-	}
+	if (result != LISTENER_OK)
+		listeners_abandon(listeners, handover);
 	return result;
 }
 
-void listeners_abandon(struct listeners *listeners)
+void listeners_abandon(struct listeners *listeners, struct handover *handover)
 {
-	for (size_t i = 0; i < listeners->count; i++)
-		if (listeners->items[i].handed_over)
-			listeners->items[i].path = NULL;
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct listener *listener = &listeners->items[i];
+
+		if (!listener->handed_over)
+			continue;
+		handover_give_back(handover, listener->name, listener->fd);
+		listener->path = NULL;
+		listener->fd = -1;
+	}
 	listeners_unlink(listeners);
 	listeners_close(listeners);
 }
@@ -531,7 +558,8 @@ void listeners_unlink(struct listeners *listeners)
 void listeners_close(struct listeners *listeners)
 {
 	for (size_t i = 0; i < listeners->count; i++)
-		close(listeners->items[i].fd);
+		if (listeners->items[i].fd >= 0)
+			close(listeners->items[i].fd);
 	free(listeners->items);
 	*listeners = (struct listeners){.items = NULL};
 }

@@ -41,15 +41,21 @@ enum listener_failure {
 
 /*
  * Opens what `options` name, or takes it from `handover`; if they name none, takes the
- * inherited ones.  What an heir has no use for is closed and removed.  All are
- * close-on-exec, non-blocking and at 3 or above; LISTEN_* is removed from the
+ * inherited ones.  What an heir has no use for stays in `handover`.  All are close-on-exec,
+ * non-blocking and at 3 or above; LISTEN_* is removed from the
  * environment.  Errors are logged here, with what to do.
  */
 enum listener_failure listeners_open(struct listeners *listeners,
     const struct options *options, struct handover *handover) MUST_CHECK;
 
-/* Gives all up and undoes what opening them has made; what was handed over stays as it is. */
-void listeners_abandon(struct listeners *listeners);
+/* Gives all up and undoes what opening them has made; `handover` gets back what it had. */
+void listeners_abandon(struct listeners *listeners, struct handover *handover);
+
+/* Closes what is left in `handover`, and removes the socket files that were made for it. */
+void listeners_drop(struct handover *handover);
+
+/* Takes all that is in `handover`, as it is, whose names it borrows.  0, or -1, and logged. */
+int listeners_keep(struct listeners *listeners, struct handover *handover) MUST_CHECK;
 
 /* Removes the socket files that we made and that are still ours. */
 void listeners_unlink(struct listeners *listeners);

@@ -96,6 +96,7 @@ static void warn_of_option(const char *text)
 	log_warn("%s", text);
 }
 
+/* As what the options say; the exit status. */
 static int serve(const struct options *options, struct handover *handover, char **argv)
 {
 	struct listeners listeners;
@@ -118,7 +119,7 @@ static int serve(const struct options *options, struct handover *handover, char 
 		return 1;
 	}
 	if (handover->role == HANDOVER_TRIAL) {
-		listeners_abandon(&listeners);
+		listeners_abandon(&listeners, handover);
 		return 0;
 	}
 	status = supervisor_run(options, &listeners, handover, argv);
@@ -127,12 +128,45 @@ static int serve(const struct options *options, struct handover *handover, char 
 	return status;
 }
 
-int main(int argc, char **argv)
+static int start(struct handover *handover, int argc, char **argv)
 {
 	struct options options;
 	struct options_fault fault;
-	struct handover handover;
 	int status = 0;
+	enum options_verdict verdict =
+	    options_parse(&options, argc, (const char *const *)argv, &fault);
+
+	if (verdict == OPTIONS_RUN && handover->role != HANDOVER_HEIR)
+		verdict = options_rehearse(&options, &fault);
+	switch (verdict) {
+	case OPTIONS_RUN:
+		status = serve(&options, handover, argv);
+		accesslog_close();
+		log_syslog_close();
+		break;
+	case OPTIONS_DONE:
+		if (handover->role == HANDOVER_NONE)
+			break;
+		log_error("with --help, --version or --check nothing is served");
+		status = 2;
+		break;
+	case OPTIONS_FAILED:
+		complain(handover, fault.text);
+		status = 1;
+		break;
+	case OPTIONS_USAGE:
+		complain(handover, fault.text);
+		status = 2;
+		break;
+	}
+	options_fini(&options);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct handover handover;
+	int status;
 
 	if (handover_take(&handover) != 0)
 		return 1;
@@ -144,24 +178,12 @@ int main(int argc, char **argv)
 	}
 	sys_cloexec_from(STDERR_FILENO + 1);
 	open_first_log(&handover);
-	switch (options_parse(&options, argc, (const char *const *)argv, &fault)) {
-	case OPTIONS_RUN:
-		status = serve(&options, &handover, argv);
-		accesslog_close();
-		log_syslog_close();
-		break;
-	case OPTIONS_DONE:
-		break;
-	case OPTIONS_FAILED:
-		complain(&handover, fault.text);
-		status = 1;
-		break;
-	case OPTIONS_USAGE:
-		complain(&handover, fault.text);
-		status = 2;
-		break;
+	status = start(&handover, argc, argv);
+	/* whatever it is that failed: a reload must not end what serves */
+	if (handover.role == HANDOVER_HEIR) {
+		open_first_log(&handover);
+		status = supervisor_hold(&handover, argv);
 	}
-	options_fini(&options);
 	handover_fini(&handover);
 	log_stderr_close();
 	return status;

@@ -21,6 +21,8 @@ enum {
 	TICK = 1000,           /* ms between looks at the workers */
 	TICK_MIN = 50,
 	STATUS_EVERY = 5,      /* ticks between two texts to the service manager */
+	RETRY = 5,             /* s between two reloads by somebody who cannot take over */
+	DRAIN_TIME = 30,       /* s to drain for workers that have not said how much they have */
 };
 
 static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
@@ -32,6 +34,8 @@ static void stop(struct supervisor *supervisor)
 	supervisor_set_state(supervisor, SUPERVISOR_STOPPING);
 	listeners_unlink(supervisor->listeners);
 	listeners_close(supervisor->listeners);
+	listeners_drop(supervisor->handover);
+	loop_timer_clear(supervisor->loop, &supervisor->retry);
 	reload_cancel(supervisor);
 	notify_send("STOPPING=1\nSTATUS=Stopping");
 }
@@ -46,9 +50,15 @@ static void drain(struct supervisor *supervisor)
 	supervisor_check_end(supervisor);
 }
 
+static bool is_asked_to_quit(const struct worker_group *group)
+{
+	return group->alive == 0 || group->state >= GROUP_QUITTING;
+}
+
 static void stop_now(struct supervisor *supervisor)
 {
-	if (supervisor->workers.state >= GROUP_QUITTING)
+	if (supervisor->state == SUPERVISOR_STOPPING && is_asked_to_quit(&supervisor->workers) &&
+	    is_asked_to_quit(&supervisor->old_workers))
 		return;
 	log_info("stopping at once");
 	if (supervisor->state != SUPERVISOR_STOPPING)
@@ -195,7 +205,16 @@ static void on_ready(struct loop_watch *watch, unsigned events)
 		return;
 	supervisor_set_state(supervisor, SUPERVISOR_RUNNING);
 	tell_ready(supervisor);
+	listeners_drop(supervisor->handover);
 	group_drain(&supervisor->old_workers);
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, retry);
+
+	reload_begin(supervisor);
+	loop_timer_set(supervisor->loop, timer, RETRY * 1000);
 }
 
 /* ---- life ------------------------------------------------------------------------------ */
@@ -213,17 +232,19 @@ static int open_ready(struct supervisor *supervisor)
 	return -1;
 }
 
-static int supervisor_init(struct supervisor *supervisor, const struct handover *handover,
-    char **argv)
+/* What cannot fail comes last: until then all is in `handover` as it was. */
+static int supervisor_init(struct supervisor *supervisor, char **argv)
 {
 	loop_timer_init(&supervisor->tick, on_tick);
+	loop_timer_init(&supervisor->retry, on_retry);
 	loop_watch_init(&supervisor->ready, on_ready);
 	supervisor->loop = loop_new();
 	if (supervisor->loop == NULL || open_ready(supervisor) != 0 ||
-	    workers_init(supervisor, handover) != 0 || reload_init(supervisor, argv) != 0 ||
+	    workers_init(supervisor) != 0 || reload_init(supervisor, argv) != 0 ||
 	    loop_signals(supervisor->loop, signals, on_signal, supervisor) != 0)
 		return -1;
-	workers_adopt_board(supervisor, handover);
+	workers_adopt(supervisor);
+	supervisor->handover->role = HANDOVER_DONE;
 	return 0;
 }
 
@@ -231,31 +252,69 @@ static void supervisor_fini(struct supervisor *supervisor)
 {
 	log_stderr_follow(NULL);
 	loop_close(supervisor->loop, &supervisor->ready);
-	close(supervisor->ready_end);
+	if (supervisor->ready_end >= 0)
+		close(supervisor->ready_end);
 	workers_fini(supervisor);
 	reload_fini(supervisor);
 	loop_free(&supervisor->loop);
 }
 
-int supervisor_run(const struct options *options, struct listeners *listeners,
-    const struct handover *handover, char **argv)
+/* Until the end; the exit status. */
+static int supervise(struct supervisor *supervisor)
 {
-	struct supervisor supervisor = {
-	    .options = options, .listeners = listeners, .ready_end = -1};
 	int failed;
 
-	if (supervisor_init(&supervisor, handover, argv) != 0) {
-		log_error("cannot start: %s", strerror(errno));
-		return 1;
-	}
-	log_stderr_follow(supervisor.loop);
-	workers_start(&supervisor);
-	start_ticking(&supervisor);
-	failed = loop_run(supervisor.loop);
+	log_stderr_follow(supervisor->loop);
+	workers_start(supervisor);
+	start_ticking(supervisor);
+	failed = loop_run(supervisor->loop);
 	if (failed)
 		log_error("waiting failed: %s", strerror(errno));
 	else
 		log_info("stopped");
-	supervisor_fini(&supervisor);
+	supervisor_fini(supervisor);
 	return failed ? 1 : 0;
+}
+
+int supervisor_run(const struct options *options, struct listeners *listeners,
+    struct handover *handover, char **argv)
+{
+	struct supervisor supervisor = {.options = options,
+	    .listeners = listeners,
+	    .handover = handover,
+	    .ready_end = -1};
+
+	if (supervisor_init(&supervisor, argv) == 0)
+		return supervise(&supervisor);
+	log_error("cannot start: %s", strerror(errno));
+	supervisor_fini(&supervisor);
+	return 1;
+}
+
+int supervisor_hold(struct handover *handover, char **argv)
+{
+	const struct options options = {.syslog = handover->syslog,
+	    .syslog_socket = handover->syslog_socket,
+	    .drain_timeout = handover->drain_time >= 0 ? handover->drain_time : DRAIN_TIME * 1000};
+	struct listeners listeners;
+	struct supervisor supervisor;
+
+	sys_signals_block(NULL);
+	if (listeners_keep(&listeners, handover) != 0)
+		return 1;
+	log_error("the new image cannot take over: the workers from before go on, and it is tried "
+		  "again every %d s", RETRY);
+	for (;;) {
+		supervisor = (struct supervisor){.options = &options,
+		    .listeners = &listeners,
+		    .handover = handover,
+		    .ready_end = -1};
+		if (supervisor_init(&supervisor, argv) == 0)
+			break;
+		log_error("cannot look after the workers from before: %s: trying again", strerror(errno));
+		supervisor_fini(&supervisor);
+		sleep(1);
+	}
+	loop_timer_set(supervisor.loop, &supervisor.retry, RETRY * 1000);
+	return supervise(&supervisor);
 }

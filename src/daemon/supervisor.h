@@ -21,9 +21,17 @@
 /*
  * Serves `listeners` until a signal ends it; returns the exit status: 0, or 1 if it
  * cannot run.  `argv`, as main() got it, is what a reload starts with.  What
- * `handover` has of workers and a scoreboard is taken over.
+ * `handover` has of workers and a scoreboard is taken over, and its role is DONE, unless
+ * it cannot run: then everything is as it was.
  */
 int supervisor_run(const struct options *options, struct listeners *listeners,
-    const struct handover *handover, char **argv);
+    struct handover *handover, char **argv);
+
+/*
+ * For an heir that could not take over, as when its options have been changed since the
+ * trial: keeps the workers of the image before it as they are, and reloads until that works.
+ * Returns as supervisor_run().  Before, nothing of `handover` may have been closed.
+ */
+int supervisor_hold(struct handover *handover, char **argv);
 
 #endif

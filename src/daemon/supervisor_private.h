@@ -83,6 +83,7 @@ struct reload {
 struct supervisor {
 	const struct options *options;
 	struct listeners *listeners;
+	struct handover *handover; /* what we got; its sockets are closed once we serve */
 	struct loop *loop;
 	enum supervisor_state state;
 	struct worker_group workers;     /* as many as options->workers */
@@ -91,6 +92,7 @@ struct supervisor {
 	int ready_end;           /* ... into this end */
 	struct reload reload;
 	struct loop_timer tick;
+	struct loop_timer retry; /* while we only hold: the next reload */
 	int64_t watchdog; /* the service manager's, ms; 0: none */
 	int64_t fed;      /* when it was last told */
 	int64_t paused;   /* ms that we had been paused when the workers were last looked at ... */
@@ -145,12 +147,12 @@ void reload_cancel(struct supervisor *supervisor);
 
 /* ---- supervisor_workers.c -------------------------------------------------------- */
 
-/* Makes the groups, the old one from `handover`.  0, or -1 with errno. */
-int workers_init(struct supervisor *supervisor, const struct handover *handover) MUST_CHECK;
+/* Makes the groups, with room for those in `handover`.  0, or -1 with errno. */
+int workers_init(struct supervisor *supervisor) MUST_CHECK;
 void workers_fini(struct supervisor *supervisor);
 
-/* Takes over the scoreboard of the old workers.  Cannot fail: they go on without. */
-void workers_adopt_board(struct supervisor *supervisor, const struct handover *handover);
+/* Takes over the old workers, and their scoreboard if it can be read.  Cannot fail. */
+void workers_adopt(struct supervisor *supervisor);
 
 /* Forks them all; those that cannot be forked are tried again. */
 void workers_start(struct supervisor *supervisor);

@@ -67,8 +67,14 @@ static void list_workers(const struct worker_group *group, struct handover *hand
 			    group->processes[i].child.pid, group->processes[i].number};
 }
 
+/* Ours, and those that only the workers before us serve still. */
 static void list_sockets(const struct supervisor *supervisor, struct handover *handover)
 {
+	const struct handover *rest = supervisor->handover;
+
+	for (size_t i = 0; i < rest->socket_count; i++)
+		if (rest->sockets[i].fd >= 0)
+			handover->sockets[handover->socket_count++] = rest->sockets[i];
 	for (size_t i = 0; i < supervisor->listeners->count; i++) {
 		const struct listener *listener = &supervisor->listeners->items[i];
 
@@ -113,7 +119,8 @@ static int describe(const struct supervisor *supervisor, struct handover *handov
 		describe_trial(group, handover);
 	else if (describe_group(group, handover) != 0)
 		return -1;
-	handover->sockets = calloc(supervisor->listeners->count + 1, sizeof *handover->sockets);
+	handover->sockets = calloc(supervisor->listeners->count + supervisor->handover->socket_count + 1,
+	    sizeof *handover->sockets);
 	if (handover->sockets == NULL)
 		return -1;
 	list_sockets(supervisor, handover);

@@ -47,6 +47,7 @@ static int run_worker(struct worker_process *process)
 	 * makes a group of the scheduler for every session, and frees it */
 	(void)setsid();
 	group_disown(group);
+	handover_close_sockets(supervisor->handover);
 	close(supervisor->ready.fd);
 	reload_fini(supervisor);
 	loop_free(&supervisor->loop);
@@ -278,28 +279,29 @@ static void adopt_old_workers(struct worker_group *group, const struct handover 
 	group->alive = group->count;
 }
 
-int workers_init(struct supervisor *supervisor, const struct handover *handover)
+int workers_init(struct supervisor *supervisor)
 {
 	const struct options *options = supervisor->options;
 	struct worker_group *group = &supervisor->workers;
 	struct worker_group *old = &supervisor->old_workers;
 
 	if (make_group(group, supervisor, (size_t)options->workers) != 0 ||
-	    make_group(old, supervisor, handover->worker_count) != 0)
+	    make_group(old, supervisor, supervisor->handover->worker_count) != 0)
 		return -1;
 	group->drain_time = old->drain_time = worker_drain_time(options);
 	group->board = scoreboard_new(options->workers, options->max_scripts);
 	if (group->board == NULL || sys_pipe(group->lifeline.stop, SYS_PIPE_READ) != 0 ||
 	    sys_pipe(group->lifeline.drain, SYS_PIPE_READ) != 0)
 		return -1;
-	adopt_old_workers(old, handover);
 	return 0;
 }
 
-void workers_adopt_board(struct supervisor *supervisor, const struct handover *handover)
+void workers_adopt(struct supervisor *supervisor)
 {
+	const struct handover *handover = supervisor->handover;
 	struct worker_group *old = &supervisor->old_workers;
 
+	adopt_old_workers(old, handover);
 	if (handover->board.fd >= 0)
 		old->board = scoreboard_adopt(&handover->board);
 	if (old->board != NULL)
