@@ -126,6 +126,13 @@ int sys_peer_user(int fd, uid_t *uid) MUST_CHECK;
  */
 pid_t sys_session_of(pid_t pid) MUST_CHECK;
 
+/*
+ * Closes this process to others of the same user, as scripts may be: its memory, descriptors
+ * and environment; it dumps no core.  Children have it, too; a program that is executed has
+ * not, and a change of user may undo it.  Where the system cannot do that, nothing happens.
+ */
+void sys_close_to_others(void);
+
 /* ---- signals ----------------------------------------------------------- */
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid,
- * PR_SET_PDEATHSIG, SO_PEERCRED and /proc.
+ * SO_PEERCRED, prctl and /proc.
  *
  * vfork instead of fork: the child borrows our memory until it execs, so that a
  * spawn costs the same whatever the worker's size, and a failed step is reported
@@ -278,6 +278,11 @@ int sys_peer_user(int fd, uid_t *uid)
 		return -1;
 	*uid = peer.uid;
 	return 0;
+}
+
+void sys_close_to_others(void)
+{
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /* Whether the process that `stat`, as in proc_pid_stat(5), tells of is in `group`; its session. */

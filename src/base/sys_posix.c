@@ -2,7 +2,8 @@
 /*
  * sys_posix: the same services with nothing but POSIX.1-2008: accept and fcntl,
  * fork with an error pipe, signals through a self-pipe, setuid.  Only who is at the
- * other end of a socket has no call there; configure looks for the ones that exist.
+ * other end of a socket, and closing a process to others, have no call there; configure
+ * looks for the ones that exist.
  */
 #include "base/sys.h"
 
@@ -12,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#ifdef HAVE_SYS_PRCTL_H
+#include <sys/prctl.h>
+#elif defined(HAVE_SYS_PROCCTL_H)
+#include <sys/procctl.h>
+#endif
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -221,6 +227,17 @@ pid_t sys_pipe_holder(int fd)
 {
 	(void)fd;
 	return 0;
+}
+
+void sys_close_to_others(void)
+{
+#if defined(HAVE_SYS_PRCTL_H) && defined(PR_SET_DUMPABLE)
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#elif defined(HAVE_SYS_PROCCTL_H) && defined(PROC_TRACE_CTL)
+	int off = PROC_TRACE_CTL_DISABLE;
+
+	(void)procctl(P_PID, getpid(), PROC_TRACE_CTL, &off);
+#endif
 }
 
 /* ---- signals through a self-pipe --------------------------------------- */

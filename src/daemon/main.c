@@ -176,6 +176,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "cgibridge: /dev/null cannot be opened: %s\n", strerror(errno));
 		return 1;
 	}
+	/* scripts may run as the user whom we run as */
+	sys_close_to_others();
 	sys_cloexec_from(STDERR_FILENO + 1);
 	open_first_log(&handover);
 	status = start(&handover, argc, argv);

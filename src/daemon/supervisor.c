@@ -180,7 +180,9 @@ static void start_ticking(struct supervisor *supervisor)
 
 static void tell_ready(const struct supervisor *supervisor)
 {
-	if (geteuid() == 0 && !supervisor->options->identity.has_user)
+	const struct identity *identity = &supervisor->options->identity;
+
+	if (geteuid() == 0 && (!identity->has_user || identity->uid == 0))
 		log_warn("RUNNING AS ROOT: every script may do anything to this machine; give --user, or "
 			 "start it as another user");
 	for (size_t i = 0; i < supervisor->listeners->count; i++)

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/log_stderr.h"
 #include "bridge/request.h"
+#include "daemon/fitness.h"
 #include "base/sys.h"
 
 enum {
@@ -83,6 +84,8 @@ struct worker {
 	unsigned long refusals;  /* since the last one that was logged */
 	struct acceptor *acceptors;
 	size_t acceptor_count;
+	struct fitness fitness;
+	int exit_status;
 	struct loop_watch stop_line;
 	struct loop_watch drain_line;
 	struct loop_timer accept_again;
@@ -259,21 +262,6 @@ static int64_t beat_time(const struct worker *worker)
 	return quarter < BEAT ? quarter + 1 : BEAT;
 }
 
-/*
- * Says that we are alive; and takes a connection that waits, if there is one: the
- * worker that was woken for it may be dead.
- */
-static void on_beat(struct loop_timer *timer)
-{
-	struct worker *worker = CONTAINER_OF(timer, struct worker, beat);
-
-	scoreboard_beat(worker->plan->board, worker->plan->number, loop_clock(worker->loop));
-	for (size_t i = 0; i < worker->acceptor_count; i++)
-		if (worker->acceptors[i].watch.fd >= 0)
-			on_connection(&worker->acceptors[i].watch, LOOP_IN);
-	loop_timer_set(worker->loop, timer, beat_time(worker));
-}
-
 /* ---- stopping ---------------------------------------------------------------------- */
 
 static void exit_if_done(struct worker *worker)
@@ -351,6 +339,49 @@ static void drain(struct worker *worker)
 	loop_timer_set(worker->loop, &worker->stop, worker->plan->options->drain_timeout);
 	exit_if_done(worker);
 }
+
+/* ---- signs of life -------------------------------------------------------------------- */
+
+/*
+ * Without the limits that it was started with it can serve nobody, and the watchdog would not see
+ * that: it turns.  What still runs may end in order.
+ */
+static void check_fitness(struct worker *worker)
+{
+	const struct tally *tally = scoreboard_tally(worker->plan->board, worker->plan->number);
+	const struct fitness_look look = {.now = loop_clock(worker->loop),
+	    .accepts = !loop_timer_active(&worker->accept_again),
+	    .spawned = tally_count(tally, TALLY_SPAWNED),
+	    .failures = tally_count(tally, TALLY_SPAWN_FAILURES)};
+	const char *limit =
+	    fitness_lost(&worker->fitness, &look, worker->plan->options->watchdog / 2);
+
+	if (limit == NULL || worker->state != WORKER_RUNNING)
+		return;
+	log_error("the limit %s was lowered from outside, and nothing has worked since: this worker "
+		  "ends, and a new one takes its place",
+	    limit);
+	worker->exit_status = 1;
+	drain(worker);
+}
+
+/*
+ * Says that we are alive; and takes a connection that waits, if there is one: the
+ * worker that was woken for it may be dead.
+ */
+static void on_beat(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, beat);
+
+	scoreboard_beat(worker->plan->board, worker->plan->number, loop_clock(worker->loop));
+	for (size_t i = 0; i < worker->acceptor_count; i++)
+		if (worker->acceptors[i].watch.fd >= 0)
+			on_connection(&worker->acceptors[i].watch, LOOP_IN);
+	loop_timer_set(worker->loop, timer, beat_time(worker));
+	check_fitness(worker);
+}
+
+/* ---- the end -------------------------------------------------------------------------- */
 
 static void on_stop_time(struct loop_timer *timer)
 {
@@ -488,8 +519,10 @@ static int become_user(const struct options *options)
 {
 	char why[IDENTITY_WHY_MAX];
 
-	if (identity_become(&options->identity, why) == 0)
+	if (identity_become(&options->identity, why) == 0) {
+		sys_close_to_others(); /* another user may have undone it */
 		return 0;
+	}
 	log_error("%s", why);
 	errno = EPERM;
 	return -1;
@@ -522,6 +555,7 @@ static int worker_init(struct worker *worker)
 	connect_parts(worker);
 	log_stderr_follow(worker->loop);
 	worker->owner.max = connection_limit(raise_fd_limit(files), options->max_scripts);
+	fitness_init(&worker->fitness);
 	if (loop_signals(worker->loop, signals, on_signal, worker) != 0 ||
 	    loop_watch(worker->loop, &worker->stop_line, worker->plan->stop, LOOP_IN) != 0)
 		return -1;
@@ -587,5 +621,5 @@ int worker_run(const struct worker_plan *plan)
 		log_error("worker %d: the supervisor is gone: stopped at once", plan->number);
 	worker_fini(&worker);
 	log_stderr_close();
-	return failed ? 1 : 0;
+	return failed ? 1 : worker.exit_status;
 }

@@ -27,6 +27,11 @@ void tally_add(struct tally *tally, enum tally_event event, uint64_t n)
 	add(&tally->events[event], n);
 }
 
+uint64_t tally_count(const struct tally *tally, enum tally_event event)
+{
+	return get(&tally->events[event]);
+}
+
 void tally_move(struct tally *tally, enum tally_gauge gauge, int change)
 {
 	atomic_fetch_add_explicit(&tally->gauges[gauge], change, memory_order_relaxed);

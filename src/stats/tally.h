@@ -84,6 +84,9 @@ struct tally_sum {
 /* Counts `n` events. */
 void tally_add(struct tally *tally, enum tally_event event, uint64_t n);
 
+/* How many events of a kind there were. */
+uint64_t tally_count(const struct tally *tally, enum tally_event event);
+
 /* There are so many more, or fewer, from now on. */
 void tally_move(struct tally *tally, enum tally_gauge gauge, int change);
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fitness: limits, then and now.
+ */
+#include "daemon/fitness.h"
+
+#include <stddef.h>
+
+#include "base/sys.h"
+
+/* Those without which no connection is accepted, or no script started. */
+static const struct {
+	const char *name;
+	sys_resource resource;
+} limits[FITNESS_LIMITS] = {
+	{"nofile", RLIMIT_NOFILE},
+	{"as", RLIMIT_AS},
+	{"data", RLIMIT_DATA},
+#ifdef RLIMIT_NPROC
+	{"nproc", RLIMIT_NPROC},
+#else
+	{"stack", RLIMIT_STACK},
+#endif
+};
+
+void fitness_init(struct fitness *fitness)
+{
+	*fitness = (struct fitness){.lost_since = 0};
+	for (int i = 0; i < FITNESS_LIMITS; i++)
+		if (getrlimit(limits[i].resource, &fitness->limits[i]) != 0)
+			fitness->limits[i].rlim_cur = 0; /* nothing is lower */
+}
+
+static const char *lowered(const struct fitness *fitness)
+{
+	for (int i = 0; i < FITNESS_LIMITS; i++) {
+		struct rlimit now;
+
+		if (getrlimit(limits[i].resource, &now) == 0 &&
+		    now.rlim_cur < fitness->limits[i].rlim_cur)
+			return limits[i].name;
+	}
+	return NULL;
+}
+
+static void look_at_spawns(struct fitness *fitness, const struct fitness_look *look)
+{
+	if (look->spawned != fitness->spawned)
+		fitness->spawns_fail = false;
+	else if (look->failures != fitness->failures)
+		fitness->spawns_fail = true;
+	fitness->spawned = look->spawned;
+	fitness->failures = look->failures;
+}
+
+const char *fitness_lost(struct fitness *fitness, const struct fitness_look *look, int64_t patience)
+{
+	const char *limit;
+
+	look_at_spawns(fitness, look);
+	limit = look->accepts && !fitness->spawns_fail ? NULL : lowered(fitness);
+	if (limit == NULL) {
+		fitness->lost_since = 0;
+		return NULL;
+	}
+	if (fitness->lost_since == 0)
+		fitness->lost_since = look->now;
+	return look->now - fitness->lost_since >= patience ? limit : NULL;
+}
