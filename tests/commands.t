@@ -18,8 +18,8 @@ my $user = getpwnam('www-data') ? 'www-data' : 'nobody';
 # The files that have text for people.
 sub files () {
     my @files = grep { -f } map { "$Bridge::srcdir/$_" }
-        qw(README CONTRIBUTING tests/README tests/bench/README), map { "man/$_" }
-        qw(cgibridge.8 fcgiget.1);
+        qw(README CONTRIBUTING tests/README tests/bench/README);
+    push @files, glob "$Bridge::srcdir/man/*.[0-9]";
     File::Find::find(sub { push @files, $File::Find::name if -f && -T },
         "$Bridge::srcdir/contrib");
     return sort @files;
