@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_end: how a request can end, what its client gets then, and the log line
- * that says why.
+ * request_end: a request's states, how it can end, what its client gets then, and the log
+ * line that says why.
  */
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,71 +16,36 @@
 #include "fcgi/record.h"
 #include "bridge/request_private.h"
 
-/* ---- the log line ----------------------------------------------------- */
+/* ---- state ------------------------------------------------------------------- */
 
-const char *request_subject(const struct request *request, char *text, size_t size)
+static bool may_follow(enum request_state from, enum request_state to)
 {
-	char peer[96];
-
-	request->link->describe(request->link, peer, sizeof peer);
-	if (request->pid > 0)
-		snprintf(text, size, "%s[%ld]: request %u from %s", request->script,
-		    (long)request->pid, (unsigned)request->id, peer);
-	else
-		snprintf(text, size, "request %u from %s", (unsigned)request->id, peer);
-	return text;
+	switch (from) {
+	case REQUEST_PARAMS:
+		return to != REQUEST_PARAMS;
+	case REQUEST_BODY:
+		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to == REQUEST_ENDED;
+	case REQUEST_QUEUED:
+		return to == REQUEST_RUNNING || to == REQUEST_ENDED;
+	case REQUEST_RUNNING:
+		return to == REQUEST_ENDED;
+	case REQUEST_ENDED:
+		return false;
+	}
+	return false;
 }
 
-/* "0.12s, 17 bytes in, 4711 out; stderr: first line". */
-static const char *account(const struct request *request, char *text, size_t size)
+void request_set_state(struct request *request, enum request_state state)
 {
-	double seconds = (double)(loop_now(request_loop(request)) - request->started) / 1000;
-	const char *first = request->errlog.first;
+	static const char *const names[] = {"params", "body", "queued", "running", "ended"};
 
-	snprintf(text, size, "%.2fs, %llu bytes in, %llu out%s%s", seconds,
-	    (unsigned long long)request->body.received, (unsigned long long)request->relay.sent,
-	    first == NULL ? "" : "; first line of stderr: ", first == NULL ? "" : first);
-	return text;
+	assert(may_follow(request->state, state));
+	log_debug("request %u: %s -> %s", (unsigned)request->id, names[request->state],
+	    names[state]);
+	request->state = state;
 }
 
-void request_log_failure(const struct request *request, const char *what)
-{
-	char who[512];
-	char how[320];
-	char origin[REQUEST_ORIGIN_MAX];
-
-	log_warn("%s: %s (%s)%s", request_subject(request, who, sizeof who), what,
-	    account(request, how, sizeof how), request_origin(request, origin, sizeof origin));
-}
-
-void request_log_flaws(struct request *request)
-{
-	struct response *response = &request->relay.response;
-	struct flaw_log *told = request->link->services->flaws;
-	char who[512];
-
-	if (request->relay.state != RELAY_BODY && request->relay.state != RELAY_ENDED)
-		return;
-	for (unsigned flaw = 0; flaw < RESPONSE_FLAWS; flaw++)
-		if ((response->flaws & 1U << flaw) != 0 &&
-		    flaw_log_admits(told, request->script, flaw, loop_now(request_loop(request))))
-			log_warn("%s: in its header block: %s: %s",
-			    request_subject(request, who, sizeof who),
-			    response_flaw_text((enum response_flaw)flaw),
-			    response_flaw_cure((enum response_flaw)flaw));
-	response->flaws = 0;
-}
-
-int request_status(const struct request *request)
-{
-	if (request->answered != 0)
-		return request->answered;
-	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
-		return request->relay.response.status;
-	return 0;
-}
-
-/* ---- the end ---------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------- */
 
 void request_clear_timers(struct request *request)
 {
@@ -152,7 +118,12 @@ void request_release_end(struct request *request)
 	request->link->ended(request->link, request);
 }
 
-/* ---- answers of ours -------------------------------------------------- */
+void request_discard(struct request *request)
+{
+	loop_post(request_loop(request), &request->discard);
+}
+
+/* ---- answers of ours --------------------------------------------------------- */
 
 static void put_page(struct request *request, int status, const char *detail)
 {
@@ -200,7 +171,7 @@ void request_refuse(struct request *request, int status, const char *detail, con
 	request_fail(request, status, request_options(request)->error_detail ? reason : detail, 0);
 }
 
-/* ---- the end of the script -------------------------------------------- */
+/* ---- the end of the script --------------------------------------------------- */
 
 void request_stop_script(struct request *request, enum on_disconnect how)
 {
@@ -343,7 +314,7 @@ static void log_exit(const struct request *request, const char *what)
 		request_log_failure(request, what);
 	else
 		log_info("%s: %s (%s)", request_subject(request, who, sizeof who), what,
-		    account(request, how, sizeof how));
+		    request_account(request, how, sizeof how));
 }
 
 void request_complete(struct request *request)
@@ -367,4 +338,58 @@ void request_complete(struct request *request)
 		log_exit(request, what);
 	}
 	request_end(request, child_app_status(request->exit_status));
+}
+
+/* ---- the end of the client, or of the service -------------------------------- */
+
+/* `why` is NULL when that has been logged. */
+static void leave(struct request *request, const char *why)
+{
+	enum on_disconnect how = request->on_disconnect;
+	char who[512];
+	char origin[REQUEST_ORIGIN_MAX];
+
+	request_count(request, TALLY_LOST);
+	if (why != NULL)
+		log_info("%s: %s%s%s", request_subject(request, who, sizeof who), why,
+		    request->child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "",
+		    request_origin(request, origin, sizeof origin));
+	request_stop_script(request, how);
+	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
+}
+
+/* No more of FCGI_STDIN is waited for; false if the request has ended before. */
+static bool give_up_stdin(struct request *request)
+{
+	request->needs_stdin = false;
+	if (request->end_held)
+		request_release_end(request);
+	return request->state != REQUEST_ENDED;
+}
+
+void request_abort(struct request *request)
+{
+	if (!give_up_stdin(request))
+		return;
+	request->outcome = ACCESSLOG_ABORTED;
+	leave(request, "aborted by the client");
+	request->link->touched(request->link);
+}
+
+void request_lose(struct request *request, const char *why)
+{
+	if (!give_up_stdin(request))
+		return;
+	request->outcome = ACCESSLOG_LOST;
+	leave(request, why);
+}
+
+void request_stop(struct request *request)
+{
+	if (!give_up_stdin(request))
+		return;
+	request->outcome = ACCESSLOG_STOPPED;
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_fail(request, 503, "the service is stopping", 128 + SIGTERM);
+	request->link->touched(request->link);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * request_private: what request.c and the request_*.c have of each other.  Nobody else includes it.
+ *
+ * They are a chain, each calls those before it: request_report, request_end, request_run,
+ * request_start, request.  Beside it are request_pages, which request_start calls, and
+ * request_sink, which nobody of the family calls.
  */
 #ifndef CGIBRIDGE_REQUEST_PRIVATE_H
 #define CGIBRIDGE_REQUEST_PRIVATE_H
@@ -29,35 +33,7 @@ static inline void request_count(const struct request *request, enum tally_event
 	tally_add(request_tally(request), event, 1);
 }
 
-/* ---- request.c ---------------------------------------------------------------- */
-
-void request_set_state(struct request *request, enum request_state state);
-
-/* The script has been reaped: a child_exit_fn whose context is the request. */
-void request_exited(void *context, int status);
-
-/* From now on, silence ends the request: --idle-timeout. */
-void request_limit_silence(struct request *request);
-
-/* ---- request_start.c ---------------------------------------------------------- */
-
-/* The length of its body is known: asks for a slot, and starts when there is one. */
-void request_admit(struct request *request);
-
-/* ---- request_count.c ---------------------------------------------------------- */
-
-/* Has the scoreboard show its script, which is about to start. */
-void request_show(struct request *request);
-
-/* Counts it, with its status, bytes and time: it ends. */
-void request_count_end(struct request *request);
-
-/* ---- request_status.c --------------------------------------------------------- */
-
-/* Answers and ends it, if it is for --status-path or --ping-path; else false. */
-bool request_answer_status(struct request *request) MUST_CHECK;
-
-/* ---- request_log.c ------------------------------------------------------------ */
+/* ---- request_report.c --------------------------------------------------------- */
 
 /* Keeps what lines of the logs want of the parameters, which are decoded now. */
 void request_take_note(struct request *request);
@@ -70,13 +46,11 @@ const char *request_origin(const struct request *request, char *text, size_t siz
 
 enum { REQUEST_ORIGIN_MAX = 384 };
 
-/* Writes its line in the access log, if there is one: it ends. */
-void request_log_end(const struct request *request);
-
-/* ---- request_end.c ------------------------------------------------------------ */
-
 /* "/srv/x.cgi[4711]: request 1 from 127.0.0.1:80": what its log lines start with. */
 const char *request_subject(const struct request *request, char *text, size_t size);
+
+/* "0.12s, 17 bytes in, 4711 out; first line of stderr: Oops": what has happened so far. */
+const char *request_account(const struct request *request, char *text, size_t size);
 
 /* A log line that says `what` went wrong, and what had happened until then. */
 void request_log_failure(const struct request *request, const char *what);
@@ -86,6 +60,19 @@ void request_log_flaws(struct request *request);
 
 /* The HTTP status of the answer that the client has got; 0: none. */
 int request_status(const struct request *request);
+
+/* Has the scoreboard show its script, which is about to start. */
+void request_show(struct request *request);
+
+/* Counts it, with its status, bytes and time: it ends. */
+void request_count_end(struct request *request);
+
+/* Writes its line in the access log, if there is one: it ends. */
+void request_log_end(const struct request *request);
+
+/* ---- request_end.c ------------------------------------------------------------ */
+
+void request_set_state(struct request *request, enum request_state state);
 
 /* Clears all timers. */
 void request_clear_timers(struct request *request);
@@ -112,7 +99,7 @@ void request_refuse(struct request *request, int status, const char *detail, con
 /* Its script has exited, a descendant holds its output and is silent: the response ends here. */
 void request_cut_output(struct request *request);
 
-/* Ends it for an output that is no CGI response. */
+/* Ends it for an output that is not a CGI response. */
 void request_fail_response(struct request *request);
 
 /* Ends it for want of memory, which is not its script's fault: `what` there was none for. */
@@ -123,5 +110,29 @@ void request_complete(struct request *request);
 
 /* What the script gets when nobody waits for it any more. */
 void request_stop_script(struct request *request, enum on_disconnect how);
+
+/* ---- request_run.c ------------------------------------------------------------ */
+
+/* Initialises the streams and timers of a new request; the time for PARAMS begins. */
+void request_run_init(struct request *request);
+
+/* The script has been reaped: a child_exit_fn whose context is the request. */
+void request_exited(void *context, int status);
+
+/* Its body has moved on: a response that has ended may have waited for that. */
+void request_review_body(struct request *request);
+
+/* From now on, silence ends the request: --idle-timeout. */
+void request_limit_silence(struct request *request);
+
+/* ---- request_pages.c ---------------------------------------------------------- */
+
+/* Answers and ends it, if it is for --status-path or --ping-path; else false. */
+bool request_answer_page(struct request *request) MUST_CHECK;
+
+/* ---- request_start.c ---------------------------------------------------------- */
+
+/* The length of its body is known: asks for a slot, and starts when there is one. */
+void request_admit(struct request *request);
 
 #endif

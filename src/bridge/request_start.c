@@ -433,7 +433,7 @@ static void launch(struct request *request)
 	note_method(request);
 	request_take_note(request);
 	take_wishes(request);
-	if (request_answer_status(request) || refuse_begin(request))
+	if (request_answer_page(request) || refuse_begin(request))
 		return;
 	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {
 		refuse_script(request, &refusal);

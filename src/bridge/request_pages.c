@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_status: requests about the bridge itself, for which no script runs and no
+ * request_pages: requests about the bridge itself, for which no script runs and no
  * slot is needed.
  */
 #include <errno.h>
@@ -84,7 +84,7 @@ static void answer_status(struct request *request)
 	buf_fini(&page);
 }
 
-bool request_answer_status(struct request *request)
+bool request_answer_page(struct request *request)
 {
 	const struct options *options = request_options(request);
 	bool is_ping = is_for(request, options->ping_path);

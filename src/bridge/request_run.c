@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_run: events in the life of a request: bytes of its streams, the exit of its
+ * script, and its timers.
+ */
+#include <signal.h>
+
+#include "base/log.h"
+#include "bridge/request_private.h"
+
+enum { PARAMS_TIME = 60 * 1000 }; /* ms a client has to send all PARAMS */
+
+/* ---- what follows from them -------------------------------------------------- */
+
+bool request_is_whole(const struct request *request)
+{
+	return request->state != REQUEST_PARAMS && (request->body.ended || request->body.dropped);
+}
+
+/* Lets a held response go once the script cannot want more of the request's body. */
+static void review_hold(struct request *request)
+{
+	if (request->state != REQUEST_RUNNING)
+		return;
+	if (request->body.ended || request->body.dropped || request->child == NULL ||
+	    request->relay.eof)
+		relay_let_go(&request->relay);
+}
+
+/*
+ * The output has ended, which is the end of the response; most scripts exit at once.  One
+ * that is still to get some of its body is not cut off from it.
+ */
+static void await_exit(struct request *request)
+{
+	if (request_is_whole(request) && !loop_timer_active(&request->linger))
+		loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+}
+
+/* What output and exit, in whichever order they come, ask for now. */
+static void request_advance(struct request *request)
+{
+	if (request->state != REQUEST_RUNNING)
+		return;
+	switch (request->relay.state) {
+	case RELAY_FAULT:
+		/* after the end of its output the exit, on its way, makes the better message */
+		if (!request->relay.eof || request->child == NULL)
+			request_fail_response(request);
+		else if (!loop_timer_active(&request->linger))
+			loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+		return;
+	case RELAY_STARVED:
+		request_starve(request, "its output");
+		return;
+	case RELAY_ENDED:
+		if (request->child == NULL)
+			request_complete(request);
+		else
+			await_exit(request);
+		return;
+	case RELAY_HEAD:
+	case RELAY_BODY:
+		/* a held answer whose output has ended waits for room, not for a descendant */
+		if (request->child == NULL && !request->relay.eof)
+			loop_timer_set(request_loop(request), &request->linger,
+			    request_options(request)->linger);
+		return;
+	}
+}
+
+void request_exited(void *context, int status)
+{
+	struct request *request = context;
+
+	request->child = NULL;
+	request->exit_status = status;
+	review_hold(request);
+	request_advance(request);
+	request->link->touched(request->link);
+}
+
+/* ---- its grace: the client has what it wanted, and is gone ------------------- */
+
+static bool is_detached(const struct request *request)
+{
+	return request->link == &request->link->services->sink->link;
+}
+
+static void end_grace(struct request *request, const char *why)
+{
+	char who[512];
+
+	request->outcome = ACCESSLOG_LOST;
+	log_info("%s: %s: %s", request_subject(request, who, sizeof who),
+	    request->child != NULL ? "script stopped" : "its output is closed", why);
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
+}
+
+/* What it has written is dropped.  A script that still writes much, or for long, has no end. */
+static void spend_grace(struct request *request)
+{
+	const struct relay *relay = &request->relay;
+	int64_t begun = request->linger.when - request_options(request)->disconnect_grace;
+	bool late = request->child != NULL && request->active - begun > REQUEST_DROP_TIME;
+
+	if (relay->state == RELAY_ENDED) /* the rest of its time is --timeout's */
+		loop_timer_clear(request_loop(request), &request->linger);
+	if (relay->last > UINT32_MAX - request->dropped)
+		request->dropped = UINT32_MAX;
+	else
+		request->dropped += (uint32_t)relay->last;
+	if (request->dropped > REQUEST_DROP_MAX || (relay->last > 0 && late))
+		end_grace(request, "its client is gone, and it goes on writing");
+}
+
+/* The script has exited, and its output is silent. */
+static void stop_lingering(struct request *request)
+{
+	/* the client, or we, are slow to take what there is: reading on sets the timer again */
+	if (!relay_is_silent(&request->relay))
+		return;
+	if (relay_is_held(&request->relay))
+		request_cut_output(request);
+	else
+		relay_stop(&request->relay);
+	request_advance(request);
+	request->link->touched(request->link);
+}
+
+static void on_linger(struct loop_timer *timer)
+{
+	struct request *request = CONTAINER_OF(timer, struct request, linger);
+
+	if (request->end_held) {
+		request_release_end(request);
+	} else if (request->child == NULL) {
+		stop_lingering(request);
+	} else if (request->relay.state == RELAY_FAULT) {
+		request_fail_response(request);
+		request->link->touched(request->link);
+	} else if (request->relay.state == RELAY_ENDED && request_is_whole(request)) {
+		request_complete(request);
+		request->link->touched(request->link);
+	} else {
+		end_grace(request, "it still runs after --disconnect-grace");
+	}
+}
+
+/* ---- its streams ------------------------------------------------------------- */
+
+/* --stderr client: the client has the header block, so it may have this. */
+static void on_stderr(struct errlog *errlog)
+{
+	struct request *request = CONTAINER_OF(errlog, struct request, errlog);
+
+	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
+		errlog_deliver(errlog, request->link->out, RELAY_HIGH);
+	request->link->touched(request->link);
+}
+
+static void on_relayed(struct relay *relay)
+{
+	struct request *request = CONTAINER_OF(relay, struct request, relay);
+
+	request->active = loop_now(request_loop(request));
+	request->out_end = outlet_end(request->link->out);
+	review_hold(request);
+	if (relay->response.flaws != 0)
+		request_log_flaws(request);
+	if (relay->state == RELAY_BODY && !is_detached(request)) {
+		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
+		child_answers(request->child);
+	}
+	if (is_detached(request) && request->on_disconnect == ON_DISCONNECT_KILL)
+		spend_grace(request);
+	request_advance(request);
+	request->link->touched(request->link);
+}
+
+void request_review_body(struct request *request)
+{
+	review_hold(request);
+	if (request->relay.state == RELAY_ENDED)
+		request_advance(request);
+}
+
+static void on_body_moved(struct body *body)
+{
+	struct request *request = CONTAINER_OF(body, struct request, body);
+
+	request->active = loop_now(request_loop(request));
+	request_review_body(request);
+	request->link->touched(request->link);
+}
+
+void request_resume(struct request *request)
+{
+	review_hold(request);
+	if (request->state == REQUEST_RUNNING && request->errlog.flows)
+		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
+	if (request->state == REQUEST_RUNNING)
+		relay_resume(&request->relay);
+}
+
+/* ---- time -------------------------------------------------------------------- */
+
+/* Looks several times within the limit: when the client takes something it does not tell. */
+static void set_idle_timer(struct request *request)
+{
+	int64_t left = request->active + request->idle_timeout - loop_now(request_loop(request));
+	int64_t step = request->idle_timeout / 4 + 1;
+
+	loop_timer_set(request_loop(request), &request->idle, left < step ? left : step);
+}
+
+void request_limit_silence(struct request *request)
+{
+	request->active = loop_now(request_loop(request));
+	loop_timer_clear(request_loop(request), &request->idle);
+	if (request->idle_timeout > 0)
+		set_idle_timer(request);
+}
+
+/* Whether the client has taken some of this request's output since this was asked last. */
+static bool client_took_some(struct request *request)
+{
+	int64_t before = request->taken;
+
+	request->taken = outlet_taken(request->link->out);
+	if (request->taken > request->out_end)
+		request->taken = request->out_end;
+	return request->taken != before;
+}
+
+static void time_out(struct request *request, const char *what)
+{
+	request_count(request, TALLY_TIMEOUTS);
+	request->outcome = ACCESSLOG_TIMEOUT;
+	request_log_failure(request, what);
+	request_stop_script(request, ON_DISCONNECT_KILL);
+	request_fail(request, 504, "the script took too long", 128 + SIGTERM);
+	request->link->touched(request->link);
+}
+
+static void on_total(struct loop_timer *timer)
+{
+	struct request *request = CONTAINER_OF(timer, struct request, total);
+
+	time_out(request, "504: longer than --timeout: stopped");
+}
+
+static void on_silence(struct request *request)
+{
+	if (request->state == REQUEST_BODY) {
+		request_refuse(request, 408, "the request's body did not come in time",
+		    "no byte of its body for --idle-timeout");
+		request->link->touched(request->link);
+	} else {
+		time_out(request, "504: no byte in either direction for --idle-timeout: stopped");
+	}
+}
+
+static void on_idle(struct loop_timer *timer)
+{
+	struct request *request = CONTAINER_OF(timer, struct request, idle);
+	int64_t now = loop_now(request_loop(request));
+
+	if (request->state == REQUEST_PARAMS) {
+		request_refuse(request, 408, "the request's parameters did not come in time",
+		    "no end of PARAMS within 60 s");
+		request->link->touched(request->link);
+		return;
+	}
+	if (client_took_some(request))
+		request->active = now;
+	if (now - request->active >= request->idle_timeout)
+		on_silence(request);
+	else
+		set_idle_timer(request);
+}
+
+/* ---- life -------------------------------------------------------------------- */
+
+void request_run_init(struct request *request)
+{
+	const struct options *options = request_options(request);
+	struct loop *loop = request_loop(request);
+	bool authorizes = request->role == FCGI_AUTHORIZER;
+
+	body_init(&request->body, loop, options->max_body, options->spool_dir, on_body_moved);
+	relay_init(&request->relay,
+	    &(struct relay_plan){.loop = loop,
+		.scratch = request->link->services->scratch,
+		.out = request->link->out,
+		.id = request->id,
+		.moved = on_relayed,
+		.kind = authorizes ? RESPONSE_AUTHORIZER : RESPONSE_NORMAL,
+		/* what is doubtful must not grant anything */
+		.strict = options->strict_headers || authorizes});
+	errlog_init(&request->errlog, loop, options->stderr_to == STDERR_CLIENT ? on_stderr : NULL);
+	loop_timer_init(&request->total, on_total);
+	loop_timer_init(&request->idle, on_idle);
+	loop_timer_init(&request->linger, on_linger);
+	loop_timer_set(loop, &request->idle, PARAMS_TIME);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request_sink: life without a client: which requests go on without one, and what stands
+ * in for the connection then.
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "bridge/request_private.h"
+
+/* ---- in place of a connection ------------------------------------------------ */
+
+static void sink_touched(struct request_link *link)
+{
+	struct buf *records = &link->out->records;
+
+	buf_consume(records, buf_len(records));
+	buf_release(records);
+}
+
+static void sink_ended(struct request_link *link, struct request *request)
+{
+	struct request_sink *sink = CONTAINER_OF(link, struct request_sink, link);
+
+	sink_touched(link);
+	if (request->next != NULL)
+		request->next->prev = request->prev;
+	if (request->prev != NULL)
+		request->prev->next = request->next;
+	else
+		sink->first = request->next;
+	request_discard(request);
+}
+
+static void sink_describe(struct request_link *link, char *text, size_t size)
+{
+	(void)link;
+	snprintf(text, size, "a client that is gone");
+}
+
+void request_sink_init(struct request_sink *sink, const struct request_services *services)
+{
+	*sink = (struct request_sink){.link = {.services = services,
+					  .out = &sink->out,
+					  .touched = sink_touched,
+					  .ended = sink_ended,
+					  .describe = sink_describe}};
+	outlet_init(&sink->out, REQUEST_OUT_MAX);
+}
+
+void request_sink_stop(struct request_sink *sink)
+{
+	while (sink->first != NULL)
+		request_stop(sink->first);
+	outlet_fini(&sink->out);
+}
+
+/* ---- the client goes --------------------------------------------------------- */
+
+bool request_ignores_abort(const struct request *request)
+{
+	return request->on_disconnect == ON_DISCONNECT_IGNORE &&
+	    request->state == REQUEST_RUNNING && request_is_whole(request);
+}
+
+/* Whether its client, which is gone, has what it may have wanted. */
+static bool is_served(const struct request *request)
+{
+	if (request->relay.state == RELAY_ENDED && request_is_whole(request))
+		return true; /* the response is over: only the exit is waited for */
+	return request->on_disconnect == ON_DISCONNECT_KILL &&
+	    request_options(request)->disconnect_grace > 0 &&
+	    (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED);
+}
+
+bool request_may_detach(const struct request *request)
+{
+	return request->state == REQUEST_RUNNING &&
+	    (request_ignores_abort(request) || is_served(request));
+}
+
+/* Says that the script goes on, and for how long; its grace ends with its exit, too. */
+static void begin_grace(struct request *request)
+{
+	if (request->on_disconnect == ON_DISCONNECT_IGNORE) {
+		log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
+		    (long)request->pid, (unsigned)request->id);
+		return;
+	}
+	log_debug("%s[%ld]: request %u: the client has the head of the response, and is gone",
+	    request->script, (long)request->pid, (unsigned)request->id);
+	if (!loop_timer_active(&request->linger))
+		loop_timer_set(request_loop(request), &request->linger,
+		    request_options(request)->disconnect_grace);
+}
+
+void request_detach(struct request *request)
+{
+	struct request_sink *sink = request->link->services->sink;
+
+	begin_grace(request);
+	request_count(request, TALLY_LOST);
+	request->outcome = ACCESSLOG_DETACHED;
+	request->needs_stdin = false;
+	if (request->child != NULL)
+		child_leave(request->child, request_exited, request);
+	request->link = &sink->link;
+	relay_redirect(&request->relay, request->link->out);
+	errlog_turn_to_log(&request->errlog);
+	request->prev = NULL;
+	request->next = sink->first;
+	if (sink->first != NULL)
+		sink->first->prev = request;
+	sink->first = request;
+	request_resume(request);
+}
