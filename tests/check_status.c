@@ -39,6 +39,7 @@ static struct status_source source(void)
 {
 	return (struct status_source){.board = board,
 	    .max_queue = 17,
+	    .slow = 2000,
 	    .now = scoreboard_made(board) + 60000};
 }
 
@@ -203,13 +204,21 @@ START_TEST(a_script_is_shown_until_it_is_over)
 	shows(STATUS_TEXT, "\nscript 4711: running, age 1.234, worker 1, request 3, "
 			   "client 192.0.2.7, peer unix, /srv/x.cgi\n");
 	shows(STATUS_JSON, "{\"pid\":4711,\"state\":\"running\",\"worker\":1,\"request\":3,");
-	shows(STATUS_JSON, "\"age\":1.234,\"client\":\"192.0.2.7\",\"peer\":\"unix\","
+	shows(STATUS_JSON, "\"age\":1.234,\"slow\":false,\"client\":\"192.0.2.7\",\"peer\":\"unix\","
 			   "\"script\":\"/srv/x.cgi\"}");
 	scoreboard_set_state(board, slot, SCOREBOARD_STOPPING);
 	shows(STATUS_TEXT, "\nscript 4711: stopping, ");
 	scoreboard_release(board, slot);
 	hides(STATUS_TEXT, "4711");
 	hides(STATUS_JSON, "4711");
+}
+END_TEST
+
+START_TEST(a_script_that_runs_long_is_slow)
+{
+	run(1, "/srv/x.cgi", 2000);
+	shows(STATUS_TEXT, "\nscript 4711: running, age 2.0 (slow), worker 1, ");
+	shows(STATUS_JSON, "\"age\":2.000,\"slow\":true,\"client\"");
 }
 END_TEST
 
@@ -439,6 +448,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, what_took_longer_than_the_last_bound_is_shown_so);
 	tcase_add_test(tcase, openmetrics_ends_with_its_end);
 	tcase_add_test(tcase, a_script_is_shown_until_it_is_over);
+	tcase_add_test(tcase, a_script_that_runs_long_is_slow);
 	tcase_add_test(tcase, a_hostile_name_is_harmless);
 	tcase_add_loop_test(tcase, what_is_no_utf8_does_not_get_into_json, 0,
 	    (int)(sizeof sequences / sizeof *sequences));

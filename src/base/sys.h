@@ -133,6 +133,14 @@ pid_t sys_session_of(pid_t pid) MUST_CHECK;
  */
 void sys_close_to_others(void);
 
+enum { SYS_DOING_MAX = 384 };
+
+/*
+ * What process `pid`, which has not been reaped, does at this moment, for a log line: "sleeping,
+ * in read() of pipe:[4711], kernel: pipe_read".  "" where the system does not tell.
+ */
+void sys_process_doing(pid_t pid, char text[SYS_DOING_MAX]);
+
 /* ---- signals ----------------------------------------------------------- */
 
 /*

@@ -240,6 +240,12 @@ void sys_close_to_others(void)
 #endif
 }
 
+void sys_process_doing(pid_t pid, char text[SYS_DOING_MAX])
+{
+	(void)pid;
+	text[0] = '\0';
+}
+
 /* ---- signals through a self-pipe --------------------------------------- */
 
 static int signal_pipe[2] = {-1, -1};

@@ -107,6 +107,7 @@ enum request_state {
 };
 
 struct request_note;
+struct request_slow;
 
 struct request {
 	struct request_link *link;
@@ -140,6 +141,7 @@ struct request {
 	char *script;        /* its path, for logs; owned, NULL until resolved */
 
 	struct request_note *note; /* for the logs; owned, NULL: none */
+	struct request_slow *slow; /* for --slow-log; owned, NULL: not waited for */
 	enum accesslog_end outcome;
 	uint32_t dropped;         /* bytes that the script has written since its client left */
 

@@ -52,6 +52,7 @@ void request_clear_timers(struct request *request)
 	loop_timer_clear(request_loop(request), &request->total);
 	loop_timer_clear(request_loop(request), &request->idle);
 	loop_timer_clear(request_loop(request), &request->linger);
+	request_slow_end(request);
 }
 
 /* What the script, or what it has left behind, still needs goes on without the request. */

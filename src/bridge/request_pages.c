@@ -73,6 +73,7 @@ static void answer_status(struct request *request)
 	enum status_form form = status_form_of(params_get(&request->params, "QUERY_STRING"));
 	const struct status_source source = {.board = request->link->services->admission->board,
 	    .max_queue = request_options(request)->queue,
+	    .slow = request_options(request)->slow_log,
 	    .now = loop_clock(request_loop(request))};
 	struct buf page;
 

@@ -70,6 +70,14 @@ void request_count_end(struct request *request);
 /* Writes its line in the access log, if there is one: it ends. */
 void request_log_end(const struct request *request);
 
+/* ---- request_slow.c ----------------------------------------------------------- */
+
+/* Its script runs from now on: has --slow-log, if that is given, wait for it. */
+void request_slow_begin(struct request *request);
+
+/* It is over, or its script goes on without it. */
+void request_slow_end(struct request *request);
+
 /* ---- request_end.c ------------------------------------------------------------ */
 
 void request_set_state(struct request *request, enum request_state state);

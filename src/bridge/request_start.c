@@ -167,6 +167,7 @@ static void start(struct request *request)
 	request_limit_silence(request);
 	if (request->timeout > 0)
 		loop_timer_set(request_loop(request), &request->total, request->timeout);
+	request_slow_begin(request);
 	if (!request->body.ended && front_end_stops_stdin(request->front_end))
 		relay_hold(&request->relay);
 	params_fini(&request->params); /* the script has its copy */

@@ -94,6 +94,9 @@ static const struct option_spec specs[] = {
 	{"idle-timeout", 0, "TIME",
 	    "time without a byte in either direction; 0 for none (300s)", &value_time_kind,
 	    MEMBER(idle_timeout), {0, VALUE_TIME_MAX, NULL}},
+	{"slow-log", 0, "TIME",
+	    "log a script that runs longer, once, with what it waits for; 0 for none (0)",
+	    &value_time_kind, MEMBER(slow_log), {0, VALUE_TIME_MAX, NULL}},
 	{"linger", 0, "TIME",
 	    "how long a silent response stays open after the script's exit while a descendant "
 	    "holds its output (5s)",

@@ -46,6 +46,7 @@ struct options {
 	struct value_limits limits; /* of scripts */
 	int64_t timeout;             /* 0: none */
 	int64_t idle_timeout;        /* 0: none */
+	int64_t slow_log;            /* 0: none */
 	int64_t linger;
 	int64_t kill_delay;
 	int64_t disconnect_grace;    /* 0: none */

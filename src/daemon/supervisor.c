@@ -72,6 +72,7 @@ static void show_status(const struct supervisor *supervisor)
 {
 	const struct status_source source = {.board = supervisor->workers.board,
 	    .max_queue = supervisor->options->queue,
+	    .slow = supervisor->options->slow_log,
 	    .now = loop_clock(supervisor->loop)};
 
 	status_log(&source);

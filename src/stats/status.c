@@ -254,6 +254,7 @@ bool status_script(const struct status_snapshot *snapshot, int i, struct status_
 	script->age = source->now - script->slot.info.started;
 	if (script->age < 0)
 		script->age = 0;
+	script->slow = source->slow > 0 && script->age >= source->slow;
 	script->started = scoreboard_since(source->board) - scoreboard_made(source->board) +
 	    script->slot.info.started;
 	return true;

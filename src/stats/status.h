@@ -22,6 +22,7 @@ enum status_form { STATUS_TEXT, STATUS_JSON, STATUS_OPENMETRICS, STATUS_HTML };
 struct status_source {
 	const struct scoreboard *board;
 	int max_queue; /* how many requests may wait */
+	int64_t slow;  /* ms after which a script counts as slow; 0: never */
 	int64_t now; /* loop_now() */
 };
 

@@ -88,6 +88,7 @@ struct status_script {
 	const char *state;
 	int64_t age;     /* ms */
 	int64_t started; /* ms since 1970 */
+	bool slow;       /* it is older than --slow-log */
 };
 
 void status_worker(
