@@ -174,7 +174,8 @@ void sys_signals_close(int fd);
 
 /*
  * In a process forked by `parent`: has the system kill it when `parent` ends, over an exec, too,
- * but not over a change of user.  Where the system cannot, nothing happens.
+ * but not over a change of user.  Where the system cannot, a process of ours looks after it
+ * and kills it within 0.1 s, if one can be forked.
  */
 void sys_die_with_parent(pid_t parent);
 
