@@ -406,27 +406,38 @@ scenario '--on-disconnect ignore: a worker that stops before its scripts do' => 
     $other->ok_log;
 };
 
-scenario '--on-disconnect' => sub {
-    my %steps = (
-        kill => "start\n", close => "start\nawake\n", ignore => "start\nawake\nwritten\n",
-    );
-    for my $what (qw(kill close ignore)) {
+# How far `steps` gets whose client leaves at its first: at each --on-disconnect, and at one
+# that there is not, which changes nothing.
+my %steps = (
+    kill => "start\n", close => "start\nawake\n", ignore => "start\nawake\nwritten\n",
+    nonsense => "start\n",
+);
+
+sub ok_steps ($other, $kind, $what, @wish) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ($pids, $mark) = (file(), file());
+    my ($gate, $shut) = gate();
+    my $c = $other->connect($kind);
+    $c->start(1, $other->params('steps', TEST_MARK => $mark, TEST_PIDS => $pids,
+        QUERY_STRING => $gate, @wish));
+    $c->wait_out(1);
+    wait_until(5, sub { slurp($mark) });
+    $c->hang_up;
+    # one worker: what it is asked later it does later
+    is(FastCGI::body($other->get($kind, 'hello')), "hello\n", 'others are served');
+    is_deeply([ gone(10, pids_in($pids)) ], [], 'the script is ended') if $steps{$what} eq "start\n";
+    close $shut;
+    is_deeply([ gone(10, pids_in($pids)) ], [], 'the script has ended');
+    is(slurp($mark), $steps{$what}, "$what: it got as far as it should");
+}
+
+for my $what (qw(kill close ignore)) {
+    scenario "--on-disconnect $what" => sub {
         my $other = Bridge->start(args => [ '--on-disconnect', $what, '--disconnect-grace', '0' ]);
-        on_both "--on-disconnect $what" => sub ($kind) {
-            my $mark = file();
-            my $c = $other->connect($kind);
-            my $r = $c->start(1, $other->params('steps', TEST_MARK => $mark, QUERY_STRING => 1));
-            $c->wait_out(1);
-            wait_until(5, sub { slurp($mark) });
-            $c->hang_up;
-            wait_until(4, sub { slurp($mark) eq $steps{$what} }) if $what ne 'kill';
-            sleep($what eq 'kill' ? slow(2) : 0.5);
-            is(slurp($mark), $steps{$what}, 'the script got as far as it should');
-            is(FastCGI::body($other->get($kind, 'hello')), "hello\n", 'others are served');
-        };
+        ok_steps($other, $_, $what) for qw(unix tcp);
         $other->stop("--on-disconnect $what");
-    }
-}, secs => 120;
+    };
+}
 
 # ---- what the web server asks for, for one request ------------------------------------
 
@@ -453,24 +464,9 @@ scenario 'CGIBRIDGE_TIMEOUT and CGIBRIDGE_IDLE_TIMEOUT' => sub {
     $other->stop;
 }, secs => 120;
 
-scenario 'CGIBRIDGE_ON_DISCONNECT' => sub {
-    my %steps = (kill => "start\n", close => "start\nawake\n", ignore => "start\nawake\nwritten\n",
-        nonsense => "start\n");
-    on_both 'CGIBRIDGE_ON_DISCONNECT' => sub ($kind) {
-        for my $what (sort keys %steps) {
-            my $mark = file();
-            my $c = $bridge->connect($kind);
-            $c->start(1, $bridge->params('steps', TEST_MARK => $mark, QUERY_STRING => 1,
-                CGIBRIDGE_ON_DISCONNECT => $what));
-            $c->wait_out(1);
-            wait_until(5, sub { slurp($mark) });
-            $c->hang_up;
-            wait_until(4, sub { slurp($mark) eq $steps{$what} }) if $steps{$what} ne "start\n";
-            sleep($steps{$what} eq "start\n" ? slow(2) : 0.5);
-            is(slurp($mark), $steps{$what}, $what);
-        }
-    };
-}, secs => 120;
+on_both 'CGIBRIDGE_ON_DISCONNECT' => sub ($kind) {
+    ok_steps($bridge, $kind, $_, CGIBRIDGE_ON_DISCONNECT => $_) for sort keys %steps;
+};
 
 $bridge->stop;
 done_testing;

@@ -9,7 +9,7 @@ package Bridge;
 use v5.36;
 use Cwd qw(abs_path);
 use Exporter 'import';
-use Fcntl qw(SEEK_SET);
+use Fcntl qw(LOCK_EX SEEK_SET);
 use File::Copy ();
 use File::Path ();
 use File::Temp ();
@@ -21,7 +21,7 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 
 our @EXPORT = qw(scenario on_both slow tmp cgi script free_port wait_until alive gone slurp spew
-    run_program is_program is_root quiet noise file pids_in wait_pids);
+    run_program is_program is_root quiet noise file gate pids_in wait_pids);
 
 our $slow = $ENV{TEST_SLOW} || 1;
 our $srcdir = abs_path($ENV{srcdir} // '.');
@@ -90,6 +90,16 @@ sub script ($name, $text, $mode = 0755) {
 sub file () {
     state $n = 0;
     return tmp() . '/file-' . ++$n;
+}
+
+# A gate for scripts to wait at: its path, for their `flock -s -w 60 PATH true`, and the
+# handle that holds it shut until it is closed.  No script waits for longer than a minute,
+# nor than this test lives.
+sub gate () {
+    my $path = spew(file(), '', 0644);
+    open my $hold, '<', $path or die "$path: $!\n";
+    flock $hold, LOCK_EX or die "$path: $!\n";
+    return ($path, $hold);
 }
 
 # Pseudo-random bytes that are the same each time.

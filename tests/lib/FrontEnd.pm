@@ -160,10 +160,14 @@ sub name ($self) { return $self->{name} }
 sub port ($self) { return $self->{port} }
 sub log ($self) { return slurp($self->{log}) }
 
-# An HTTP client, which keeps its connection.
+# An HTTP client, which keeps its connection.  It writes the head of a request and the body
+# apart: `delays` lets TCP hold the body back until the head has been acknowledged, 40 ms
+# later.
 sub client ($self, %o) {
-    return HTTP::Tiny->new(%o, timeout => slow(20), max_redirect => 0, proxy => undef,
+    my $delays = delete $o{delays};
+    my $http = HTTP::Tiny->new(%o, timeout => slow(20), max_redirect => 0, proxy => undef,
         http_proxy => undef, https_proxy => undef, agent => 'test/1');
+    return $delays ? $http : bless $http, 'FrontEnd::Prompt';
 }
 
 sub stop ($self) {
@@ -179,6 +183,17 @@ sub stop ($self) {
         is_deeply(\@bad, [], 'nothing bad in its log');
     };
     $self->Bridge::kill_all;
+}
+
+# HTTP::Tiny with TCP_NODELAY.
+package FrontEnd::Prompt;
+use parent -norequire, 'HTTP::Tiny';
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
+
+sub _open_handle ($self, @to) {
+    my $handle = $self->SUPER::_open_handle(@to);
+    setsockopt $handle->{fh}, IPPROTO_TCP, TCP_NODELAY, 1;
+    return $handle;
 }
 
 1;
