@@ -66,8 +66,9 @@ scenario 'packages are missing, and it is not root who asks' => sub {
 scenario 'the examples fit together' => sub {
     my $readme = slurp("$top/README");
     my ($socket) = slurp("$top/contrib/systemd/cgibridge.socket") =~ m{^ListenStream=(/.*)$}m;
-    for my $file (qw(README man/cgibridge.8 man/cgibridge-migrate.7 man/fcgiget.1 contrib/nginx/cgibridge.conf)) {
-        my %named = map { $_ => 1 } slurp("$top/$file") =~ m{unix:(/run/[^/\s;|]+\.sock)}g;
+    for my $file (qw(README man/cgibridge.8 man/cgibridge-migrate.7 man/fcgiget.1
+        contrib/nginx/cgibridge.conf)) {
+        my %named = map { $_ => 1 } slurp("$top/$file") =~ m{(/run/(?!fcgiwrap)[^/\s;|"]+\.sock)\b}g;
         is_deeply([ keys %named ], [$socket], "$file: the socket of the unit");
     }
     my ($from, $to) = $readme =~ m{install -D (\S+) (\S+)};

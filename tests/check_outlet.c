@@ -180,7 +180,7 @@ START_TEST(a_client_that_is_gone_is_said_to_be)
 	ck_assert_int_eq(record_put(&outlet.records, FCGI_STDOUT, 7, "x", 1), 0);
 	hang_up();
 	ck_assert_int_ne(outlet_flush(&outlet), 0);
-	ck_assert(!outlet.broken);
+	ck_assert_int_eq(outlet.broken, OUTLET_FINE);
 }
 END_TEST
 
@@ -320,7 +320,7 @@ START_TEST(what_is_not_there_any_more_breaks_it)
 		ck_assert(outlet_move(&outlet, 7, pipe_fd, len));
 	}
 	ck_assert_int_ne(outlet_flush(&outlet), 0);
-	ck_assert(outlet.broken);
+	ck_assert_int_eq(outlet.broken, OUTLET_TAKEN_BACK);
 	ck_assert_int_ne(outlet_flush(&outlet), 0);
 }
 END_TEST
@@ -334,7 +334,7 @@ START_TEST(what_cannot_be_recalled_breaks_it)
 	} else {
 		ck_assert(outlet_move(&outlet, 7, pipe_fd, len));
 	}
-	ck_assert(outlet.broken);
+	ck_assert_int_eq(outlet.broken, OUTLET_TAKEN_BACK);
 	ck_assert_int_ne(outlet_flush(&outlet), 0);
 	ck_assert_uint_lt(content_len, len);
 }
@@ -351,7 +351,7 @@ START_TEST(what_finds_no_room_in_memory_breaks_it)
 		say();
 		ck_assert(outlet_move(&outlet, 7, pipe_fd, len));
 	}
-	ck_assert(outlet.broken);
+	ck_assert_int_eq(outlet.broken, OUTLET_NO_MEMORY);
 	ck_assert_int_ne(outlet_flush(&outlet), 0);
 }
 END_TEST

@@ -56,6 +56,17 @@ on_both 'the limit of connections is said once' => sub ($kind) {
     $bridge->stop;
 };
 
+# A header block that does not end before it is let go, so that all of it has to be held.
+script('long-head', <<~'SH');
+    #!/bin/sh
+    for n in 1 2 3 4 5 6; do
+        printf 'X-Long-%d: %06000d\n' $n $n
+    done
+    flock -s -w 60 "$QUERY_STRING" true
+    printf 'Content-Type: text/plain\n\n'
+    exec head -c 1048576 /dev/zero
+    SH
+
 # A worker that may have hardly more memory than it has by now; its scripts may have more.
 on_both 'no memory' => sub ($kind) {
     is_program('prlimit', 'util-linux');
@@ -69,15 +80,18 @@ on_both 'no memory' => sub ($kind) {
     my $checked = slurp($Bridge::daemon) =~ /__asan_init/;
     is(run_program([ 'prlimit', "--pid=$worker", "--data=$limit:" ])->{exit}, 0, "limit $limit")
         if !$checked;
-    $_->start(1, $bridge->params('big', QUERY_STRING => 1 << 20)) for @c; # and nobody reads
-    $bridge->wait_for_log(qr/out of memory/, 10, from => $mark) if !$checked;
+    my ($gate, $shut) = gate();
+    $_->start(1, $bridge->params('long-head', QUERY_STRING => $gate)) for @c; # and nobody reads
+    $bridge->wait_for_log(qr/out of memory for its output/, 10, from => $mark) if !$checked;
+    close $shut;
     my %n;
     for my $c (@c) {
         my $r = eval { $c->wait_end(1, 20) };
         $n{ $r ? FastCGI::status($r) : 'cut' }++;
     }
     my $log = $bridge->log_since($mark);
-    unlike($log, qr/no CGI response|Cannot allocate memory; still running/, 'no script is blamed');
+    unlike($log, qr/no CGI response|Cannot allocate memory; still running|taken back/,
+        'no script is blamed');
     like($log, qr/ 503: out of memory for its output /, 'the log says what there was none for')
         if !$checked;
     delete $n{$_} for qw(200 503 cut);

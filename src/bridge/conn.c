@@ -204,10 +204,17 @@ static void conn_idle(struct conn *conn)
 /* Nothing more can be written. */
 static void end_writing(struct conn *conn)
 {
-	if (conn->out.broken)
-		conn_reject(conn, "a script has taken back output that its client was told of");
-	else
+	switch (conn->out.broken) {
+	case OUTLET_FINE:
 		conn_close(conn);
+		break;
+	case OUTLET_TAKEN_BACK:
+		conn_reject(conn, "a script has taken back output that its client was told of");
+		break;
+	case OUTLET_NO_MEMORY:
+		conn_reject(conn, "out of memory for output that its client has not taken yet");
+		break;
+	}
 }
 
 /* The last answer and our end of file: on TCP they go out together. */

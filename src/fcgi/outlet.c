@@ -167,7 +167,7 @@ void outlet_keep(struct outlet *outlet)
 	if (front != NULL)
 		memcpy(front, outlet->lent, outlet->lent_len);
 	else if (outlet->lent_len > 0)
-		outlet->broken = true;
+		outlet->broken = OUTLET_NO_MEMORY;
 	return_loan(outlet);
 }
 
@@ -205,10 +205,13 @@ static void take_into_memory(struct outlet *outlet)
 	size_t head = outlet->header_left;
 	unsigned char *front = open_front(outlet, head + outlet->left);
 
-	if (front != NULL)
+	if (front == NULL) {
+		outlet->broken = OUTLET_NO_MEMORY;
+	} else {
 		memcpy(front, outlet->header + FCGI_HEADER_LEN - head, head);
-	if (front == NULL || !read_whole(outlet->pipe, front + head, outlet->left))
-		outlet->broken = true;
+		if (!read_whole(outlet->pipe, front + head, outlet->left))
+			outlet->broken = OUTLET_TAKEN_BACK;
+	}
 	outlet->header_left = 0;
 	outlet->left = 0;
 }
@@ -227,8 +230,10 @@ static int send_content(struct outlet *outlet)
 			take_into_memory(outlet);
 		} else if (n == 0 || errno == EAGAIN) {
 			/* the socket is full; or someone else has read what was in the pipe */
-			outlet->broken = sys_readable(outlet->pipe) < outlet->left;
-			return outlet->broken ? -1 : 0;
+			if (sys_readable(outlet->pipe) >= outlet->left)
+				return 0;
+			outlet->broken = OUTLET_TAKEN_BACK;
+			return -1;
 		}
 	}
 	return 0;
@@ -238,13 +243,13 @@ static int send_content(struct outlet *outlet)
 
 static int send_all(struct outlet *outlet, int flags)
 {
-	if (outlet->broken)
+	if (outlet->broken != OUTLET_FINE)
 		return -1;
 	if (outlet->header_left > 0 && send_header(outlet) != 0)
 		return -1;
 	if (outlet->header_left == 0 && send_content(outlet) != 0)
 		return -1;
-	if (outlet->broken)
+	if (outlet->broken != OUTLET_FINE)
 		return -1;
 	return outlet->left > 0 ? 0 : send_records(outlet, flags);
 }

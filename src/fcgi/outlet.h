@@ -23,6 +23,13 @@
 #include "base/buf.h"
 #include "fcgi/fcgi.h"
 
+/* Why what the client gets next cannot be what it was told. */
+enum outlet_fault {
+	OUTLET_FINE,        /* it is */
+	OUTLET_TAKEN_BACK,  /* the content that a header announces is no longer in its pipe */
+	OUTLET_NO_MEMORY,   /* none for bytes that had to be kept */
+};
+
 struct outlet {
 	struct buf records; /* whole ones; they go out after what is on its way, or lent */
 	const unsigned char *lent; /* records in memory of someone else's, first to go out */
@@ -33,7 +40,7 @@ struct outlet {
 	unsigned char header[FCGI_HEADER_LEN];
 	unsigned char header_left; /* bytes of `header` that are still to go out */
 	bool copies;        /* this system or socket cannot do without a copy */
-	bool broken;        /* the content that a header announces is not there */
+	enum outlet_fault broken; /* for good */
 	size_t left;        /* bytes of that content that are still to go out */
 	uint64_t sent;      /* bytes that the socket has been given, in all */
 };
@@ -66,12 +73,12 @@ bool outlet_is_moving(const struct outlet *outlet, int fd);
 bool outlet_lend(struct outlet *outlet, const unsigned char *bytes, size_t len,
     struct outlet **loan) MUST_CHECK;
 
-/* Copies what is lent and still to go out into memory: the lender needs his. */
+/* Copies what is lent and still to go out into memory: the lender needs his.  May break it. */
 void outlet_keep(struct outlet *outlet);
 
 /*
- * Sends what the socket takes, and keeps the rest of what is lent.  0, or -1: the client is gone or, if `broken`, has to
- * be left, for what it would get next is not what it was told.
+ * Sends what the socket takes, and keeps the rest of what is lent.  0, or -1: the client is
+ * gone or, if `broken`, has to be left, for what it would get next is not what it was told.
  */
 int outlet_flush(struct outlet *outlet) MUST_CHECK;
 
