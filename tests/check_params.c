@@ -628,6 +628,31 @@ START_TEST(long_names_are_told_apart_by_any_letter)
 }
 END_TEST
 
+/* Also the letters that are hashed twice, as the last words of a name overlap. */
+START_TEST(any_letter_of_a_name_of_any_length_counts)
+{
+	enum { MOST = 80 };
+	char name[MOST + 1];
+	struct params params;
+
+	for (size_t len = 1; len <= MOST; len++) {
+		memset(name, 'A', sizeof name);
+		name[len] = '\0';
+		put(name, "");
+		for (size_t at = 0; at < len; at++) {
+			name[at] = 'B';
+			put(name, "");
+			name[at] = 'A';
+		}
+	}
+	ck_assert_int_eq(decode_split(&params, 4 << 20, 0), 0);
+	ck_assert_uint_eq(params.count, MOST + MOST * (MOST + 1) / 2);
+	for (size_t at = 1; at < params.count; at++)
+		ck_assert_uint_ne(params.list[at].hash, params.list[at - 1].hash);
+	params_fini(&params);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -654,6 +679,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, names_that_are_almost_the_same_take_no_longer);
 	tcase_add_test(tcase, each_process_hashes_in_its_own_way);
 	tcase_add_test(tcase, long_names_are_told_apart_by_any_letter);
+	tcase_add_test(tcase, any_letter_of_a_name_of_any_length_counts);
 }
 
 int main(void)

@@ -75,35 +75,60 @@ static uint64_t fold(uint64_t letters)
 	return letters - ((from_a & ~past_z & ~letters & 0x80 * each) >> 2);
 }
 
-static uint64_t hash_block(uint64_t before, const uint64_t words[HASH_WORDS], size_t count)
+static uint64_t hash_word(uint64_t word, size_t place)
 {
-	uint64_t sum = key.start + before * key.before;
+	uint64_t folded = fold(word);
 
-	for (size_t i = 0; i < count; i++) {
-		uint64_t word = fold(words[i]);
-
-		sum += key.low[i] * (uint32_t)word + key.high[i] * (word >> 32);
-	}
-	return sum >> 32;
+	return key.low[place] * (uint32_t)folded + key.high[place] * (folded >> 32);
 }
 
+static uint64_t hash_start(uint64_t before)
+{
+	return key.start + before * key.before;
+}
+
+static uint64_t load_word(const char *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof word);
+	return word;
+}
+
+/* Fewer than eight letters as a word.  Some may be in it twice: their places go by `len`. */
+static uint64_t load_short(const char *at, size_t len)
+{
+	uint32_t first, last;
+
+	if (len >= sizeof first) {
+		memcpy(&first, at, sizeof first);
+		memcpy(&last, at + len - sizeof last, sizeof last);
+		return first | (uint64_t)last << 32;
+	}
+	if (len == 0)
+		return 0;
+	return (unsigned char)at[0] | (uint64_t)(unsigned char)at[len / 2] << 8 |
+	    (uint64_t)(unsigned char)at[len - 1] << 16;
+}
+
+/* Word for word where they are; the last one ends with the name, and may overlap. */
 static uint32_t hash_name(const char *name, size_t len)
 {
-	uint64_t hash = (uint32_t)len;
+	uint64_t sum = hash_start((uint32_t)len);
+	size_t place = 0;
+	const char *last;
 
-	do {
-		uint64_t words[HASH_WORDS];
-		size_t n = len < sizeof words ? len : sizeof words;
-		size_t count = (n + sizeof *words - 1) / sizeof *words;
-
-		if (count > 0)
-			words[count - 1] = 0;
-		memcpy(words, name, n);
-		hash = hash_block(hash, words, count);
-		name += n;
-		len -= n;
-	} while (len > 0);
-	return (uint32_t)hash;
+	if (len < sizeof(uint64_t))
+		return (uint32_t)((sum + hash_word(load_short(name, len), 0)) >> 32);
+	last = name + len - sizeof(uint64_t);
+	for (; name < last; name += sizeof(uint64_t)) {
+		sum += hash_word(load_word(name), place);
+		if (++place == HASH_WORDS) {
+			sum = hash_start(sum >> 32);
+			place = 0;
+		}
+	}
+	return (uint32_t)((sum + hash_word(load_word(last), place)) >> 32);
 }
 
 static const char *text_of(const struct params *params, const struct param *param)
@@ -313,6 +338,9 @@ int params_decode(struct params *params)
 		return 0;
 	if (errno == ENOBUFS)
 		errno = E2BIG;
+	free(params->list);
+	params->list = NULL;
+	params->count = 0;
 	return -1;
 }
 
@@ -381,8 +409,10 @@ void params_unset(struct params *params, const char *name)
 
 static bool is_for_bridge(const char *text, size_t name_len)
 {
+	/* most names differ in their first letter: no call for them */
 	return names_equal(text, name_len, "FCGI_CHDIR") ||
-	    (name_len > 10 && strncasecmp(text, "CGIBRIDGE_", 10) == 0);
+	    (name_len > 10 && (text[0] == 'C' || text[0] == 'c') &&
+		strncasecmp(text, "CGIBRIDGE_", 10) == 0);
 }
 
 char **params_environ(const struct params *params, const struct environment *below)

@@ -48,7 +48,8 @@ int params_feed(struct params *params, const void *bytes, size_t len) MUST_CHECK
 /*
  * Ends the stream and decodes it.  0, or -1: errno EBADMSG when a pair reaches past
  * the end, or a name or value has a NUL; E2BIG; ENOMEM.  A pair whose name is empty
- * or has a '=' is dropped: a client's odd header is no reason to refuse its request.  All functions below need it done.
+ * or has a '=' is dropped: a client's odd header is no reason to refuse its request.
+ * Until it is done nothing is set.
  */
 int params_decode(struct params *params) MUST_CHECK;
 
