@@ -35,7 +35,7 @@ static inline void request_count(const struct request *request, enum tally_event
 
 /* ---- request_report.c --------------------------------------------------------- */
 
-/* Keeps what lines of the logs want of the parameters, which are decoded now. */
+/* Keeps what lines of the logs want of the parameters, which are about to be freed. */
 void request_take_note(struct request *request);
 
 /*

@@ -3,8 +3,8 @@
  * request_report: what others are told about a request: log lines, the access log, and the
  * numbers and the info in the scoreboard.
  *
- * The parameters are gone when a request ends, and its client may be: what lines need of
- * them is kept when they are there.
+ * Lines read the parameters for as long as these are there.  When the script has its copy
+ * they are freed, and its client may leave: a note keeps what lines need of both.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,80 +13,115 @@
 #include "base/log.h"
 #include "bridge/request_private.h"
 
-enum {
-	PEER_MAX = 95,
-	METHOD_MAX = 63,
-	CLIENT_MAX = 63,
-	URI_SHOWN = 200, /* in a line of the log */
+enum { URI_SHOWN = 200 }; /* in a line of the log */
+
+enum asked_text {
+	ASKED_URI,
+	ASKED_PATH, /* the rest of the URI; "" mostly */
+	ASKED_METHOD,
+	ASKED_CLIENT,
+	ASKED_PEER, /* for the access log; "" without one */
+	ASKED_TEXTS
 };
 
-/* Strings in one piece of memory, as long as they are. */
+/* Who asked for what: strings of the parameters, or of the note. */
+struct asked {
+	const char *text[ASKED_TEXTS];
+};
+
+/* The strings one after the other, as long as they are. */
 struct request_note {
-	const char *uri, *method, *client;
-	const char *peer; /* for the access log; "" without one */
+	uint16_t at[ASKED_TEXTS]; /* where in `text` each begins */
 	char text[];
 };
 
 /* ---- what log lines say of it ------------------------------------------------ */
 
-/* Copies the first `max` bytes of `value`, which may be NULL, to `*at`, and moves that. */
-static const char *keep(char **at, const char *value, size_t max)
+static const char *value_of(const struct params *params, const char *name)
 {
-	size_t len = value == NULL ? 0 : strnlen(value, max);
-	char *copy = *at;
+	const char *value = params_get(params, name);
 
-	if (len > 0)
-		memcpy(copy, value, len);
-	copy[len] = '\0';
-	*at += len + 1;
-	return copy;
+	return value == NULL ? "" : value;
 }
 
-static size_t length_of(const char *value, size_t max)
+static void read_params(const struct params *params, struct asked *asked)
 {
-	return value == NULL ? 1 : strnlen(value, max) + 1;
+	const char *uri = params_get_filled(params, "REQUEST_URI");
+
+	*asked = (struct asked){{
+	    [ASKED_URI] = uri != NULL ? uri : value_of(params, "SCRIPT_NAME"),
+	    [ASKED_PATH] = uri != NULL ? "" : value_of(params, "PATH_INFO"),
+	    [ASKED_METHOD] = value_of(params, "REQUEST_METHOD"),
+	    [ASKED_CLIENT] = value_of(params, "REMOTE_ADDR"),
+	    [ASKED_PEER] = "",
+	}};
+}
+
+static void read_note(const struct request_note *note, struct asked *asked)
+{
+	for (int i = 0; i < ASKED_TEXTS; i++)
+		asked->text[i] = note->text + note->at[i];
+}
+
+static void look_up(const struct request *request, struct asked *asked)
+{
+	if (request->note != NULL)
+		read_note(request->note, asked);
+	else
+		read_params(&request->params, asked);
 }
 
 void request_take_note(struct request *request)
 {
-	const struct params *params = &request->params;
 	size_t most = accesslog_is_open() ? ACCESSLOG_URI_MAX : URI_SHOWN + 1;
-	const char *method = params_get(params, "REQUEST_METHOD");
-	const char *client = params_get(params, "REMOTE_ADDR");
-	const char *uri = params_get_filled(params, "REQUEST_URI");
-	const char *more = uri != NULL ? NULL : params_get(params, "PATH_INFO");
-	char peer[PEER_MAX + 1] = "";
+	const size_t limits[ASKED_TEXTS] = {most, most, 63, 63, 95};
+	size_t lengths[ASKED_TEXTS];
+	size_t size = 0;
+	char peer[96];
 	struct request_note *note;
-	char *at;
+	struct asked asked;
 
-	if (uri == NULL)
-		uri = params_get(params, "SCRIPT_NAME");
-	if (accesslog_is_open())
+	read_params(&request->params, &asked);
+	if (accesslog_is_open()) {
 		request->link->describe(request->link, peer, sizeof peer);
-	note = request->note = malloc(sizeof *note + length_of(uri, most) + length_of(more, most) +
-	    length_of(method, METHOD_MAX) + length_of(client, CLIENT_MAX) +
-	    length_of(peer, PEER_MAX));
+		asked.text[ASKED_PEER] = peer;
+	}
+	for (int i = 0; i < ASKED_TEXTS; i++) {
+		lengths[i] = strnlen(asked.text[i], limits[i]);
+		size += lengths[i] + 1;
+	}
+	note = request->note = malloc(sizeof *note + size);
 	if (note == NULL) /* lines go without */
 		return;
-	at = note->text;
-	note->uri = keep(&at, uri, most);
-	at--; /* the rest of it comes where its terminator is */
-	(void)keep(&at, more, most);
-	note->method = keep(&at, method, METHOD_MAX);
-	note->client = keep(&at, client, CLIENT_MAX);
-	note->peer = keep(&at, peer, PEER_MAX);
+	for (size_t i = 0, at = 0; i < ASKED_TEXTS; i++) {
+		note->at[i] = (uint16_t)at;
+		memcpy(note->text + at, asked.text[i], lengths[i]);
+		at += lengths[i];
+		note->text[at++] = '\0';
+	}
+}
+
+static bool is_known(const struct request *request)
+{
+	return request->note != NULL || request->params.list != NULL;
 }
 
 const char *request_origin(const struct request *request, char *text, size_t size)
 {
-	const struct request_note *note = request->note;
-	bool named = note != NULL && *note->client != '\0';
+	char uri[URI_SHOWN + 2];
+	struct asked asked;
+	const char *client;
+	const char *method;
 
-	if (note == NULL)
+	if (!is_known(request))
 		return "";
-	snprintf(text, size, "%s%s, request: \"%s %.*s%s\"", named ? ", client: " : "", note->client,
-	    *note->method == '\0' ? "-" : note->method, URI_SHOWN,
-	    *note->uri == '\0' ? "-" : note->uri, strlen(note->uri) > URI_SHOWN ? "..." : "");
+	look_up(request, &asked);
+	client = asked.text[ASKED_CLIENT];
+	method = asked.text[ASKED_METHOD];
+	snprintf(uri, sizeof uri, "%s%s", asked.text[ASKED_URI], asked.text[ASKED_PATH]);
+	snprintf(text, size, "%s%.63s, request: \"%.63s %.*s%s\"",
+	    *client != '\0' ? ", client: " : "", client, *method == '\0' ? "-" : method, URI_SHOWN,
+	    *uri == '\0' ? "-" : uri, strlen(uri) > URI_SHOWN ? "..." : "");
 	return text;
 }
 
@@ -193,18 +228,23 @@ void request_count_end(struct request *request)
 
 void request_log_end(const struct request *request)
 {
-	const struct request_note *note = request->note;
-	char peer[PEER_MAX + 1];
+	char peer[96];
+	char uri[ACCESSLOG_URI_MAX + 1];
+	struct asked asked;
 	struct accesslog_entry entry;
 
 	if (!accesslog_is_open())
 		return;
-	if (note == NULL)
+	look_up(request, &asked);
+	if (*asked.text[ASKED_PEER] == '\0') {
 		request->link->describe(request->link, peer, sizeof peer);
-	entry = (struct accesslog_entry){.peer = note == NULL ? peer : note->peer,
-	    .method = note == NULL ? NULL : note->method,
-	    .uri = note == NULL ? NULL : note->uri,
-	    .client = note == NULL ? NULL : note->client,
+		asked.text[ASKED_PEER] = peer;
+	}
+	snprintf(uri, sizeof uri, "%s%s", asked.text[ASKED_URI], asked.text[ASKED_PATH]);
+	entry = (struct accesslog_entry){.peer = asked.text[ASKED_PEER],
+	    .method = asked.text[ASKED_METHOD],
+	    .uri = uri,
+	    .client = asked.text[ASKED_CLIENT],
 	    .script = request->script,
 	    .status = request_status(request),
 	    .app_status = request->app_status,

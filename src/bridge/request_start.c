@@ -170,6 +170,7 @@ static void start(struct request *request)
 	request_slow_begin(request);
 	if (!request->body.ended && front_end_stops_stdin(request->front_end))
 		relay_hold(&request->relay);
+	request_take_note(request);
 	params_fini(&request->params); /* the script has its copy */
 	if (attach(request, &pipes) == 0)
 		return;
@@ -432,7 +433,6 @@ static void launch(struct request *request)
 	}
 	note_client(request);
 	note_method(request);
-	request_take_note(request);
 	take_wishes(request);
 	if (request_answer_page(request) || refuse_begin(request))
 		return;
