@@ -150,15 +150,6 @@ START_TEST(no_count_is_lost_between_processes)
 }
 END_TEST
 
-START_TEST(the_clock_goes_forward)
-{
-	int64_t before = tally_clock();
-
-	usleep(2000);
-	ck_assert_int_ge(tally_clock(), before + 2000);
-}
-END_TEST
-
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -170,7 +161,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_dead_leave_events_and_no_gauges);
 	tcase_add_test(tcase, an_heir_gets_what_has_grown_and_no_gauges);
 	tcase_add_test(tcase, no_count_is_lost_between_processes);
-	tcase_add_test(tcase, the_clock_goes_forward);
 }
 
 int main(void)

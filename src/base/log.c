@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
 #include "base/log_stderr.h"
 #include "base/log_syslog.h"
@@ -66,7 +67,7 @@ static size_t make_head(char *head, size_t size, enum log_level level)
 	if (log_style == LOG_FORM_JOURNAL)
 		return (size_t)snprintf(head, size, "<%d>", levels[level].priority);
 	if (dated)
-		stamp_format(stamp_now(), stamp);
+		stamp_format(clock_real_ms(), stamp);
 	return (size_t)snprintf(head, size, "%s%scgibridge[%ld] %s: ", dated ? stamp : "",
 	    dated ? " " : "", (long)getpid(), levels[level].name);
 }

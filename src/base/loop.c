@@ -9,9 +9,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/loop_os.h"
 #include "base/sys.h"
 
@@ -40,14 +40,6 @@ struct loop {
 	void *arrived_context;
 };
 
-static int64_t read_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int64_t loop_now(const struct loop *loop)
 {
 	return loop->now;
@@ -60,7 +52,7 @@ int64_t loop_clock(const struct loop *loop)
 
 void loop_refresh(struct loop *loop)
 {
-	loop->clock = read_clock();
+	loop->clock = clock_ms();
 	loop->now = loop->clock - loop->paused;
 }
 

@@ -7,14 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-int64_t stamp_now(void)
-{
-	struct timespec now = {0, 0};
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void stamp_format(int64_t now, char text[STAMP_SIZE])
 {
 	time_t seconds = (time_t)(now / 1000);

@@ -28,8 +28,9 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /*
  * What a spawn costs with thousands of connections open, or hundreds of scripts running, is
@@ -137,17 +138,16 @@ static pid_t find_holder(DIR *processes, const char *wanted)
 
 pid_t sys_pipe_holder(int fd)
 {
-	static time_t looked; /* when it was done last */
-	struct timespec now;
+	static int64_t looked; /* in which second it was done last */
+	int64_t now = clock_ms() / 1000;
 	struct stat pipe;
 	char wanted[64];
 	DIR *processes;
 	pid_t holder;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec == looked || fstat(fd, &pipe) != 0)
+	if (now == looked || fstat(fd, &pipe) != 0)
 		return 0;
-	looked = now.tv_sec;
+	looked = now;
 	processes = opendir("/proc");
 	if (processes == NULL)
 		return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cgi/arguments.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "bridge/request_private.h"
 #include "cgi/exec_fault.h"
@@ -141,7 +142,7 @@ static void start(struct request *request)
 {
 	struct child_pipes pipes;
 	struct sys_fault fault;
-	int64_t before = tally_clock();
+	int64_t before = clock_us();
 	int64_t spent;
 
 	request_show(request);
@@ -156,7 +157,7 @@ static void start(struct request *request)
 	}
 	request->pid = child_pid(request->child);
 	request_count(request, TALLY_SPAWNED);
-	spent = tally_clock() - before;
+	spent = clock_us() - before;
 	tally_time(request_tally(request), TALLY_SPAWN, spent);
 	if (spent > SLOW_SPAWN) /* what the system took is not taken from the script's time */
 		loop_refresh(request_loop(request));

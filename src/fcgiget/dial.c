@@ -9,24 +9,17 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { RETRY_DELAY = 10 }; /* ms between attempts at a full unix socket queue */
-
-int64_t dial_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Waits until `fd` is writable (or, if -1, only for the time); -1 past `deadline`. */
 static int wait_for(int fd, int64_t deadline, int64_t most)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-	int64_t left = deadline - dial_now();
+	int64_t left = deadline - clock_ms();
 
 	if (left <= 0) {
 		errno = ETIMEDOUT;

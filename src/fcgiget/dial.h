@@ -3,9 +3,8 @@
  * dial: from a socket's address to a connected socket, by a deadline.
  *
  * The counterpart of the listener, whole or in two halves for those who have a loop.
- * Deadlines are points of dial_now(), so that a
- * caller can bound what follows the connect by the same one.  It parses no URL and
- * looks up no name: that is address's.
+ * Deadlines are points of clock_ms(), so that a caller can bound what follows the connect
+ * by the same one.  It parses no URL and looks up no name: that is address's.
  */
 #ifndef CGIBRIDGE_DIAL_H
 #define CGIBRIDGE_DIAL_H
@@ -14,9 +13,6 @@
 
 #include "base/address.h"
 #include "base/attributes.h"
-
-/* The monotonic clock in milliseconds. */
-int64_t dial_now(void);
 
 /*
  * The first half of a connect to `to`, which is no ADDRESS_FD: it never waits.  Returns a

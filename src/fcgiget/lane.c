@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "fcgiget/dial.h"
 
 enum {
@@ -36,7 +37,7 @@ static void end(struct lane *l, enum outcome outcome, const char *why)
 	loop_timer_clear(l->loop, &l->retry);
 	l->ending.outcome = outcome;
 	l->ending.why = why;
-	l->ending.time = latency_clock() - l->since;
+	l->ending.time = clock_us() - l->since;
 	l->ended(l, &l->ending);
 }
 
@@ -298,7 +299,7 @@ static void begin(struct loop_task *task)
 	l->body_at = 0;
 	answer_fini(&l->answer);
 	answer_init(&l->answer);
-	l->since = latency_clock();
+	l->since = clock_us();
 	loop_timer_set(l->loop, &l->timeout, l->errand->options->timeout);
 	if (l->state != LANE_KEPT) {
 		dial(l);

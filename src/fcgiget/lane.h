@@ -53,7 +53,7 @@ struct lane {
 	struct loop_timer timeout; /* of the request */
 	struct loop_timer retry;   /* of the connect */
 	struct loop_task start;
-	int64_t since;         /* latency_clock() when the request began */
+	int64_t since;         /* clock_us() when the request began */
 	size_t body_at;        /* bytes of the body given to the client */
 	int reused;            /* the request went out on a kept connection */
 	struct ending ending;  /* so far */

@@ -4,17 +4,8 @@
  */
 #include "fcgiget/latency.h"
 
-#include <time.h>
 
 enum { BUCKETS = LATENCY_STEPS * (LATENCY_DOUBLINGS + 1) };
-
-int64_t latency_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 void latency_init(struct latency *l)
 {

@@ -21,9 +21,6 @@ struct latency {
 	uint64_t buckets[LATENCY_STEPS * (LATENCY_DOUBLINGS + 1)];
 };
 
-/* The monotonic clock in microseconds. */
-int64_t latency_clock(void);
-
 void latency_init(struct latency *l);
 
 /* Counts a time of `us` microseconds, >= 0. */

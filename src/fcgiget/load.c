@@ -13,6 +13,7 @@
 
 #include "fcgiget/fcgiget_params.h"
 #include "fcgiget/lane.h"
+#include "base/clock.h"
 #include "base/loop.h"
 #include "fcgiget/progress.h"
 #include "fcgiget/upload.h"
@@ -31,7 +32,7 @@ struct load {
 	int lane_count;
 	int requests;
 	int begun;
-	int64_t since;      /* latency_clock() at the start */
+	int64_t since;      /* clock_us() at the start */
 	struct progress progress;
 	struct loop_timer draw;
 };
@@ -71,7 +72,7 @@ static void errand_fini(struct errand *e)
 static void draw(struct load *l)
 {
 	progress_draw(&l->progress, l->outcomes->ended, outcomes_failures(l->outcomes),
-	    latency_clock() - l->since);
+	    clock_us() - l->since);
 }
 
 static void draw_again(struct loop_timer *timer)
@@ -156,11 +157,11 @@ static int run_loop(struct load *l, int connections)
 	loop_timer_init(&l->draw, draw_again);
 	if (progress_init(&l->progress, STDERR_FILENO, (uint64_t)l->requests) && l->requests > 1)
 		loop_timer_set(l->loop, &l->draw, DRAW_EVERY);
-	l->since = latency_clock();
+	l->since = clock_us();
 	if (loop_signals(l->loop, signals, interrupted, l) == 0 &&
 	    start_lanes(l, connections) == 0)
 		result = loop_run(l->loop);
-	l->outcomes->elapsed = latency_clock() - l->since;
+	l->outcomes->elapsed = clock_us() - l->since;
 	progress_erase(&l->progress);
 	stop_lanes(l);
 	loop_timer_clear(l->loop, &l->draw);

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "fcgiget/answer.h"
 #include "fcgiget/client.h"
 #include "fcgiget/dial.h"
@@ -180,7 +181,7 @@ static int is_done(const struct session *s)
 
 static int wait_time(const struct session *s)
 {
-	int64_t left = s->deadline - dial_now();
+	int64_t left = s->deadline - clock_ms();
 
 	return left < 0 ? 0 : (int)(left < INT_MAX ? left : INT_MAX);
 }
@@ -198,7 +199,7 @@ static void session_run(struct session *s)
 			s->failure = complain(EXIT_PROTOCOL, "poll", strerror(errno));
 		else if (n > 0)
 			act(s, fds);
-		if (n <= 0 && s->failure == EXIT_OK && dial_now() >= s->deadline)
+		if (n <= 0 && s->failure == EXIT_OK && clock_ms() >= s->deadline)
 			s->failure = complain(EXIT_TIMEOUT, s->options->socket,
 			    "timed out waiting for the response");
 	}
@@ -352,7 +353,7 @@ static enum exit_status connect_and_run(struct session *s)
 
 enum exit_status session_start(const struct fcgiget_options *o)
 {
-	struct session s = {.options = o, .deadline = dial_now() + o->timeout};
+	struct session s = {.options = o, .deadline = clock_ms() + o->timeout};
 	enum exit_status status;
 
 	if (upload_init(&s.upload, o->data) != 0)

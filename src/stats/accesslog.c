@@ -9,9 +9,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/log_syslog.h"
 #include "base/output.h"
@@ -147,18 +147,10 @@ void accesslog_reopen(void)
 
 /* ---- lines that are lost ----------------------------------------------------------- */
 
-static long long monotonic_seconds(void)
-{
-	struct timespec now = {0, 0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (long long)now.tv_sec + 1;
-}
-
 /* Whether it is time to say so, and up to us among the workers. */
 static bool may_complain(void)
 {
-	long long now = monotonic_seconds();
+	long long now = clock_ms() / 1000 + 1; /* never 0 */
 	long long last = atomic_load(&access_log.common->complained);
 
 	return (last == 0 || now - last >= COMPLAIN_EVERY) &&
@@ -229,7 +221,7 @@ void accesslog_write(const struct accesslog_entry *entry)
 
 	if (access_log.target.way == ACCESSLOG_NONE)
 		return;
-	len = accesslog_format(access_log.form, entry, stamp_now(), line + 1);
+	len = accesslog_format(access_log.form, entry, clock_real_ms(), line + 1);
 	failed = access_log.target.way == ACCESSLOG_SYSLOG ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
 					      : write_line(line, len);
 	if (failed)

@@ -10,10 +10,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "stats/scoreboard_private.h"
+#include "base/clock.h"
 #include "base/sys.h"
 
 /*
@@ -53,14 +53,6 @@ static unsigned layout(void)
 
 	return order << 28 | (unsigned)sizeof(struct shared_worker) << 14 |
 	    (unsigned)(sizeof(struct shared_info) + sizeof(struct shared_slot) + sizeof(struct shared));
-}
-
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 int scoreboard_count(const atomic_int *number)
@@ -126,7 +118,7 @@ struct scoreboard *scoreboard_new(int workers, int scripts)
 		return NULL;
 	}
 	find_parts(board);
-	set_times(board, clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_MONOTONIC));
+	set_times(board, clock_real_ms(), clock_ms());
 	return board;
 }
 
@@ -139,10 +131,9 @@ struct scoreboard_share scoreboard_share(const struct scoreboard *board)
 	    .layout = layout()};
 }
 
-/* A moment in the past that the memory names; else now. */
-static int64_t past(const atomic_llong *moment, clockid_t clock)
+/* A moment in the past that the memory names; else `now`. */
+static int64_t past(const atomic_llong *moment, int64_t now)
 {
-	int64_t now = clock_ms(clock);
 	int64_t then = atomic_load(moment);
 
 	return then > 0 && then <= now ? then : now;
@@ -165,8 +156,8 @@ struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
 		return NULL;
 	}
 	find_parts(board);
-	board->since = past(&board->shared->since, CLOCK_REALTIME);
-	board->made = past(&board->shared->made, CLOCK_MONOTONIC);
+	board->since = past(&board->shared->since, clock_real_ms());
+	board->made = past(&board->shared->made, clock_ms());
 	return board;
 }
 

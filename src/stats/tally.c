@@ -4,7 +4,6 @@
  */
 #include "stats/tally.h"
 
-#include <time.h>
 
 /* The first bucket's bound; each next one is twice as large. */
 static const int64_t first_bounds[TALLY_TIMES] = {
@@ -52,14 +51,6 @@ void tally_time(struct tally *tally, enum tally_time time, int64_t us)
 		i++;
 	add(&tally->times[time].buckets[i], 1);
 	add(&tally->times[time].sum, (uint64_t)us);
-}
-
-int64_t tally_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 void tally_bury(struct tally *tally)

@@ -96,9 +96,6 @@ void tally_time(struct tally *tally, enum tally_time time, int64_t us);
 /* The upper bound of bucket `i` in microseconds; i < TALLY_BUCKETS - 1. */
 int64_t tally_bound(enum tally_time time, int i);
 
-/* Monotonic microseconds, for tally_time(). */
-int64_t tally_clock(void);
-
 /* The worker has died: its gauges are 0, its events stay. */
 void tally_bury(struct tally *tally);
 
