@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hex.h"
+
 /* A file named like the extension alone has none. */
 static bool has_extension(const char *script, const struct value_handler *handler)
 {
@@ -50,24 +52,6 @@ const struct value_handler *arguments_handler(const struct options *options, con
 
 /* ---- words of a query ------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The byte that "%XX" stands for, or -1; a NUL is none, as it would end the word. */
-static int decode_escape(const char *text)
-{
-	int high = hex_digit(text[1]);
-	int low = high < 0 ? -1 : hex_digit(text[2]);
-
-	return high * 16 + low > 0 && low >= 0 ? high * 16 + low : -1;
-}
-
 /* Decodes the word of `len` bytes in place and ends it; false when it is none. */
 static bool decode_word(char *word, size_t len)
 {
@@ -77,10 +61,10 @@ static bool decode_word(char *word, size_t len)
 		int byte = (unsigned char)word[i];
 
 		if (byte == '%') {
-			byte = len - i > 2 ? decode_escape(word + i) : -1;
+			byte = len - i > 2 ? hex_byte(word + i + 1) : -1;
 			i += 2;
 		}
-		if (byte < 0)
+		if (byte <= 0) /* a NUL would end the word */
 			return false;
 		*to++ = (char)byte;
 	}

@@ -4,16 +4,8 @@
  */
 #include <string.h>
 
+#include "base/hex.h"
 #include "cgi/response.h"
-
-static int hex_digit(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* The line with a chunk's size has ended. */
 static enum chunk_state begin_chunk(const struct response *response)
@@ -23,7 +15,7 @@ static enum chunk_state begin_chunk(const struct response *response)
 
 static enum chunk_state take_size(struct response *response, unsigned char c)
 {
-	int digit = hex_digit(c);
+	int digit = hex_digit((char)c);
 
 	if (digit >= 0 && response->left < 1ULL << 56) {
 		response->left = response->left * 16 + (uint64_t)digit;

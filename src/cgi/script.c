@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "cgi/arguments.h"
 
 /*
@@ -220,25 +221,16 @@ static int split(struct path *path, struct script_refusal *refusal)
 	return check_kind(path->text, info.st_mode, refusal);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes %XX in place; what is none stays. */
 static void percent_decode(char *text)
 {
 	char *to = text;
 
 	for (const char *from = text; *from != '\0'; from++) {
-		int high = *from == '%' ? hex_digit(from[1]) : -1;
-		int low = high < 0 ? -1 : hex_digit(from[2]);
+		int byte = *from == '%' ? hex_byte(from + 1) : -1;
 
-		if (low >= 0 && high + low > 0) {
-			*to++ = (char)(high << 4 | low);
+		if (byte > 0) {
+			*to++ = (char)byte;
 			from += 2;
 		} else {
 			*to++ = *from;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hex: digits, whatever the locale.
+ */
+#include "base/hex.h"
+
+int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int hex_byte(const char *text)
+{
+	int high = hex_digit(text[0]);
+	int low = high < 0 ? -1 : hex_digit(text[1]); /* there may be nothing after the first */
+
+	return low < 0 ? -1 : high * 16 + low;
+}
