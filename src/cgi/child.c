@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log.h"
 
 enum {
@@ -73,12 +74,7 @@ static void child_free(struct child *child)
 	struct children *family = child->family;
 	bool counted = child->state != CHILD_STUCK;
 
-	if (child->next != NULL)
-		child->next->prev = child->prev;
-	if (child->prev != NULL)
-		child->prev->next = child->next;
-	else
-		family->first = child->next;
+	LIST_REMOVE(family->first, child);
 	loop_timer_clear(family->loop, &child->kill);
 	loop_unpost(&child->reap);
 	if (child->noted >= 0)
@@ -345,10 +341,7 @@ static void join_family(struct child *child)
 {
 	struct children *family = child->family;
 
-	child->next = family->first;
-	if (family->first != NULL)
-		family->first->prev = child;
-	family->first = child;
+	LIST_PREPEND(family->first, child);
 	family->count++;
 }
 

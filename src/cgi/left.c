@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/list.h"
 #include "base/log.h"
 
 struct left {
@@ -34,24 +35,11 @@ void left_init(struct left_list *list, struct loop *loop, struct children *child
 	*list = (struct left_list){.loop = loop, .children = children};
 }
 
-static void join_list(struct left_list *list, struct left *left)
-{
-	left->next = list->first;
-	if (list->first != NULL)
-		list->first->prev = left;
-	list->first = left;
-}
-
 static void left_free(struct left *left)
 {
 	struct left_list *list = left->list;
 
-	if (left->next != NULL)
-		left->next->prev = left->prev;
-	if (left->prev != NULL)
-		left->prev->next = left->next;
-	else
-		list->first = left->next;
+	LIST_REMOVE(list->first, left);
 	loop_timer_clear(list->loop, &left->timer);
 	loop_unpost(&left->reap);
 	child_drop(&left->child);
@@ -225,7 +213,7 @@ void left_take(struct left_list *list, const struct left_script *script)
 	    .child = script->child};
 	loop_timer_init(&left->timer, on_timer);
 	loop_task_init(&left->reap, on_reap);
-	join_list(list, left);
+	LIST_PREPEND(list->first, left);
 	take_streams(left, script);
 	if (left->child == NULL) {
 		hold_stderr(left);
