@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/safepath.h"
 
 static struct {
@@ -58,25 +59,20 @@ const char *log_facility_name(int facility)
 
 void log_syslog_close(void)
 {
-	if (sink.fd >= 0)
-		close(sink.fd);
+	close_keeping_errno(sink.fd);
 	sink.fd = -1;
 	sink.behind = false;
 }
 
 static int reconnect(void)
 {
-	int saved;
-
 	log_syslog_close();
 	sink.fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (sink.fd < 0)
 		return -1;
 	if (fcntl(sink.fd, F_SETFD, FD_CLOEXEC) == 0 && safepath_connect(sink.fd, sink.path) == 0)
 		return 0;
-	saved = errno;
 	log_syslog_close();
-	errno = saved;
 	return -1;
 }
 

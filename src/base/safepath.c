@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/sys.h"
 
 /* To search a directory needs no right to read it. */
@@ -39,14 +40,6 @@ struct walk {
 static bool is_root(void)
 {
 	return geteuid() == 0;
-}
-
-static void close_keeping_errno(int fd)
-{
-	int saved = errno;
-
-	close(fd);
-	errno = saved;
 }
 
 void safepath_leave(struct safepath *at)

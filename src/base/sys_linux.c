@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 /*
  * What a spawn costs with thousands of connections open, or hundreds of scripts running, is
@@ -67,18 +68,14 @@ int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 int sys_pipe(int fds[2], enum sys_pipe_end ours)
 {
-	int saved;
-
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return -1;
 	if (fcntl(fds[ours], F_SETFL, O_NONBLOCK) == 0) {
 		fds[ours] = move_up(fds[ours]);
 		return 0;
 	}
-	saved = errno;
-	close(fds[0]);
-	close(fds[1]);
-	errno = saved;
+	close_keeping_errno(fds[0]);
+	close_keeping_errno(fds[1]);
 	return -1;
 }
 
@@ -164,10 +161,7 @@ int sys_shared_file(size_t size)
 
 	/* a process that has it could cut it, and with that kill all that have it mapped */
 	if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0)) {
-		int saved = errno;
-
-		close(fd);
-		errno = saved;
+		close_keeping_errno(fd);
 		return -1;
 	}
 	return fd;
@@ -197,14 +191,12 @@ static int give_open(int fd, uid_t uid, gid_t gid)
 int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid)
 {
 	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int failed, saved;
+	int failed;
 
 	if (fd < 0)
 		return -1;
 	failed = give_open(fd, uid, gid);
-	saved = errno;
-	close(fd);
-	errno = saved;
+	close_keeping_errno(fd);
 	return failed;
 }
 

@@ -24,13 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static void close_keeping_errno(int fd)
-{
-	int saved = errno;
-
-	close(fd);
-	errno = saved;
-}
+#include "base/fd.h"
 
 int sys_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
@@ -99,10 +93,7 @@ int sys_shared_file(size_t size)
 		return -1;
 	unlink(name);
 	if (sys_cloexec(fd) != 0 || ftruncate(fd, (off_t)size) != 0) {
-		int saved = errno;
-
-		close(fd);
-		errno = saved;
+		close_keeping_errno(fd);
 		return -1;
 	}
 	return fd;
@@ -328,14 +319,11 @@ int sys_signals_next(int fd)
 
 void sys_signals_close(int fd)
 {
-	int saved = errno;
-
 	/* a signal from here on is as before sys_signals_open(): the caller is on its way out,
 	 * or a worker that opens its own set at once */
-	close(fd);
-	close(signal_pipe[1]);
+	close_keeping_errno(fd);
+	close_keeping_errno(signal_pipe[1]);
 	signal_pipe[0] = signal_pipe[1] = -1;
-	errno = saved;
 }
 
 /* ---- programs by fork and an error pipe --------------------------------- */

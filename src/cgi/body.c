@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/sys.h"
 
@@ -210,10 +211,7 @@ void body_end(struct body *body)
 int body_attach(struct body *body, int fd)
 {
 	if (loop_watch(body->loop, &body->pipe, fd, LOOP_HUP) != 0) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
+		close_keeping_errno(fd);
 		return -1;
 	}
 	flush(body);

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/list.h"
 #include "base/log.h"
 
@@ -288,8 +289,8 @@ struct streams {
 static void close_ends(const int ends[3], int keep)
 {
 	for (int i = 0; i < 3; i++)
-		if (ends[i] >= 0 && ends[i] != keep)
-			close(ends[i]);
+		if (ends[i] != keep)
+			close_keeping_errno(ends[i]);
 }
 
 static int open_stream(struct streams *streams, int number)
@@ -314,11 +315,8 @@ static int open_streams(struct streams *streams, const struct child_plan *plan, 
 	}
 	for (int i = 0; i < 3; i++) {
 		if (wanted[i] && open_stream(streams, i) != 0) {
-			int error = errno;
-
 			close_ends(streams->ours, -1);
 			close_ends(streams->theirs, null_fd);
-			errno = error;
 			return -1;
 		}
 	}

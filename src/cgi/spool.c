@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/sys.h"
 
 void spool_init(struct spool *spool, uint64_t max, const char *dir)
@@ -19,8 +20,7 @@ void spool_init(struct spool *spool, uint64_t max, const char *dir)
 
 static void close_file(struct spool *spool)
 {
-	if (spool->fd >= 0)
-		close(spool->fd);
+	close_keeping_errno(spool->fd);
 	spool->fd = -1;
 	spool->read_at = spool->write_at = 0;
 }
@@ -141,12 +141,8 @@ int spool_append(struct spool *spool, const void *bytes, size_t len)
 		return -1;
 	if (append_to_file(spool, bytes, len) == 0)
 		return 0;
-	if (spool->read_at == spool->write_at) {
-		int error = errno;
-
+	if (spool->read_at == spool->write_at)
 		close_file(spool);
-		errno = error;
-	}
 	return -1;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 enum { RETRY_DELAY = 10 }; /* ms between attempts at a full unix socket queue */
 
@@ -33,7 +34,6 @@ static int wait_for(int fd, int64_t deadline, int64_t most)
 int dial_begin(const struct address *to)
 {
 	int fd = socket(to->addr.ss_family, SOCK_STREAM, 0);
-	int saved;
 
 	if (fd < 0)
 		return -1;
@@ -41,9 +41,7 @@ int dial_begin(const struct address *to)
 	    (connect(fd, (const struct sockaddr *)&to->addr, to->len) == 0 ||
 	        errno == EINPROGRESS || errno == EINTR))
 		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
+	close_keeping_errno(fd);
 	return -1;
 }
 
@@ -72,14 +70,11 @@ static int await_connect(int fd, int64_t deadline)
 int dial_connect(const struct address *to, int64_t deadline)
 {
 	int fd = dial_begin(to);
-	int saved;
 
 	while (fd < 0 && errno == EAGAIN && wait_for(-1, deadline, RETRY_DELAY) == 0)
 		fd = dial_begin(to);
 	if (fd < 0 || await_connect(fd, deadline) == 0)
 		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
+	close_keeping_errno(fd);
 	return -1;
 }

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 enum { CHUNK = 64 * 1024 };
 
 static int open_file(const char *name)
@@ -44,12 +46,9 @@ int upload_init(struct upload *u, const char *data)
 
 void upload_fini(struct upload *u)
 {
-	int saved = errno;
-
 	if (u->fd > STDIN_FILENO)
-		close(u->fd);
+		close_keeping_errno(u->fd);
 	u->fd = -1;
-	errno = saved;
 }
 
 off_t upload_size(const struct upload *u)
