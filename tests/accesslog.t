@@ -447,7 +447,7 @@ scenario 'a FIFO: who reads it slowly, or leaves, holds up nobody' => sub {
         my $r = $bridge->get('unix', 'hello', [ REQUEST_URI => $long ]);
         FastCGI::body($r) eq "hello\n" or fail('an answer');
     }
-    $bridge->one_warning($mark, qr/lines lost: 1: who reads it does not keep up/);
+    $bridge->one_warning($mark, qr/lines lost: 1: its reader does not keep up/);
     my $text = '';
     1 while sysread $fifo, $text, 65536, length $text;
     is_deeply([ grep { !/^$line$/ } split /\n/, $text ], [], 'what has come is whole');
@@ -539,7 +539,7 @@ scenario 'the log goes to syslog, and finds it again' => sub {
 scenario 'a facility, and no syslogd at the start' => sub {
     my $path = file();
     my $bridge = Bridge->start(args => [ '--syslog=local5', '--syslog-socket', $path ]);
-    like($bridge->log, qr/nobody takes log lines at \Q$path\E: No such file.*--syslog-socket/, 'is said');
+    like($bridge->log, qr/no syslog daemon takes log lines at \Q$path\E: No such file.*--syslog-socket/, 'is said');
     my $daemon = syslogd($path);
     $bridge->get('unix', 'not-there');
     ok(wait_datagram($daemon, qr/^<172>${head}request 1/), 'it comes up later');
@@ -559,7 +559,7 @@ scenario 'a syslogd that hangs' => sub {
         FastCGI::status($r) == 404 or fail('an answer');
     }
     cmp_ok(time - $since, '<', slow(20), 'holds up nobody');
-    ok($bridge->wait_for_log(qr/access log syslog: lines lost: \d+: who reads it does not keep up/),
+    ok($bridge->wait_for_log(qr/access log syslog: lines lost: \d+: its reader does not keep up/),
         'and standard error has what it missed');
     $bridge->stop;
 };
@@ -589,7 +589,7 @@ scenario 'an access log in a syslog that is not there: no start' => sub {
     my $r = run_program([ @Bridge::wrapper, $Bridge::daemon, '-s', "unix:$dir/never",
         '--access-log', 'syslog', '--syslog-socket', "$dir/no-syslog" ]);
     is($r->{exit}, 1, 'exit status 1');
-    like($r->{err}, qr{nobody takes log lines at \Q$dir\E/no-syslog}, 'and why');
+    like($r->{err}, qr{no syslog daemon takes log lines at \Q$dir\E/no-syslog}, 'and why');
 };
 
 done_testing;

@@ -41,7 +41,7 @@ static const struct {
 	{"\n#!/bin/sh\n", 0755, ENOEXEC,
 		"Exec format error (its \"#!\" is not at the very beginning)"},
 	{"#!\necho\n", 0755, ENOEXEC, "Exec format error (its \"#!\" line names no program)"},
-	{"echo\n", 0755, ENOEXEC, "Exec format error (no program, and no \"#!\" line)"},
+	{"echo\n", 0755, ENOEXEC, "Exec format error (not a program, and without a \"#!\" line)"},
 	{"\177ELF\001\001\001", 0755, ENOEXEC,
 		"Exec format error (it was built for another kind of machine)"},
 };

@@ -240,7 +240,7 @@ START_TEST(a_file_that_is_no_socket_is_refused_and_left_alone)
 {
 	temp_write("a.sock", 0644, "precious");
 	ck_assert_int_eq(open_all(), LISTENER_FAILED);
-	ck_assert_ptr_nonnull(strstr(said, "no socket"));
+	ck_assert_ptr_nonnull(strstr(said, "not a socket"));
 	ck_assert(exists(path_of(0)));
 	ck_assert_int_eq(count_files(), 1);
 }
@@ -274,7 +274,7 @@ START_TEST(a_directory_that_is_not_there_is_named)
 
 	snprintf(url[0], sizeof url[0], "unix:%s", temp_path("none/a.sock"));
 	ck_assert_int_eq(open_all(), LISTENER_FAILED);
-	snprintf(wanted, sizeof wanted, "/none/a.sock: the directory %s is not there: make it",
+	snprintf(wanted, sizeof wanted, "/none/a.sock: the directory %s does not exist: create it",
 	    temp_path("none"));
 	ck_assert_ptr_nonnull(strstr(said, wanted));
 	temp_write("file", 0644, "");
@@ -291,7 +291,7 @@ START_TEST(what_one_may_not_has_a_cure)
 	ck_assert_int_eq(chmod(temp_path("closed"), 0500), 0);
 	ck_assert_int_eq(chmod(temp_dir(), 0755), 0);
 	fail_as_nobody();
-	ck_assert_ptr_nonnull(strstr(said, "cannot make files in /"));
+	ck_assert_ptr_nonnull(strstr(said, "cannot create files in /"));
 	ck_assert_ptr_nonnull(strstr(said, "/closed: Permission denied (start it as root, with --user"));
 	ck_assert_int_eq(chmod(temp_path("closed"), 0777), 0);
 	options.socket_owner = (struct value_owner){1, (gid_t)-1};
@@ -436,7 +436,7 @@ START_TEST(a_descriptor_that_does_not_listen_is_refused)
 
 	snprintf(url[0], sizeof url[0], "fd:%d", fd);
 	ck_assert_int_eq(open_all(), LISTENER_FAILED);
-	ck_assert_ptr_nonnull(strstr(said, "no listening socket"));
+	ck_assert_ptr_nonnull(strstr(said, "not a listening socket"));
 	snprintf(url[0], sizeof url[0], "fd:%d", 200);
 	ck_assert_int_eq(open_all(), LISTENER_FAILED);
 	close(fd);
@@ -743,9 +743,9 @@ static int inherit_and_name_another(void)
 	put_at(103, 3);
 	put_at(104, 4);
 	EXPECT(open_with(url[0]) == LISTENER_FAILED);
-	EXPECT(strstr(said, path_of(0)) != NULL && strstr(said, "it is inherited already") != NULL);
+	EXPECT(strstr(said, path_of(0)) != NULL && strstr(said, "it is already inherited") != NULL);
 	EXPECT(open_with(tcp) == LISTENER_FAILED);
-	EXPECT(strstr(said, tcp) != NULL && strstr(said, "it is inherited already") != NULL);
+	EXPECT(strstr(said, tcp) != NULL && strstr(said, "it is already inherited") != NULL);
 	EXPECT(open_with("fd:3") == LISTENER_OK);
 	EXPECT(strstr(said, "socket 3") == NULL);
 	EXPECT(strstr(said, "warn: inherited socket 4 (unix:/") != NULL);

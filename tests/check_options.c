@@ -125,7 +125,7 @@ START_TEST(addresses_in_the_environment_have_to_be_right)
 	capture_begin();
 	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_FAILED);
 	said = capture_end();
-	ck_assert_ptr_nonnull(strstr(said, "FCGI_WEB_SERVER_ADDRS: addresses with commas"));
+	ck_assert_ptr_nonnull(strstr(said, "FCGI_WEB_SERVER_ADDRS: expected addresses"));
 	options_fini(&options);
 	setenv("FCGI_WEB_SERVER_ADDRS", "", 1); /* the same as none */
 	ck_assert_int_eq(PARSE(&options, NULL), OPTIONS_RUN);
@@ -366,21 +366,21 @@ END_TEST
 static const struct {
 	const char *word, *said;
 } slips[] = {
-	{"--timout", "--timout: no such option; is it --timeout?\n"},
-	{"--timout=5", "--timout: no such option; is it --timeout?\n"},
-	{"--wrokers", "--wrokers: no such option; is it --workers?\n"},
-	{"--chrot", "--chrot: no such option; is it --chroot?\n"},
-	{"--usr", "--usr: no such option; is it --user?\n"},
-	{"--max-skripts", "--max-skripts: no such option; is it --max-scripts?\n"},
-	{"--nonsense", "--nonsense: no such option (--help lists them)\n"},
-	{"--x", "--x: no such option (--help lists them)\n"},
-	{"-z", "-z: no such option (--help lists them)\n"},
+	{"--timout", "--timout: unknown option; did you mean --timeout?\n"},
+	{"--timout=5", "--timout: unknown option; did you mean --timeout?\n"},
+	{"--wrokers", "--wrokers: unknown option; did you mean --workers?\n"},
+	{"--chrot", "--chrot: unknown option; did you mean --chroot?\n"},
+	{"--usr", "--usr: unknown option; did you mean --user?\n"},
+	{"--max-skripts", "--max-skripts: unknown option; did you mean --max-scripts?\n"},
+	{"--nonsense", "--nonsense: unknown option (see --help)\n"},
+	{"--x", "--x: unknown option (see --help)\n"},
+	{"-z", "-z: unknown option (see --help)\n"},
 	{"--max", "--max: ambiguous: --max-scripts, --max-body, --max-params\n"},
-	{"--max-b", "--max-b: an argument is expected\n"},
+	{"--max-b", "--max-b: expected an argument\n"},
 	{"--check=1", "--check: it takes no argument\n"},
 	{"--handler-al=1", "--handler-al: it takes no argument\n"},
-	{"-c", "-c: an argument is expected\n"},
-	{"--workers", "--workers: an argument is expected\n"},
+	{"-c", "-c: expected an argument\n"},
+	{"--workers", "--workers: expected an argument\n"},
 };
 
 START_TEST(a_slip_has_a_hint)
@@ -400,19 +400,19 @@ END_TEST
 static const struct {
 	const char *content, *said;
 } wrong_files[] = {
-	{"-c 1\n\n--timeout soon\n", ":3: --timeout 'soon': a time"},
-	{"-c 1\n\n--timeout=soon\n", ":3: --timeout 'soon': a time"},
-	{"-c 1\n-fz\n", ":2: -z: no such option"},
-	{"-c 1 # one\n# two\n--timout 5\n", ":3: --timout: no such option; is it --timeout?"},
-	{"\n-c", ":2: -c: an argument is expected"},
-	{"-c 1\n--env 'A=\n\n'\nrest", ":5: rest: no argument is expected"},
-	{"-c 1\n--env 'A=\n\n'\n--env 'open\n\n", ":5: a quote is not closed"},
+	{"-c 1\n\n--timeout soon\n", ":3: --timeout 'soon': expected a time"},
+	{"-c 1\n\n--timeout=soon\n", ":3: --timeout 'soon': expected a time"},
+	{"-c 1\n-fz\n", ":2: -z: unknown option"},
+	{"-c 1 # one\n# two\n--timout 5\n", ":3: --timout: unknown option; did you mean --timeout?"},
+	{"\n-c", ":2: -c: expected an argument"},
+	{"-c 1\n--env 'A=\n\n'\nrest", ":5: rest: expected only options"},
+	{"-c 1\n--env 'A=\n\n'\n--env 'open\n\n", ":5: unclosed quote"},
 	{"\n--user 'no such user'\n", ":2: --user 'no such user': "},
 	{"-u root\n\n-g none-such\n", ":3: --group 'none-such': "},
 	{"\n--chroot /nonexistent\n-c 1", ":2: --chroot '/nonexistent': "},
 	{"\n\n--spool-dir /nonexistent", ":3: --spool-dir '/nonexistent': "},
 	{"-s tcp:127.0.0.1:1\n-s tcp:0.0.0.0:9\n-c 1", ":2: --socket 'tcp:0.0.0.0:9': "},
-	{"--limit\nx", ":2: --limit 'x': NAME=VALUE"},
+	{"--limit\nx", ":2: --limit 'x': expected NAME=VALUE"},
 };
 
 START_TEST(what_is_wrong_in_a_file_has_a_line)
@@ -651,11 +651,11 @@ START_TEST(an_argument_may_be_left_out_of_syslog)
 	options_fini(&options);
 	capture_begin();
 	ck_assert_int_eq(PARSE(&options, "--syslog="), OPTIONS_USAGE);
-	ck_assert_ptr_nonnull(strstr(capture_end(), "--syslog '': a syslog facility"));
+	ck_assert_ptr_nonnull(strstr(capture_end(), "--syslog '': expected a syslog facility"));
 	options_fini(&options);
 	capture_begin(); /* a word of its own is no argument of it */
 	ck_assert_int_eq(PARSE(&options, "--syslog", "daemon"), OPTIONS_USAGE);
-	ck_assert_ptr_nonnull(strstr(capture_end(), "daemon: no argument is expected"));
+	ck_assert_ptr_nonnull(strstr(capture_end(), "daemon: expected only options"));
 	options_fini(&options);
 }
 END_TEST

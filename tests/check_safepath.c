@@ -267,7 +267,7 @@ START_TEST(links_of_others_are_not_followed)
 	REFUSED(in("of-theirs/file"), ELOOP);
 	REFUSED(in("theirs/root/link/file"), ELOOP);
 	ck_assert_str_eq(safepath_error(ELOOP),
-	    "a symbolic link on the way that somebody else than root can change");
+	    "a symbolic link in its path that users other than root can change");
 	/* also where root's own link leads there */
 	make_link("theirs", "into", 0);
 	REFUSED(in("into/dir/file"), ELOOP);

@@ -50,7 +50,7 @@ START_TEST(joined_words_are_taken_apart)
 END_TEST
 
 static const struct {
-	const char *content, *wanted; /* NULL: a quote is not closed */
+	const char *content, *wanted; /* NULL: unclosed quote */
 } files[] = {
 	{"", ""},
 	{"\n\n  \t\r\n", ""},
@@ -121,7 +121,7 @@ START_TEST(a_file_with_a_nul_is_no_text)
 	fclose(out);
 	snprintf(argument, sizeof argument, "@%s", temp_path("options"));
 	ck_assert_ptr_null(words_of(argument));
-	ck_assert_ptr_nonnull(strstr(why, "no text"));
+	ck_assert_ptr_nonnull(strstr(why, "not a text file"));
 	temp_remove();
 }
 END_TEST

@@ -38,12 +38,12 @@ my @mended = (
         'Status: 404 No' ],
     [ "${type}Content-Length: 4\nContent-Length: 4\n",
         qr/more than one Content-Length: the first one counts/, @type, 'Content-Length: 4' ],
-    [ "${type}Content-Length: abc\n", qr/Content-Length is no number: left out/, @type ],
+    [ "${type}Content-Length: abc\n", qr/Content-Length is not a number: left out/, @type ],
     [ $type =~ s/\n/\r\r\n/r, qr/a line ends with CR CR LF: mended/, @type ],
     [ "Status: 404: Not Found\n", qr/Status does not start with three digits and a blank: mended/,
         'Status: 404 Not Found' ],
     [ "\xef\xbb\xbf$type", qr/a byte order mark in front: left out/, @type ],
-    [ "<!--: spam\n$type", qr/a line before the first empty one is no "Name: value": left out/,
+    [ "<!--: spam\n$type", qr/a line before the first empty one is not "Name: value": left out/,
         @type ],
     [ "X-Long: a\n  b\n$type", qr/a header line starts with a blank .*: joined/, 'X-Long: a b', @type ],
 );
@@ -176,7 +176,7 @@ on_both 'Transfer-Encoding: chunked, true and false' => sub ($kind) {
         for ([ 'nph, chunked' => $http, $chunks, 'hello!', undef, @ok ],
             [ 'nph, not chunked' => $http, 'decoded', 'decoded', qr/chunked, and the body is not/, @ok ],
             [ 'CGI, chunked' => "Content-Type: text/plain\r\n", $chunks, 'hello!',
-                qr/Transfer-Encoding, which is for the web server to say: left out/, @type ]) {
+                qr/Transfer-Encoding, which is up to the web server: left out/, @type ]) {
             my ($what, $head, $body, $want, $warning, @head) = @$_;
             my $mark = $bridge->mark;
             my $r = ask($bridge, $kind, "${head}Transfer-Encoding: chunked\r\n\r\n$body",

@@ -110,7 +110,7 @@ if (is_root()) {
             my $r = $bridge->get('unix', 'hello', [ REQUEST_URI => $long ]);
             FastCGI::status($r) == 200 or fail('an answer');
         }
-        ok($bridge->wait_for_log(qr/access log -: lines lost: \d+: who reads it does not keep up/),
+        ok($bridge->wait_for_log(qr/access log -: lines lost: \d+: its reader does not keep up/),
             'lines are lost, and the log says so');
         ok(is_blocking($writer), 'the mode of the descriptor is as it was');
         $bridge->stop;

@@ -217,7 +217,7 @@ scenario 'a new image that would not start' => sub {
     spew($options, "-s unix:/no/such/directory/socket");
     goes_on($bridge, qr/cannot listen on unix:.no/, 'a socket that cannot be made');
     spew($options, "--env 'A=b");
-    goes_on($bridge, qr/a quote is not closed/, 'a quote that is not closed');
+    goes_on($bridge, qr/unclosed quote/, 'a quote that is not closed');
     unlink $options;
     goes_on($bridge, qr/No such file/, 'no file of options');
     spew($options, '--timeout 6');

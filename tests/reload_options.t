@@ -130,9 +130,9 @@ for my $lost ([ '-u', is_root() ? 'nobody' : scalar getpwuid $> ], [ '-r', $dir 
 
 # HUP with a wrong line in the file of options; `$said` reads what the log's reader has got.
 sub refuses ($bridge, $options, $said, $priority) {
-    for my $case ([ "\n\n--timeout soon\n", qr/:3: --timeout 'soon': a time/ ],
-        [ "\n--timout 5\n", qr/:2: --timout: no such option; is it --timeout\?/ ],
-        [ "# one\n--env 'A=b\n", qr/:2: a quote is not closed/ ],
+    for my $case ([ "\n\n--timeout soon\n", qr/:3: --timeout 'soon': expected a time/ ],
+        [ "\n--timout 5\n", qr/:2: --timout: unknown option; did you mean --timeout\?/ ],
+        [ "# one\n--env 'A=b\n", qr/:2: unclosed quote/ ],
         [ "\n--user no-such-user", qr/:2: --user 'no-such-user': there is no such user/ ])
     {
         my ($text, $why) = @$case;

@@ -69,7 +69,7 @@ on_both 'trap 7: a header block of 48 KiB' => sub ($kind) {
 on_both 'trap 7: no header block is never forwarded' => sub ($kind) {
     my $many = 'X-Secret: ' . 's' x 80 . "\n";
     my $unended = qr/its output ends before the empty line/;
-    my $text = qr/a line before the first empty one is no "Name: value"/;
+    my $text = qr/a line before the first empty one is not "Name: value"/;
     my $control = qr/a header line has a control character in it/;
     my $large = qr/the header block is larger than 64 KiB/;
     my @cases = (
@@ -239,7 +239,7 @@ on_both 'trap 12: a chunked body that is broken' => sub ($kind) {
         is($c->wait_close, 'eof', 'EOF');
         ok(!$r->{end}, 'and no END: the client can see it: ' . $bad =~ s/\r\n/ /gr);
         like(FastCGI::body($r), qr/\Aabc(?:de)?\z/, 'what was there of it came');
-        $bridge->one_warning($mark, qr/its body is shorter than its Content-Length or not ended/);
+        $bridge->one_warning($mark, qr/its body is shorter than its Content-Length, or lacks its last chunk/);
     }
 };
 

@@ -18,7 +18,7 @@ static int parse_unix(const char *path, struct address *address, const char **wh
 
 	un->sun_family = AF_UNIX;
 	if (len < 2 || (path[0] != '/' && path[0] != '@')) {
-		*why = "an absolute path or @name is expected after unix:";
+		*why = "expected an absolute path or @name after unix:";
 		return -1;
 	}
 	if (len >= sizeof un->sun_path) {
@@ -66,8 +66,8 @@ static int parse_tcp(const char *rest, int family, struct address *address, cons
 	char *end;
 	long port;
 
-	*why = family == AF_INET6 ? "[ADDR]:PORT is expected after tcp6:"
-				  : "HOST:PORT is expected after tcp:";
+	*why = family == AF_INET6 ? "expected [ADDR]:PORT after tcp6:"
+				  : "expected HOST:PORT after tcp:";
 	if (len > 2 && rest[0] == '[' && rest[len - 1] == ']') {
 		rest++;
 		len -= 2;
@@ -80,7 +80,7 @@ static int parse_tcp(const char *rest, int family, struct address *address, cons
 	host[len] = '\0';
 	port = strtol(colon + 1, &end, 10);
 	if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port < 1 || port > 65535) {
-		*why = "the port is a number from 1 to 65535";
+		*why = "expected a port from 1 to 65535";
 		return -1;
 	}
 	return resolve(host, colon + 1, family, address, why);
@@ -92,7 +92,7 @@ static int parse_fd(const char *number, struct address *address, const char **wh
 	long fd = strtol(number, &end, 10);
 
 	if (number[0] < '0' || number[0] > '9' || *end != '\0' || fd > 65535) {
-		*why = "a descriptor number is expected after fd:";
+		*why = "expected a descriptor number after fd:";
 		return -1;
 	}
 	address->kind = ADDRESS_FD;
@@ -106,7 +106,7 @@ int address_parse(const char *url, struct address *address, const char **why)
 	address->fd = -1;
 	address->url = url;
 	if (strlen(url) >= ADDRESS_URL_MAX || strchr(url, '\n') != NULL) {
-		*why = "it is too long, or has a line end";
+		*why = "it is too long, or contains a line end";
 		return -1;
 	}
 	if (strncmp(url, "unix:", 5) == 0)
@@ -117,7 +117,7 @@ int address_parse(const char *url, struct address *address, const char **why)
 		return parse_tcp(url + 5, AF_INET6, address, why);
 	if (strncmp(url, "fd:", 3) == 0)
 		return parse_fd(url + 3, address, why);
-	*why = "unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N is expected";
+	*why = "expected unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N";
 	return -1;
 }
 

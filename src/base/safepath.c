@@ -283,8 +283,9 @@ int safepath_connect(int fd, const char *path)
 const char *safepath_error(int error)
 {
 	if (error == ELOOP)
-		return "a symbolic link on the way that somebody else than root can change";
+		return "a symbolic link in its path that users other than root can change";
 	if (error == EMLINK)
-		return "a file with a second name, in a directory where somebody else than root can write";
+		return "a file with a second name, in a directory that users other than root can "
+		    "write to";
 	return strerror(error);
 }

@@ -145,7 +145,7 @@ const char *sys_remedy(int error)
 		return " (raise the limit of processes, TasksMax= or LimitNPROC=, or lower --max-scripts)";
 	case ENOMEM:
 	case ENOBUFS:
-		return " (there is no memory left: lower --max-scripts, or limit scripts with --limit)";
+		return " (out of memory: lower --max-scripts, or limit scripts with --limit)";
 	default:
 		return "";
 	}

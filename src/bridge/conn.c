@@ -52,8 +52,8 @@ static void end_cut(struct request_link *link, struct request *request)
 	char peer[ADDRESS_TEXT_MAX];
 
 	on_describe(link, peer, sizeof peer);
-	log_info("request %u from %s: its response is cut, and ended all the same: other requests "
-		 "use its connection",
+	log_info("request %u from %s: its response is cut, but ended as usual: other requests "
+	    "use its connection",
 	    (unsigned)request->id, peer);
 	if (request->app_status == 0)
 		request->app_status = 1;
@@ -288,7 +288,7 @@ static void on_write_time(struct conn *conn)
 	if (conn->state == CONN_GRACE) {
 		conn_set_state(conn, CONN_LEAVING);
 	} else if (outlet_taken(&conn->out) == conn->taken) {
-		snprintf(why, sizeof why, "its client has taken nothing of its answer for %lld s",
+		snprintf(why, sizeof why, "its client has read nothing of its answer for %lld s",
 		    (long long)conn->owner->times->write / 1000);
 		conn_reject(conn, why);
 		return;

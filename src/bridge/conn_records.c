@@ -149,7 +149,8 @@ static void reject_bytes(struct conn *conn, const unsigned char *bytes, size_t l
 		snprintf(why, sizeof why,
 		    "it speaks HTTP, not FastCGI (in nginx: fastcgi_pass, not proxy_pass)");
 	else
-		snprintf(why, sizeof why, "bytes that are no FastCGI record: version %u instead of 1",
+		snprintf(why, sizeof why,
+		    "bytes that are not a FastCGI record: version %u instead of 1",
 		    (unsigned)conn->reader.header[0]);
 	conn_reject(conn, why);
 }

@@ -281,7 +281,7 @@ static void log_holder(const struct request *request)
 		snprintf(name, sizeof name, "a process, mostly of the group %ld,",
 		    (long)request->pid);
 	log_info("%s: %s still holds its output after --linger: the response is cut there; start "
-		 "what is to stay behind with >/dev/null 2>&1",
+	    "background processes with >/dev/null 2>&1",
 	    request_subject(request, who, sizeof who), name);
 }
 
@@ -332,7 +332,8 @@ void request_complete(struct request *request)
 	if (response_is_short(&request->relay.response)) {
 		request->outcome = ACCESSLOG_SHORT;
 		request->truncated = true;
-		request_log_failure(request, "its body is shorter than its Content-Length or not ended");
+		request_log_failure(request, "its body is shorter than its Content-Length, or "
+		    "lacks its last chunk");
 	} else if (request->exit_status != 0) {
 		request->outcome = ACCESSLOG_FAILED;
 		describe_exit(request->exit_status, what, sizeof what);

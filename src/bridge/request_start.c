@@ -380,7 +380,7 @@ static void refuse_params(struct request *request)
 {
 	if (errno == EBADMSG)
 		request_refuse(request, 400, "its parameters are malformed",
-		    "PARAMS are no name-value pairs, or have a NUL in them");
+		    "PARAMS are not name-value pairs, or contain a NUL");
 	else if (errno == E2BIG)
 		request_refuse(request, 431, "its parameters are too large", "PARAMS exceed --max-params");
 	else

@@ -154,7 +154,7 @@ static void log_survivors(const struct child *child)
 {
 	char name[256];
 
-	log_warn("%s: processes that it has started in its group as another user are left running: "
+	log_warn("%s: processes that it started in its group as another user are left running: "
 		 "SIGKILL: %s",
 	    name_of(child, name, sizeof name), strerror(EPERM));
 }

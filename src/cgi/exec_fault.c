@@ -120,7 +120,7 @@ static const char *format_fault(const struct head *head)
 		return " (its \"#!\" line names no program)";
 	if (strstr(head->text, "#!") != NULL)
 		return " (its \"#!\" is not at the very beginning)";
-	return " (no program, and no \"#!\" line)";
+	return " (not a program, and without a \"#!\" line)";
 }
 
 void exec_fault_describe(const char *program, int error, char text[EXEC_FAULT_MAX])

@@ -70,8 +70,8 @@ static void let_go(struct left *left)
 
 static void close_stderr(struct left *left, const char *why)
 {
-	log_warn("%s[%ld]: request %u: %s: its standard error is closed, which a process that it "
-		 "has left behind still holds: redirect it there (2>FILE)",
+	log_warn("%s[%ld]: request %u: %s: its standard error is closed, though a process that "
+	    "it left behind still holds it: redirect it there (2>FILE)",
 	    left->script, (long)left->pid, (unsigned)left->id, why);
 	errlog_finish(&left->errlog);
 	let_go(left);

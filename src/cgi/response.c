@@ -29,13 +29,13 @@ static const struct {
 	[FLAW_LOCATION_TWICE] = {"more than one Location", "the last one counts"},
 	[FLAW_TYPE_TWICE] = {"more than one Content-Type", "the last one counts"},
 	[FLAW_NO_FIELD] = {"none of Content-Type, Location and Status", "sent without"},
-	[FLAW_NO_HEADER] = {"a line before the first empty one is no \"Name: value\"", "left out"},
+	[FLAW_NO_HEADER] = {"a line before the first empty one is not \"Name: value\"", "left out"},
 	[FLAW_FOLDED] = {"a header line starts with a blank (folding is not allowed)", "joined"},
 	[FLAW_CR] = {"a line ends with CR CR LF", "mended"},
-	[FLAW_BAD_LENGTH] = {"Content-Length is no number", "left out"},
+	[FLAW_BAD_LENGTH] = {"Content-Length is not a number", "left out"},
 	[FLAW_STATUS_FORM] = {"Status does not start with three digits and a blank", "mended"},
 	[FLAW_MARK] = {"a byte order mark in front", "left out"},
-	[FLAW_ENCODING] = {"Transfer-Encoding, which is for the web server to say", "left out"},
+	[FLAW_ENCODING] = {"Transfer-Encoding, which is up to the web server", "left out"},
 	[FLAW_NOT_CHUNKED] = {"Transfer-Encoding is chunked, and the body is not", "left out"},
 };
 

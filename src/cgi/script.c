@@ -110,7 +110,7 @@ static int from_filename(const char *name, struct path *path, struct script_refu
 	const char *file = inside_proxy_url(name);
 
 	if (file == NULL || file[0] != '/')
-		return refuse(refusal, 500, name, "SCRIPT_FILENAME is no absolute path");
+		return refuse(refusal, 500, name, "SCRIPT_FILENAME is not an absolute path");
 	path->from_proxy = file != name;
 	if (path_join(path, file, path->from_proxy ? strcspn(file, "?") : strlen(file), "") != 0)
 		return refuse_errno(refusal, file, errno);
@@ -137,7 +137,7 @@ static int from_url(const char *directory, const char *below, struct path *path,
 	if (path_join(path, directory, len, below) != 0)
 		return refuse_errno(refusal, directory, errno);
 	if (climbs(path->text + len))
-		return refuse(refusal, 404, path->text, "the URL's part of the path has \"..\"");
+		return refuse(refusal, 404, path->text, "the part of it from the URL has \"..\"");
 	return 0;
 }
 
@@ -149,14 +149,14 @@ static int name_path(const struct params *params, struct path *path, struct scri
 
 	/* HAProxy passes on a URL as it is, also inside SCRIPT_FILENAME */
 	if (name != NULL && climbs(name))
-		return refuse(refusal, 404, name, "the URL's part of the path has \"..\"");
+		return refuse(refusal, 404, name, "the part of it from the URL has \"..\"");
 	if (file != NULL)
 		return from_filename(file, path, refusal);
 	if (root == NULL || name == NULL)
 		return refuse(refusal, 500, "no SCRIPT_FILENAME",
 		    "the web server has to send it, or DOCUMENT_ROOT and SCRIPT_NAME");
 	if (root[0] != '/')
-		return refuse(refusal, 500, root, "DOCUMENT_ROOT is no absolute path");
+		return refuse(refusal, 500, root, "DOCUMENT_ROOT is not an absolute path");
 	return from_url(root, name, path, refusal);
 }
 
@@ -194,7 +194,8 @@ static int check_kind(const char *path, mode_t mode, struct script_refusal *refu
 {
 	if (S_ISREG(mode))
 		return 0;
-	return refuse(refusal, 403, path, S_ISDIR(mode) ? "is a directory" : "is no regular file");
+	return refuse(refusal, 403, path,
+	    S_ISDIR(mode) ? "is a directory" : "is not a regular file");
 }
 
 /* Cuts `path` behind the script; the part behind becomes its `rest`. */
@@ -268,7 +269,7 @@ static int find_file(struct path *path, struct script_refusal *refusal)
 	if (refusal->status != 404 || !reread(path))
 		return -1;
 	if (!climbed && climbs(path->text))
-		return refuse(refusal, 404, path->text, "the URL's part of the path has \"..\"");
+		return refuse(refusal, 404, path->text, "the part of it from the URL has \"..\"");
 	return split(path, refusal);
 }
 

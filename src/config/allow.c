@@ -123,10 +123,10 @@ static int read_network(struct allow_network *network, const char *text, char *w
 		host[len] = '\0';
 	}
 	if (len >= sizeof host || !read_address(network, host))
-		return fail(why, "an IPv4 or IPv6 address is expected, as 192.0.2.7, 192.0.2.0/24 or "
-				 "2001:db8::/32");
+		return fail(why, "expected an IPv4 or IPv6 address, such as 192.0.2.7, "
+		    "192.0.2.0/24 or 2001:db8::/32");
 	if (slash != NULL && !read_bits(network, slash + 1))
-		return fail(why, "a length from 0 to %u is expected after the /", max_bits(network));
+		return fail(why, "expected a length from 0 to %u after the /", max_bits(network));
 	if (check_host_bits(network, host, why) != 0)
 		return -1;
 	unmap(network);
@@ -165,7 +165,7 @@ int allow_add_addresses(struct allow *allow, const char *list, char why[ALLOW_WH
 		if (len < sizeof item)
 			memcpy(item, list, len);
 		if (!read_address(&network, item))
-			return fail(why, "addresses with commas between are expected, not '%.*s'",
+			return fail(why, "expected addresses separated by commas, not '%.*s'",
 			    len < 100 ? (int)len : 100, list);
 		unmap(&network);
 		if (add_network(allow, &network, why) != 0)
@@ -234,7 +234,7 @@ static bool allows_user(const struct allow *allow, int fd, char *why)
 	uid_t uid;
 
 	if (sys_peer_user(fd, &uid) != 0) {
-		fail(why, "unix, whose user is not known: %s", strerror(errno));
+		fail(why, "unix, user unknown: %s", strerror(errno));
 		return false;
 	}
 	for (size_t i = 0; i < allow->user_count; i++)

@@ -113,7 +113,7 @@ static int find_group(struct identity *identity, const char *text, char *why)
 static int find_groups(struct identity *identity, char *why)
 {
 	if (!identity->has_group)
-		return fail(why, "the user database has no entry for it: give --group, too");
+		return fail(why, "it is not in the user database: give --group, too");
 	if (identity->name[0] != '\0') {
 		identity->groups =
 		    sys_groups_of(identity->name, identity->gid, &identity->group_count);
@@ -299,7 +299,7 @@ int identity_rehearse(const struct identity *identity, identity_trial *trial, vo
 	if (status == -1)
 		fail(why, "cannot start a process: %s", strerror(errno));
 	else if (status != 0)
-		fail(why, "a process that tried to become it has died");
+		fail(why, "the process that tried the change died");
 	close(report[1]);
 	/* a phrase fits the pipe, so it is there whole */
 	len = read(report[0], why, IDENTITY_WHY_MAX - 1);

@@ -42,29 +42,32 @@ static const struct option_spec specs[] = {
 	    &value_socket, MEMBER(sockets), ANY},
 	{"socket-mode", 0, "MODE", "file mode of unix sockets (0660)", &value_mode,
 	    MEMBER(socket_mode), ANY},
-	{"socket-owner", 0, "USER[:GROUP]", "owner of unix sockets (as started)", &value_owner_kind,
-	    MEMBER(socket_owner), ANY},
-	{"backlog", 0, "N", "connections the kernel holds until they are accepted (511)",
+	{"socket-owner", 0, "USER[:GROUP]",
+	    "owner of unix sockets (--user and --group)",
+	    &value_owner_kind, MEMBER(socket_owner), ANY},
+	{"backlog", 0, "N", "connections that may wait in the kernel to be accepted (511)",
 	    &value_number, MEMBER(backlog), {1, 65535, NULL}},
 	{"allow", 0, "ADDR[/LEN]",
 	    "TCP clients that may connect; may be repeated (loopback, or FCGI_WEB_SERVER_ADDRS)",
 	    &value_allow, MEMBER(allow), ANY},
 	{"allow-user", 0, "USER",
-	    "users who may connect to unix sockets, besides root and our own; may be repeated (any "
-	    "who can open them)",
+	    "users that may connect to unix sockets, in addition to root and --user; may be "
+	    "repeated (all that can open them)",
 	    &value_allow_user, MEMBER(allow), ANY},
 	{"user", 'u', "USER", "run workers and scripts as this user (as started)", &value_word,
 	    MEMBER(user), ANY},
-	{"group", 'g', "GROUP", "run workers and scripts in this group (that of --user)", &value_word,
-	    MEMBER(group), ANY},
+	{"group", 'g', "GROUP",
+	    "run workers and scripts in this group (that of --user)",
+	    &value_word, MEMBER(group), ANY},
 	{"chroot", 0, "DIR", "make this the root directory of workers and scripts (none)",
 	    &value_directory, MEMBER(chroot_dir), ANY},
-	{"workers", 'c', "N", "worker processes (one a CPU)", &value_number, MEMBER(workers),
+	{"workers", 'c', "N", "worker processes (one per CPU)", &value_number, MEMBER(workers),
 	    {1, 1024, NULL}},
 	{"max-scripts", 'm', "N", "scripts running at once, all workers together (128)",
 	    &value_number, MEMBER(max_scripts), {1, 65536, NULL}},
-	{"queue", 0, "N", "requests waiting for a script to end; past that: 503 (512)", &value_number,
-	    MEMBER(queue), {0, 1000000, NULL}},
+	{"queue", 0, "N",
+	    "requests waiting for a script to end; more are answered 503 (512)",
+	    &value_number, MEMBER(queue), {0, 1000000, NULL}},
 	{"queue-timeout", 0, "TIME", "how long a request waits for a script to end (30s)",
 	    &value_time_kind, MEMBER(queue_timeout), {1, VALUE_TIME_MAX, NULL}},
 	{"program", 'p', "PATH", "run only this script; may be repeated (any)", &value_path,
@@ -72,27 +75,26 @@ static const struct option_spec specs[] = {
 	{"root", 'r', "DIR", "run only scripts below this directory; may be repeated (any)",
 	    &value_path, MEMBER(roots), ANY},
 	{"handler", 0, ".EXT=COMMAND",
-	    "run scripts that end in .EXT by this program, with arguments if need be; may be "
-	    "repeated (none)", &value_handler, MEMBER(handlers), ANY},
+	    "run scripts whose names end in .EXT with this program, which may have arguments; "
+	    "may be repeated (none)", &value_handler, MEMBER(handlers), ANY},
 	{"handler-always", 0, NULL,
-	    "also scripts that have a \"#!\" line and may be executed", NULL,
+	    "use --handler also for scripts that have a \"#!\" line and may be executed", NULL,
 	    MEMBER(handler_always), {1, 0, NULL}},
 	{"query-args", 0, NULL, "pass a query without \"=\" as arguments (RFC 3875, 4.4)", NULL,
 	    MEMBER(query_args), {1, 0, NULL}},
 	{"env", 0, "NAME[=VALUE]",
-	    "set this variable, or inherit it, for scripts; may be repeated (the environment, less "
-	    "what belongs to requests and to the daemon)",
+	    "set this variable for scripts, or let them inherit it; may be repeated (they "
+	    "inherit all but those of requests and of the daemon)",
 	    &value_variable, MEMBER(variables), ANY},
 	{"clear-env", 0, NULL, "scripts inherit no variables but those of --env", NULL,
 	    MEMBER(clear_env), {1, 0, NULL}},
 	{"limit", 0, "NAME=VALUE",
-	    "limit a resource of each script: cpu, as, data, stack, nofile, nproc, fsize or core; may "
-	    "be repeated (inherited)",
-	    &value_limit_kind, MEMBER(limits), ANY},
-	{"timeout", 't', "TIME", "a script's whole time; 0 for none (0)", &value_time_kind,
+	    "limit a resource of each script: cpu, as, data, stack, nofile, nproc, fsize or "
+	    "core; may be repeated (inherited)", &value_limit_kind, MEMBER(limits), ANY},
+	{"timeout", 't', "TIME", "time limit of a script; 0 for none (0)", &value_time_kind,
 	    MEMBER(timeout), {0, VALUE_TIME_MAX, NULL}},
 	{"idle-timeout", 0, "TIME",
-	    "time without a byte in either direction; 0 for none (300s)", &value_time_kind,
+	    "time limit without a byte in either direction; 0 for none (300s)", &value_time_kind,
 	    MEMBER(idle_timeout), {0, VALUE_TIME_MAX, NULL}},
 	{"slow-log", 0, "TIME",
 	    "log a script that runs longer, once, with what it waits for; 0 for none (0)",
@@ -103,53 +105,56 @@ static const struct option_spec specs[] = {
 	    &value_time_kind, MEMBER(linger), {0, VALUE_TIME_MAX, NULL}},
 	{"kill-delay", 0, "TIME", "time between TERM and KILL to a script's process group (5s)",
 	    &value_time_kind, MEMBER(kill_delay), {0, VALUE_TIME_MAX, NULL}},
-	{"drain-timeout", 0, "TIME", "grace for running scripts when stopping (30s)", &value_time_kind,
-	    MEMBER(drain_timeout), {0, VALUE_TIME_MAX, NULL}},
+	{"drain-timeout", 0, "TIME",
+	    "time that running scripts have to end when stopping (30s)",
+	    &value_time_kind, MEMBER(drain_timeout), {0, VALUE_TIME_MAX, NULL}},
 	{"on-disconnect", 0, "WHAT",
-	    "what a script gets when its client is gone: kill, close or ignore (kill)", &value_choice,
-	    MEMBER(on_disconnect), {0, 0, ON_DISCONNECT_CHOICES}},
+	    "what to do with a script when its client leaves: kill, close or ignore (kill)",
+	    &value_choice, MEMBER(on_disconnect), {0, 0, ON_DISCONNECT_CHOICES}},
 	{"disconnect-grace", 0, "TIME",
-	    "how long a script may go on after a client that has the head of its answer is gone (5s)",
+	    "how long a script may go on when its client leaves after the headers of the "
+	    "response (5s)",
 	    &value_time_kind, MEMBER(disconnect_grace), {0, VALUE_TIME_MAX, NULL}},
-	{"stderr", 0, "WHERE", "a script's stderr goes to the log, the client or is discarded: log, "
-	    "client or discard (log)",
+	{"stderr", 0, "WHERE", "where a script's stderr goes: log, client or discard (log)",
 	    &value_choice, MEMBER(stderr_to), {0, 0, "log|client|discard"}},
 	{NULL, 'f', NULL, "the same as --stderr client", NULL, MEMBER(stderr_to),
 	    {STDERR_CLIENT, 0, NULL}},
-	{"error-detail", 0, NULL, "error pages say why, with paths (the log only)", NULL,
+	{"error-detail", 0, NULL, "error pages say why, with paths (only the log does)", NULL,
 	    MEMBER(error_detail), {1, 0, NULL}},
 	{"strict-headers", 0, NULL,
-	    "answer 500 for any flaw in a script's header block (most are mended and logged)", NULL,
-	    MEMBER(strict_headers), {1, 0, NULL}},
-	{"max-body", 0, "SIZE", "request body that is held for a script; past that: 413 (1G)",
+	    "answer 500 for any flaw in a script's header block (most are mended and logged)",
+	    NULL, MEMBER(strict_headers), {1, 0, NULL}},
+	{"max-body", 0, "SIZE", "how much of a request body may be held for a script; more is "
+	    "answered 413 (1G)",
 	    &value_size, MEMBER(max_body), {0, LLONG_MAX, NULL}},
-	{"max-params", 0, "SIZE", "a request's parameters; past that: 431 (256K)", &value_size,
-	    MEMBER(max_params), {1024, 64LL << 20, NULL}},
-	{"spool-dir", 0, "DIR", "where request bodies are held that do not fit memory (TMPDIR)",
+	{"max-params", 0, "SIZE",
+	    "size of a request's parameters; more is answered 431 (256K)",
+	    &value_size, MEMBER(max_params), {1024, 64LL << 20, NULL}},
+	{"spool-dir", 0, "DIR", "directory for request bodies too large for memory (TMPDIR)",
 	    &value_directory, MEMBER(spool_dir), ANY},
 	{"status-path", 0, "PATH",
 	    "answer requests for this path with the status: text, ?json, ?openmetrics or ?html "
-	    "(none)",
-	    &value_url_path, MEMBER(status_path), ANY},
+	    "(none)", &value_url_path, MEMBER(status_path), ANY},
 	{"ping-path", 0, "PATH", "answer requests for this path with \"pong\" (none)",
 	    &value_url_path, MEMBER(ping_path), ANY},
-	{"log-level", 'l', "LEVEL", "log error, warn, info or debug and what is graver (info)",
+	{"log-level", 'l', "LEVEL",
+	    "least severe messages to log: error, warn, info or debug (info)",
 	    &value_choice, MEMBER(log_level), {0, 0, "error|warn|info|debug"}},
-	{"syslog", 0, "[=FACILITY]", "send the log to syslog, as daemon if nothing else is said",
+	{"syslog", 0, "[=FACILITY]", "send the log to syslog, with facility daemon unless "
+	    "another is given",
 	    &value_facility, MEMBER(syslog), {0, 0, "daemon"}},
 	{"syslog-socket", 0, "PATH", "where syslog listens (/dev/log)", &value_file,
 	    MEMBER(syslog_socket), ANY},
 	{"access-log", 0, "FILE",
-	    "write a line for each request to this file, to \"syslog\" or to standard output, \"-\" "
-	    "(none)",
-	    &value_access_log, MEMBER(access_log), ANY},
+	    "write a line for each request to this file, to \"syslog\" or to standard output, "
+	    "\"-\" (none)", &value_access_log, MEMBER(access_log), ANY},
 	{"access-log-format", 0, "FORM", "the form of these lines: text or json (text)",
 	    &value_choice, MEMBER(access_log_format), {0, 0, ACCESSLOG_FORM_CHOICES}},
-	{"check", 'n', NULL, "check the options, print what they amount to, and exit", NULL,
+	{"check", 'n', NULL, "check the options, print them with all defaults, and exit", NULL,
 	    MEMBER(check), {1, 0, NULL}},
 	{"watchdog", 0, "TIME",
-	    "a worker that does nothing for so long is killed and replaced; 0 for never (30s)",
-	    &value_time_kind, MEMBER(watchdog), {0, VALUE_TIME_MAX, NULL}},
+	    "kill and replace a worker whose event loop has not run for this long; 0 for never "
+	    "(30s)", &value_time_kind, MEMBER(watchdog), {0, VALUE_TIME_MAX, NULL}},
 	{"version", 'V', NULL, "print the version and exit", NONE},
 	{"help", 'h', NULL, "print this help and exit", NONE},
 };
@@ -231,7 +236,7 @@ void options_help(FILE *out)
 			fprintf(out, "%s\n%30s", left, "");
 		put_wrapped(out, specs[i].help);
 	}
-	fputs("\n@FILE stands for the options in a file, as --check prints them.\n"
+	fputs("\n@FILE stands for the options in a file; see cgibridge.conf(5).\n"
 	      "Times take ms, s, m or h (seconds if none); sizes K, M or G.\n"
 	      "The manual is cgibridge(8).\n",
 	    out);
@@ -428,8 +433,9 @@ static enum options_verdict refuse_name(const char *word, struct options_fault *
 	if (count > 1)
 		return usage(fault, "%.*s: ambiguous: %s", shown, word, list);
 	if (nearest != NULL)
-		return usage(fault, "%.*s: no such option; is it --%s?", shown, word, nearest);
-	return usage(fault, "%.*s: no such option (--help lists them)", shown, word);
+		return usage(fault, "%.*s: unknown option; did you mean --%s?", shown, word,
+		    nearest);
+	return usage(fault, "%.*s: unknown option (see --help)", shown, word);
 }
 
 /* `found` is ':' or '?', at `word`. */
@@ -438,11 +444,11 @@ static enum options_verdict refuse(int found, const char *word, struct options_f
 	bool is_letter = optopt > 0 && optopt < LONG_ONLY;
 
 	if (found == ':' && is_letter)
-		return usage(fault, "-%c: an argument is expected", optopt);
+		return usage(fault, "-%c: expected an argument", optopt);
 	if (found == ':')
-		return usage(fault, "%.200s: an argument is expected", word);
+		return usage(fault, "%.200s: expected an argument", word);
 	if (is_letter)
-		return usage(fault, "-%c: no such option (--help lists them)", optopt);
+		return usage(fault, "-%c: unknown option (see --help)", optopt);
 	return refuse_name(word, fault);
 }
 
@@ -474,7 +480,7 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 	if (verdict != OPTIONS_RUN || optind == argc)
 		return verdict;
 	fault->word = argv[optind];
-	return usage(fault, "%.200s: no argument is expected besides options", argv[optind]);
+	return usage(fault, "%.200s: expected only options", argv[optind]);
 }
 
 /* Puts file and line in front of the text if the word to blame is out of a file. */

@@ -102,7 +102,7 @@ static enum options_verdict check_directories(struct options *options, struct op
 	if (error == 0 || (options->spool_by_default && dir == NULL))
 		return OPTIONS_RUN;
 	return fail(fault, OPTIONS_USAGE,
-	    "--spool-dir '%s'%s%s: a directory that can be written to is expected: %s",
+	    "--spool-dir '%s'%s%s: expected a writable directory: %s",
 	    options->spool_dir, dir == NULL ? "" : " below --chroot ", dir == NULL ? "" : dir,
 	    strerror(error));
 }
@@ -231,8 +231,8 @@ static void doubt_spool(const struct options *options, void (*warn)(const char *
 		error = errno;
 	if (error == 0 || !options->spool_by_default)
 		return;
-	snprintf(text, sizeof text, "request bodies that do not fit memory cannot be held: %.200s: %s: "
-	    "give --spool-dir", options->spool_dir, strerror(error));
+	snprintf(text, sizeof text,
+	    "request bodies too large for memory cannot be held: %.200s: %s: give --spool-dir", options->spool_dir, strerror(error));
 	warn(text);
 }
 

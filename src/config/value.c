@@ -17,7 +17,7 @@ static char why_text[160];
 
 static int out_of_range(const char **why, const char *kind, const struct value_rule *rule)
 {
-	snprintf(why_text, sizeof why_text, "%s from %lld to %lld is expected", kind, rule->min,
+	snprintf(why_text, sizeof why_text, "expected %s from %lld to %lld", kind, rule->min,
 	    rule->max);
 	*why = why_text;
 	return -1;
@@ -96,7 +96,7 @@ static int read_time(const struct value_rule *rule, void *member, const char *va
 	int64_t ms = value_time(value);
 
 	if (ms < rule->min || ms > rule->max) {
-		*why = "a time such as 500ms, 10s, 5m or 1h is expected, at most 8760h";
+		*why = "expected a time such as 500ms, 10s, 5m or 1h, at most 8760h";
 		return -1;
 	}
 	*(int64_t *)member = ms;
@@ -129,7 +129,7 @@ static int read_choice(const struct value_rule *rule, void *member, const char *
 		}
 		at = at[item] == '|' ? at + item + 1 : NULL;
 	}
-	snprintf(why_text, sizeof why_text, "one of %s is expected", rule->choices);
+	snprintf(why_text, sizeof why_text, "expected one of %s", rule->choices);
 	*why = why_text;
 	return -1;
 }
@@ -155,7 +155,7 @@ static int read_path(const struct value_rule *rule, void *member, const char *va
 {
 	if (value[0] == '/')
 		return read_item(rule, member, value, why);
-	*why = "an absolute path is expected";
+	*why = "expected an absolute path";
 	return -1;
 }
 
@@ -164,7 +164,7 @@ static int read_word(const struct value_rule *rule, void *member, const char *va
 {
 	(void)rule;
 	if (*value == '\0') {
-		*why = "a value that is not empty is expected";
+		*why = "expected a value that is not empty";
 		return -1;
 	}
 	*(const char **)member = value;
@@ -176,7 +176,7 @@ static int read_directory(const struct value_rule *rule, void *member, const cha
 {
 	if (value[0] == '/')
 		return read_word(rule, member, value, why);
-	*why = "the absolute path of a directory is expected";
+	*why = "expected the absolute path of a directory";
 	return -1;
 }
 
@@ -188,7 +188,7 @@ static int read_mode(const struct value_rule *rule, void *member, const char *va
 
 	(void)rule;
 	if (value[0] < '0' || value[0] > '7' || *end != '\0' || mode > 0777) {
-		*why = "an octal file mode from 0 to 0777 is expected";
+		*why = "expected an octal file mode from 0 to 0777";
 		return -1;
 	}
 	*(int *)member = (int)mode;
@@ -232,7 +232,7 @@ static int read_owner(const struct value_rule *rule, void *member, const char *v
 	long gid = 0;
 
 	(void)rule;
-	*why = "USER or USER:GROUP is expected, and both have to exist";
+	*why = "expected USER or USER:GROUP, both of which have to exist";
 	if (len < sizeof user) {
 		memcpy(user, value, len);
 		user[len] = '\0';

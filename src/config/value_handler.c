@@ -71,7 +71,7 @@ static int read_handler(const struct value_rule *rule, void *member, const char 
 	(void)rule;
 	if (items != NULL)
 		handlers->items = items;
-	*why = ".EXT=PROGRAM is expected, with the program's absolute path; arguments may follow";
+	*why = "expected .EXT=PROGRAM, with the program's absolute path; arguments may follow";
 	if (items == NULL || handler.extension_len == 0 ||
 	    !parse_command(&handler, value + handler.extension_len + 1))
 		return -1;

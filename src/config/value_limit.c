@@ -70,7 +70,7 @@ int value_limit_check(const struct sys_limit *limit, const char **why)
 	if (geteuid() == 0 || getrlimit(limit->resource, &now) != 0 ||
 	    now.rlim_max == RLIM_INFINITY || limit->value.rlim_max <= now.rlim_max)
 		return 0;
-	snprintf(text, sizeof text, "at most this process' own hard limit, %llu, is possible",
+	snprintf(text, sizeof text, "the hard limit of this process is %llu",
 	    (unsigned long long)now.rlim_max);
 	*why = text;
 	return -1;
@@ -83,7 +83,7 @@ static int parse(const char *text, struct sys_limit *limit, const char **why)
 	const char *value = text + len + 1;
 	long long amount;
 
-	*why = "NAME=VALUE is expected, as cpu=30s, as=512M or nofile=256; the names are cpu, as, "
+	*why = "expected NAME=VALUE, such as cpu=30s, as=512M or nofile=256; the names are cpu, as, "
 	       "data, stack, nofile, nproc, fsize, core";
 	if (resource == NULL || text[len] != '=')
 		return -1;

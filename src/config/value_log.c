@@ -16,7 +16,7 @@ static int read_facility(const struct value_rule *rule, void *member, const char
 
 	(void)rule;
 	if (facility < 0) {
-		*why = "a syslog facility is expected: daemon, user, auth, authpriv, cron, ftp, lpr, "
+		*why = "expected a syslog facility: daemon, user, auth, authpriv, cron, ftp, lpr, "
 		       "mail, news, syslog, uucp or local0 to local7";
 		return -1;
 	}
@@ -35,7 +35,7 @@ static int read_file(const struct value_rule *rule, void *member, const char *va
 {
 	(void)rule;
 	if (value[0] != '/') {
-		*why = "an absolute path is expected";
+		*why = "expected an absolute path";
 		return -1;
 	}
 	*(const char **)member = value;
@@ -49,7 +49,7 @@ static int read_access_log(const struct value_rule *rule, void *member, const ch
 
 	(void)rule;
 	if (strcmp(value, "-") != 0 && strcmp(value, "syslog") != 0 && value[0] != '/') {
-		*why = "an absolute path, \"syslog\", or \"-\" for standard output is expected";
+		*why = "expected an absolute path, \"syslog\", or \"-\" for standard output";
 		return -1;
 	}
 	*target = (struct accesslog_target){.way = value[0] == '/' ? ACCESSLOG_FILE

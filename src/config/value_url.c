@@ -12,7 +12,7 @@ static int read_url_path(const struct value_rule *rule, void *member, const char
 {
 	(void)rule;
 	if (value[0] != '/' || value[strcspn(value, "?#% \t\n")] != '\0' || strlen(value) > 1000) {
-		*why = "the path of a URL is expected, such as /status: decoded, without a query";
+		*why = "expected the path of a URL, such as /status: decoded, without a query";
 		return -1;
 	}
 	*(const char **)member = value;

@@ -16,7 +16,7 @@ static int read_variable(const struct value_rule *rule, void *member, const char
 	struct value_variable *items;
 
 	(void)rule;
-	*why = "NAME or NAME=VALUE is expected, the name of letters, digits and _";
+	*why = "expected NAME or NAME=VALUE, with a name of letters, digits and _";
 	if (len == 0 || (value[0] >= '0' && value[0] <= '9') ||
 	    (value[len] != '\0' && value[len] != '='))
 		return -1;

@@ -205,9 +205,9 @@ static int add_file(struct words *words, const char *path, struct words_place *p
 static const char *explain(int error)
 {
 	if (error == EILSEQ)
-		return "a quote is not closed";
+		return "unclosed quote";
 	if (error == EINVAL)
-		return "it is no text";
+		return "it is not a text file";
 	return strerror(error);
 }
 

@@ -74,8 +74,8 @@ static int adopt(struct listeners *listeners, const struct listener *listener,
 		(void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	else if (len > offsetof(struct sockaddr_un, sun_path) && addr.sun_path[0] == '\0' &&
 		 options->allow.user_count == 0)
-		log_warn("%s: a name without a file has no mode: every user of this machine can connect "
-			 "(--allow-user says who may)",
+		log_warn("%s: a name without a file has no mode: every user of this machine can "
+		    "connect (limit that with --allow-user)",
 		    listener->name);
 	return add(listeners, listener);
 }
@@ -101,13 +101,14 @@ static int fail_file(const char *url)
 
 	len += len == 0; /* the root directory */
 	if (error == ENOENT)
-		log_error("cannot listen on %s: the directory %.*s is not there: make it, or have it "
-			  "made at each boot (RuntimeDirectory= in a unit, or tmpfiles.d)",
+		log_error("cannot listen on %s: the directory %.*s does not exist: create it, or "
+		    "have it created at each boot (RuntimeDirectory= in a unit, or tmpfiles.d)",
 		    url, len, path);
 	else if (error == ENOTDIR)
 		log_error("cannot listen on %s: %.*s is not a directory", url, len, path);
 	else if (error == EACCES || error == EROFS)
-		log_error("cannot listen on %s: uid %ld cannot make files in %.*s: %s (start it as root, "
+		log_error("cannot listen on %s: uid %ld cannot create files in %.*s: %s (start it as "
+			  "root, "
 			  "with --user, or give that user the directory)",
 		    url, (long)geteuid(), len, path, strerror(error));
 	else if (error == EPERM)
@@ -115,7 +116,7 @@ static int fail_file(const char *url)
 			  "--user or --group names",
 		    url, strerror(error));
 	else
-		log_error("cannot listen on %s: cannot make it: %s", url, safepath_error(error));
+		log_error("cannot listen on %s: cannot create it: %s", url, safepath_error(error));
 	return -1;
 }
 
@@ -157,8 +158,8 @@ static int check_path(const struct safepath *at, const char *name)
 			  "choose another socket",
 		    name);
 	else if (errno == EEXIST)
-		log_error("cannot listen on %s: the file is there and is no socket; remove it or "
-			  "choose another path",
+		log_error("cannot listen on %s: a file that is not a socket is there; remove it "
+		    "or choose another path",
 		    name);
 	else
 		fail_file(name);
@@ -314,7 +315,7 @@ static int inherit(struct listeners *listeners, int fd, const char *name,
 
 	snprintf(listener.name, sizeof listener.name, "%s", name);
 	if (!is_listening(fd)) {
-		log_error("cannot listen on %s: it is no listening socket", name);
+		log_error("cannot listen on %s: it is not a listening socket", name);
 		return -1;
 	}
 	if (check_inherited(fd, name, options) != 0)
@@ -379,8 +380,8 @@ static int open_socket(struct listeners *listeners, const struct address *addres
 		return inherit(listeners, address->fd, address->url, options);
 	snprintf(listener.name, sizeof listener.name, "%s", address->url);
 	if (inherited_has(address)) {
-		log_error("cannot listen on %s: it is inherited already: leave out this --socket, and "
-			  "it is served",
+		log_error("cannot listen on %s: it is already inherited: leave out this "
+		    "--socket, and it is served",
 		    listener.name);
 		return -1;
 	}
@@ -467,7 +468,8 @@ static void warn_unused(const struct listeners *listeners)
 
 		inherited_text(fd, text);
 		if (is_listening(fd) && !serves(listeners, fd))
-			log_warn("%s is not served: --socket names others (without --socket, it is)",
+			log_warn("%s is not served, as --socket names others (without --socket "
+			    "it is)",
 			    text);
 	}
 }

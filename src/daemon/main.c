@@ -53,8 +53,8 @@ static int open_logs(const struct options *options)
 		failed = log_syslog_open(options->syslog_socket,
 		    options->syslog != 0 ? options->syslog : log_facility_parse("daemon"));
 		if (failed)
-			log_error("nobody takes log lines at %s: %s (start the syslog daemon, or see "
-				  "--syslog-socket)",
+			log_error("no syslog daemon takes log lines at %s: %s (start it, or see "
+			    "--syslog-socket)",
 			    options->syslog_socket, strerror(errno));
 	}
 	if (options->syslog != 0) /* it may come up later: until then it is stderr */
@@ -113,7 +113,8 @@ static int serve(const struct options *options, struct handover *handover, char 
 	case LISTENER_OK:
 		break;
 	case LISTENER_NONE:
-		complain(handover, "no socket: give one with --socket, or have it inherited (--help)");
+		complain(handover, "no socket: give one with --socket, or have one inherited "
+		    "(see --help)");
 		return 2;
 	case LISTENER_FAILED:
 		return 1;

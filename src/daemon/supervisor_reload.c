@@ -196,11 +196,11 @@ static void judge_trial(struct supervisor *supervisor, int status)
 	char why[96];
 
 	if (WIFSIGNALED(status)) {
-		snprintf(why, sizeof why, "a trial of the new start was killed by signal %d",
+		snprintf(why, sizeof why, "a trial start was killed by signal %d",
 		    WTERMSIG(status));
 		go_on(supervisor, why);
 	} else if (WEXITSTATUS(status) != 0) {
-		snprintf(why, sizeof why, "a trial of the new start ended with status %d",
+		snprintf(why, sizeof why, "a trial start ended with status %d",
 		    WEXITSTATUS(status));
 		go_on(supervisor, why);
 	} else if (must_wait(supervisor)) {
@@ -234,7 +234,7 @@ static void on_trial_end(struct loop_timer *timer)
 {
 	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, reload.trial_end);
 
-	log_error("the trial of the new start takes too long: killed");
+	log_error("the trial start takes too long: killed");
 	kill_trial(&supervisor->reload);
 }
 

@@ -307,8 +307,8 @@ void workers_adopt(struct supervisor *supervisor)
 	if (old->board != NULL)
 		scoreboard_inherit(supervisor->workers.board, old->board);
 	else if (old->count > 0)
-		log_warn("what the workers from before the reload have written down cannot be read: if "
-			 "one dies, its scripts go on; counters begin anew");
+		log_warn("the counters of the workers from before the reload cannot be read: "
+		    "they start again from 0, and if such a worker dies, its scripts go on");
 }
 
 void workers_start(struct supervisor *supervisor)

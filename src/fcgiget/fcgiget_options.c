@@ -40,7 +40,7 @@ static const char *read_socket(struct fcgiget_options *o, const char *value)
 	o->socket = value;
 	if (address_parse(value, &o->server, &why) != 0)
 		return why;
-	return o->server.kind != ADDRESS_FD ? NULL : SOCKET_FORMS " is expected";
+	return o->server.kind != ADDRESS_FD ? NULL : "expected " SOCKET_FORMS;
 }
 
 static const char *read_request(struct fcgiget_options *o, const char *value)
@@ -50,7 +50,7 @@ static const char *read_request(struct fcgiget_options *o, const char *value)
 
 	o->method = value;
 	if (*value == '\0' || value[strspn(value, token)] != '\0')
-		return "a request method such as GET is expected";
+		return "expected a request method such as GET";
 	return NULL;
 }
 
@@ -59,7 +59,7 @@ static const char *read_param(struct fcgiget_options *o, const char *value)
 	const char *equals = strchr(value, '=');
 
 	if (equals == NULL || equals == value)
-		return "NAME=VALUE is expected";
+		return "expected NAME=VALUE";
 	o->params[o->param_count++] = value;
 	return NULL;
 }
@@ -67,7 +67,7 @@ static const char *read_param(struct fcgiget_options *o, const char *value)
 static const char *read_data(struct fcgiget_options *o, const char *value)
 {
 	o->data = value;
-	return strcmp(value, "@") == 0 ? "a file name or - is expected after @" : NULL;
+	return strcmp(value, "@") == 0 ? "expected a file name or - after @" : NULL;
 }
 
 static const char *read_include(struct fcgiget_options *o, const char *value)
@@ -155,7 +155,7 @@ static const char *read_time(const char *value, int64_t *member)
 {
 	*member = value_time(value);
 	if (*member < 1 || *member > TIMEOUT_MAX)
-		return "a time such as 500ms, 10s, 5m or 1h is expected, from 1ms to 24h";
+		return "expected a time such as 500ms, 10s, 5m or 1h, from 1ms to 24h";
 	return NULL;
 }
 
@@ -177,13 +177,13 @@ static const char *read_critical(struct fcgiget_options *o, const char *value)
 static const struct option_row rows[] = {
 	{"socket", 's', "URL", SOCKET_FORMS, read_socket},
 	{"request", 'X', "METHOD", "request method (GET, or POST with -d)", read_request},
-	{"param", 'p', "NAME=VALUE", "add or override a parameter; may be repeated", read_param},
+	{"param", 'p', "NAME=VALUE", "add or replace a parameter; may be repeated", read_param},
 	{"data", 'd', "DATA|@FILE", "request body: DATA, a file, or @- for stdin", read_data},
-	{"include", 'i', NULL, "print the response's header block too", read_include},
+	{"include", 'i', NULL, "print the response's header block as well", read_include},
 	{"keep-conn", 'k', NULL, "ask the server to keep the connection", read_keep},
-	{"timeout", 't', "TIME", "for a request: 500ms, 10s, 5m, 1h (60s)", read_timeout},
+	{"timeout", 't', "TIME", "time limit of a request: 500ms, 10s, 5m, 1h (60s)", read_timeout},
 	{"fail", 'f', NULL, "exit with 22 if the status is 400 or more", read_fail},
-	{"values", 0, NULL, "ask FCGI_GET_VALUES; runs no script", read_values},
+	{"values", 0, NULL, "send FCGI_GET_VALUES; no script is run", read_values},
 	{"requests", 'n', "N", "send N requests and report rate, latency, errors", read_requests},
 	{"connections", 'c', "N", "with -n: N connections at once (1)", read_connections},
 	{"json", 0, NULL, "with -n: report as JSON", read_json},
@@ -191,7 +191,7 @@ static const struct option_row rows[] = {
 	{"warning", 0, "TIME", "with --check: WARNING if it takes longer", read_warning},
 	{"critical", 0, "TIME", "with --check: CRITICAL if it takes longer", read_critical},
 	{"verbose", 'v', NULL, "print appStatus and protocolStatus to stderr", read_verbose},
-	{"help", 'h', NULL, "print this and exit", read_help},
+	{"help", 'h', NULL, "print this help and exit", read_help},
 	{"version", 'V', NULL, "print the version and exit", read_version},
 };
 
@@ -258,9 +258,9 @@ static int reject(int result, const char *word)
 	const struct option_row *row = find_row(optopt);
 
 	if (result == ':' && row != NULL)
-		fprintf(stderr, "fcgiget: --%s: %s is expected\n", row->name, row->argument);
+		fprintf(stderr, "fcgiget: --%s: expected %s\n", row->name, row->argument);
 	else if (row != NULL)
-		fprintf(stderr, "fcgiget: --%s: no argument is expected\n", row->name);
+		fprintf(stderr, "fcgiget: --%s: takes no argument\n", row->name);
 	else if (optopt != 0)
 		fprintf(stderr, "fcgiget: unknown option -%c; see fcgiget --help\n", optopt);
 	else
@@ -305,15 +305,15 @@ static int check_modes(const struct fcgiget_options *o)
 	} rules[] = {
 		{o->connections > 0 && o->requests == 0, "-c needs -n"},
 		{o->json && o->requests == 0, "--json needs -n"},
-		{o->check && o->requests > 0, "--check does not go with -n"},
+		{o->check && o->requests > 0, "--check cannot be used with -n"},
 		{!o->check && o->warning > 0, "--warning needs --check"},
 		{!o->check && o->critical > 0, "--critical needs --check"},
 		{(o->check || o->requests > 0) && (o->include_head || o->verbose),
-		    "-i and -v do not go with -n or --check"},
+		    "-i and -v cannot be used with -n or --check"},
 		{o->warning > 0 && o->critical > 0 && o->warning > o->critical,
 		    "--warning is more than --critical"},
 		{o->check && (o->warning >= o->timeout || o->critical >= o->timeout),
-		    "--warning and --critical have to be less than the time of -t"},
+		    "--warning and --critical have to be less than -t"},
 	};
 
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
@@ -339,7 +339,7 @@ static int read_operands(struct fcgiget_options *o, int count, char **operands)
 	if (check_modes(o) != 0)
 		return -1;
 	if (o->socket == NULL)
-		return usage_error("no server given: -s URL is needed");
+		return usage_error("no server given: use -s URL");
 	if (o->action == ACTION_VALUES)
 		return count == 0 ? 0 : usage_error("--values takes no SCRIPT");
 	if (count != 1)

@@ -167,7 +167,7 @@ static void complain(const char *why)
 static const char *reason(int error)
 {
 	if (output_is_full(error))
-		return "who reads it does not keep up";
+		return "its reader does not keep up";
 	if (error == EPIPE)
 		return "nobody reads it";
 	return strerror(error);

@@ -331,7 +331,7 @@ void status_log(const struct status_source *source)
 
 	buf_init(&text, STATUS_MAX + 1);
 	if (status_render(STATUS_TEXT, source, &text) != 0 || buf_append(&text, "", 1) != 0) {
-		log_error("status: no memory for it");
+		log_error("no memory for the status");
 	} else {
 		char *rest = (char *)buf_bytes(&text);
 
