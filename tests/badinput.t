@@ -312,7 +312,7 @@ sub start_up ($name, $url, $what, @more) {
 spew("$tmp/file", "precious\n");
 symlink "$tmp/file", "$tmp/link";
 
-start_up('no directory for the socket', "unix:$tmp/none/socket", qr/the directory .* is not there/);
+start_up('no directory for the socket', "unix:$tmp/none/socket", qr/the directory .* does not exist/);
 start_up('a live unix socket', $bridge->url('unix'), qr/in use|another/i);
 start_up('a TCP port in use', $bridge->url('tcp'), qr/in use/i);
 start_up('a regular file in the socket\'s place', "unix:$tmp/file", qr/socket/i);

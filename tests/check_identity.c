@@ -278,7 +278,7 @@ START_TEST(a_rehearsal_says_what_went_wrong)
 	ck_assert_int_eq(identity_rehearse(&identity, try_in_vain, context, why), -1);
 	ck_assert_str_eq(why, wanted);
 	ck_assert_int_eq(identity_rehearse(&identity, die, NULL, why), -1);
-	ck_assert_ptr_nonnull(strstr(why, "has died"));
+	ck_assert_ptr_nonnull(strstr(why, "change died"));
 	identity.root = "/nonexistent";
 	ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, why), -1);
 	ck_assert_str_eq(why, "cannot change the root directory (--chroot) to /nonexistent: "

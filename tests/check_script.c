@@ -243,8 +243,8 @@ static const struct refused {
 	{{NULL, "@/www", "/", NULL, NULL}, 403, "directory"},
 	{{NULL, "@/www", "/sub", NULL, NULL}, 403, "directory"},
 	{{"@/www", "@/www", "", "/sub", NULL}, 403, "directory"},
-	{{"@/www/fifo", NULL, "/fifo", NULL, NULL}, 403, "no regular file"},
-	{{"@/www/fifo/a", NULL, "/fifo/a", NULL, NULL}, 403, "no regular file"},
+	{{"@/www/fifo", NULL, "/fifo", NULL, NULL}, 403, "not a regular file"},
+	{{"@/www/fifo/a", NULL, "/fifo/a", NULL, NULL}, 403, "not a regular file"},
 	{{"@/www/loop.cgi", NULL, "/loop.cgi", NULL, NULL}, 403, "loop.cgi: "},
 	/* the way out of the document root */
 	{{NULL, "@/www", "/../out/evil.cgi", NULL, NULL}, 404, "\"..\""},

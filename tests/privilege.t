@@ -107,7 +107,7 @@ scenario 'an access log below a folder that becomes a link' => sub {
     swap("$home/logs", $secret);
     my $mark = $bridge->mark;
     $bridge->signal('USR1');
-    ok($bridge->wait_for_log(qr/cannot be opened again: a symbolic link on the way/, 5,
+    ok($bridge->wait_for_log(qr/cannot be opened again: a symbolic link in its path/, 5,
         from => $mark), 'the link is not followed, which is said');
     is_deeply([ glob "$secret/*" ], [], 'nothing is made where it leads');
     is(FastCGI::body($bridge->get('unix', 'hello')), "hello\n", 'requests go on');
@@ -115,7 +115,7 @@ scenario 'an access log below a folder that becomes a link' => sub {
     my $r = run_program([ $Bridge::daemon, '-s', 'unix:' . file(), '-u', 'nobody',
         '--access-log', "$home/logs/log" ]);
     is($r->{exit}, 1, 'no start with it either');
-    like($r->{err}, qr/cannot be opened: a symbolic link on the way/, 'which is said');
+    like($r->{err}, qr/cannot be opened: a symbolic link in its path/, 'which is said');
     is_deeply([ glob "$secret/*" ], [], 'nothing is made');
 };
 
@@ -137,7 +137,7 @@ scenario 'a socket below a folder that becomes a link' => sub {
     ok(-S "$secret/socket", 'nothing is removed where the link leads');
     my $r = run_program([ $Bridge::daemon, '-s', $url, '-u', 'nobody' ]);
     is($r->{exit}, 1, 'no start with it');
-    like($r->{err}, qr/cannot listen on \Q$url\E: .*a symbolic link on the way/, 'which is said');
+    like($r->{err}, qr/cannot listen on \Q$url\E: .*a symbolic link in its path/, 'which is said');
     is_deeply([ glob("$secret/* $secret/.cgib*") ], ["$secret/socket"], 'nothing is made');
 };
 
