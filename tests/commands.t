@@ -124,7 +124,7 @@ for my $command (grep { $_->{program} eq 'cgibridge' } @commands) {
 # Runs it as it is, but for its paths.
 sub run_front_end ($options, @words) {
     my $url = 'unix:' . file();
-    my @args = map { m{^/usr/lib/cgi-bin$} ? cgi() : $_ } @words;
+    my @args = map { $_ > 0 && $words[$_ - 1] eq '-r' ? cgi() : $words[$_] } 0 .. $#words;
     @args = map { /^-s$/ || m{^unix:/run/} ? () : $_ } @args;
     my $bridge = Bridge->start(sockets => [$url], args => \@args);
     is(FastCGI::body($bridge->get('unix', 'whoami')), "$options->{user}[0]\n",

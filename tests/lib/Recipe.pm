@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: ISC
+#
+# Recipe: what contrib/recipes/NAME.md says, run as it stands there: the command line of
+# the bridge, nginx's lines with Debian's own fastcgi_params, the files it shows.  Only
+# paths are swapped for those of the test, and each swap has to be called for.
+package Recipe;
+use v5.36;
+use Exporter 'import';
+use Test::More;
+use Text::ParseWords qw(shellwords);
+use Bridge;
+
+our @EXPORT = qw(give must_run);
+
+# These belong to the scripts' user from now on, with all that is below.
+sub give (@paths) { must_run([ 'chown', '-R', 'www-data:www-data', @paths ]) }
+
+# A program that has to succeed; its output.
+sub must_run ($argv, %o) {
+    my $r = run_program($argv, secs => 60, %o);
+    die "@$argv: $r->{exit}: $r->{err}$r->{out}\n" if $r->{exit} != 0;
+    return $r->{out};
+}
+
+# Its parts.  A fenced block whose first line names a file is that file.
+sub read ($class, $name) {
+    my $text = slurp("$Bridge::srcdir/contrib/recipes/$name.md")
+        || die "contrib/recipes/$name.md: $!\n";
+    my ($command) = $text =~ /^    cgibridge (.*)$/m or die "$name: no command line\n";
+    my ($nginx) = $text =~ /^```nginx\n(.*?)^```$/ms or die "$name: no lines for nginx\n";
+    my %files = $text =~ m{^```\w+ (/\S+)\n(.*?)^```$}msg;
+    return bless { name => $name, command => $command, nginx => $nginx, files => \%files },
+        $class;
+}
+
+# The text of a file that the recipe shows, with words swapped.
+sub shown ($self, $path, %swap) {
+    my $text = $self->{files}{$path} // die "$self->{name}: shows no $path\n";
+    return swapped($text, \%swap, \my %used);
+}
+
+sub swapped ($text, $swap, $used) {
+    for my $old (sort { length $b <=> length $a } keys %$swap) {
+        $used->{$old} += $text =~ s/\Q$old\E/$swap->{$old}/g || 0;
+    }
+    return $text;
+}
+
+# Starts the bridge and nginx as the recipe has them; a swap that nothing calls for is an
+# error.  Options: server, http => more lines for nginx; workers.
+sub serve ($class, $name, $swap = {}, %o) {
+    BAIL_OUT('the programs run as www-data: this needs root') if !is_root();
+    my $self = $class->read($name);
+    my $socket = file();
+    my %used;
+    my ($nginx, $command) = map {
+        swapped($_, { %$swap, 'unix:/run/cgibridge.sock' => "unix:$socket" }, \%used)
+    } $self->{nginx}, $self->{command};
+    my @unused = grep { !$used{$_} } keys %$swap;
+    die "$name: nothing there to swap: @unused\n" if @unused;
+    my @args = shellwords($command);
+    die "$name: the command line has to begin with -s\n"
+        if shift @args ne '-s' || shift @args ne "unix:$socket";
+    $self->{bridge} = Bridge->start(sockets => ["unix:$socket"], args => \@args,
+        workers => $o{workers} // 2, env => { HOME => '/nonexistent' });
+    $nginx =~ s{include fastcgi_params;}{include /etc/nginx/fastcgi_params;}g
+        or die "$name: no fastcgi_params\n";
+    $self->{nginx} = Bridge->nginx("$nginx\n" . ($o{server} // ''), http => 'include /etc/nginx/mime.types;'
+        . ($o{http} // ''));
+    return $self;
+}
+
+sub url ($self, $path = '') { return 'http://127.0.0.1:' . $self->{nginx}->port . $path }
+
+# An answer, by curl with further arguments: { code, type, headers, body, seconds }.
+sub get ($self, $path, @curl) {
+    my $headers = file();
+    my $r = run_program([ 'curl', '-sS', '--max-time', int slow(30), '-D', $headers, @curl,
+        $self->url($path) ], secs => 40);
+    my @blocks = split /\r?\n\r?\n/, slurp($headers);
+    my $last = $blocks[-1] // '';
+    my ($code) = $last =~ m{\AHTTP/\S+ (\d+)};
+    my ($type) = $last =~ /^content-type: *([^\r\n]*)/mi;
+    return { code => $code // 0, type => $type // '', headers => $last, body => $r->{out},
+        error => $r->{err}, seconds => $r->{seconds} };
+}
+
+# It answers with this status, and a body that matches each of these.
+sub answers ($self, $path, $code, $like, @curl) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $r = $self->get($path, @curl);
+    my ($what) = substr "@curl $path", 0, 100;
+    is($r->{code}, $code, "$what: $code") or diag($r->{error}, $self->why);
+    for my $re (ref $like eq 'ARRAY' ? @$like : $like) {
+        like($r->{body}, $re, "... with $re");
+    }
+    return $r;
+}
+
+# What the bridge and nginx said last.
+sub why ($self) {
+    return substr($self->{bridge}->log, -1500) . substr slurp($self->{nginx}{errors}), -1000;
+}
+
+# Both end well.  `errors` => 1: requests that failed on purpose are in nginx's log.
+sub stop ($self, %o) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $o{errors} ? $self->{nginx}->Bridge::kill_all : $self->{nginx}->stop;
+    $self->{bridge}->stop;
+}
+
+1;
