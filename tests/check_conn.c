@@ -1209,6 +1209,59 @@ START_TEST(its_time_goes_on)
 }
 END_TEST
 
+START_TEST(its_time_goes_on_even_if_it_is_up)
+{
+	options.timeout = 200;
+	script("close.cgi", HEAD "echo hello; exec >&- 2>&-; exec sleep 100\n");
+	put_get(1, 0, "close.cgi");
+	send_stream();
+	wait_for_head(1);
+	turn_for(loop, 10);
+	/* the time for its exit and all of its time are over in the same turn */
+	usleep(300 * 1000);
+	ck_assert(turn_until(loop, is_idle, NULL));
+}
+END_TEST
+
+/* Begins one whose body of 100 bytes does not come whole. */
+static void begin_half(const char *body)
+{
+	script("half.cgi", body);
+	put_begin(1, FCGI_RESPONDER, 0);
+	add_pair("SERVER_SOFTWARE", "other");
+	add_pair("CONTENT_LENGTH", "100");
+	put_params(1, "POST", "half.cgi");
+	put(FCGI_STDIN, 1, "half");
+	send_stream();
+	wait_for_head(1);
+}
+
+START_TEST(one_that_waits_for_the_rest_of_its_body_has_a_grace)
+{
+	int gate = close_gate();
+
+	options.disconnect_grace = 200;
+	begin_half(HEAD "echo hello; exec 3<&0; " WAIT_AT_GATE "; exec >&- 2>&-; "
+		"while read line <&3; do :; done; : >done\n");
+	hang_up();
+	ck_assert(turn_until(loop, is_closed, NULL));
+	close(gate);
+	ck_assert(turn_until(loop, is_idle, NULL));
+	ck_assert_int_ne(access(temp_path("done"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(one_that_is_let_go_on_has_an_end_of_its_body)
+{
+	options.on_disconnect = _i;
+	begin_half(HEAD "echo hello; exec >&- 2>&-; while read line; do :; done; : >done\n");
+	turn_for(loop, 50);
+	hang_up();
+	ck_assert(turn_until(loop, is_idle, NULL));
+	ck_assert_int_eq(access(temp_path("done"), F_OK), 0);
+}
+END_TEST
+
 START_TEST(one_whose_pipes_are_closed_is_timed_too)
 {
 	options.timeout = 100;
@@ -1903,6 +1956,10 @@ static void add_connections(TCase *tcase)
 	tcase_add_test(tcase, a_script_that_has_closed_its_output_gets_all_of_its_body);
 	tcase_add_loop_test(tcase, its_time_goes_on, 0, ON_DISCONNECT_IGNORE + 1);
 	tcase_add_test(tcase, one_whose_pipes_are_closed_is_timed_too);
+	tcase_add_test(tcase, its_time_goes_on_even_if_it_is_up);
+	tcase_add_test(tcase, one_that_waits_for_the_rest_of_its_body_has_a_grace);
+	tcase_add_loop_test(tcase, one_that_is_let_go_on_has_an_end_of_its_body, ON_DISCONNECT_CLOSE,
+	    ON_DISCONNECT_IGNORE + 1);
 	tcase_add_test(tcase, what_is_left_behind_may_write_to_stderr);
 	tcase_add_test(tcase, so_much_of_stderr_is_held_and_no_more);
 	tcase_add_loop_test(tcase, an_answer_that_is_cut_has_no_end, 0, sizeof cuts / sizeof *cuts);

@@ -59,19 +59,21 @@ void request_clear_timers(struct request *request)
 static void leave_script(struct request *request)
 {
 	bool ended = request->relay.state == RELAY_ENDED;
+	int64_t left = request->total.when - loop_now(request_loop(request));
 	struct left_script script = {.child = request->child,
 	    .script = request->script,
 	    .pid = request->pid,
 	    .id = request->id,
 	    .time = -1,
 	    .answered = ended,
-	    .body = ended ? &request->body : NULL,
+	    /* one that has not come whole ends here: nothing more comes, and it may wait for that */
+	    .body = ended && request->body.ended ? &request->body : NULL,
 	    .errlog = &request->errlog};
 
 	if (request->child == NULL && request->errlog.fd < 0)
 		return;
 	if (loop_timer_active(&request->total))
-		script.time = request->total.when - loop_now(request_loop(request));
+		script.time = left > 0 ? left : 0; /* it may be up, and fire in this turn */
 	request->script = NULL;
 	request->child = NULL;
 	left_take(request->link->services->left, &script);

@@ -105,8 +105,12 @@ static void spend_grace(struct request *request)
 	int64_t begun = request->linger.when - request_options(request)->disconnect_grace;
 	bool late = request->child != NULL && request->active - begun > REQUEST_DROP_TIME;
 
-	if (relay->state == RELAY_ENDED) /* the rest of its time is --timeout's */
-		loop_timer_clear(request_loop(request), &request->linger);
+	if (relay->state == RELAY_ENDED) {
+		/* the rest of its time is --timeout's, unless it waits for a body that does not come */
+		if (request_is_whole(request))
+			loop_timer_clear(request_loop(request), &request->linger);
+		return;
+	}
 	if (relay->last > UINT32_MAX - request->dropped)
 		request->dropped = UINT32_MAX;
 	else
