@@ -62,6 +62,8 @@ START_TEST(what_is_wrong_with_a_script_is_named)
 	temp_make();
 	temp_write("x", faults[_i].mode, faults[_i].content);
 	ck_assert_int_eq(try_to_execute(temp_path("x")), faults[_i].error);
+	if (strncmp(faults[_i].content, "\177ELF", 4) != 0)
+		ck_assert_int_eq(exec_fault_foresee(temp_path("x")), faults[_i].error);
 	exec_fault_describe(temp_path("x"), faults[_i].error, text);
 	ck_assert_str_eq(text, faults[_i].reason);
 	temp_remove();
@@ -79,6 +81,19 @@ START_TEST(an_interpreter_that_is_a_script_can_lack_its_own)
 	temp_write("x", 0755, script);
 	exec_fault_describe(temp_path("x"), ENOENT, text);
 	ck_assert_ptr_nonnull(strstr(text, "/interpreter\" cannot be started itself"));
+	ck_assert_int_eq(exec_fault_foresee(temp_path("x")), ENOENT);
+	temp_remove();
+}
+END_TEST
+
+START_TEST(what_can_be_executed_has_no_fault)
+{
+	temp_make();
+	temp_write("x", 0755, "#!/bin/sh\n");
+	ck_assert_int_eq(exec_fault_foresee(temp_path("x")), 0);
+	ck_assert_int_eq(exec_fault_foresee("/bin/sh"), 0);
+	ck_assert_int_eq(exec_fault_foresee("/no/such/program"), ENOENT);
+	ck_assert_int_eq(exec_fault_foresee("/"), EACCES);
 	temp_remove();
 }
 END_TEST
@@ -149,6 +164,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, what_is_wrong_with_a_script_is_named, 0,
 	    (int)(sizeof faults / sizeof *faults));
 	tcase_add_test(tcase, an_interpreter_that_is_a_script_can_lack_its_own);
+	tcase_add_test(tcase, what_can_be_executed_has_no_fault);
 	tcase_add_test(tcase, what_is_not_there_has_no_interpreter);
 	tcase_add_test(tcase, a_loader_can_be_missing);
 	tcase_add_test(tcase, a_long_name_is_cut);

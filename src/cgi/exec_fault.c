@@ -9,9 +9,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 255 }; /* more than this of a first line Linux does not look at */
+enum { HEAD_MAX = EXEC_FAULT_NAME_MAX };
 
 struct head {
 	char text[HEAD_MAX + 1];
@@ -67,76 +69,150 @@ int exec_fault_status(int error)
 
 /* ---- the kinds of fault ------------------------------------------------------------- */
 
+/* In the words of the log; what is `named` is about the interpreter. */
+static const struct {
+	bool named;
+	const char *text;
+} kinds[] = {
+	[EXEC_FAULT_OTHER] = {false, ""},
+	[EXEC_FAULT_NO_LOADER] =
+	    {false, "its loader is not there: was it built for another system?"},
+	[EXEC_FAULT_NO_INTERPRETER] = {true, " is not there"},
+	[EXEC_FAULT_INTERPRETER_CR] =
+	    {true, " is not there (the line ends with CR: saved on Windows)"},
+	[EXEC_FAULT_INTERPRETER_RELATIVE] =
+	    {true, " is not there (it has to be an absolute path)"},
+	[EXEC_FAULT_INTERPRETER_BROKEN] = {true, " cannot be started itself"},
+	[EXEC_FAULT_NOT_EXECUTABLE] = {false, "it is not executable for this user: chmod +x"},
+	[EXEC_FAULT_INTERPRETER_DENIED] = {true, " is not executable for this user"},
+	[EXEC_FAULT_NOEXEC] = {false, "is its file system mounted noexec?"},
+	[EXEC_FAULT_EMPTY] = {false, "it is empty"},
+	[EXEC_FAULT_BOM] =
+	    {false, "a byte order mark is in front of its first line: save it without"},
+	[EXEC_FAULT_UTF16] = {false, "it is in UTF-16: save it as UTF-8"},
+	[EXEC_FAULT_MACHINE] = {false, "it was built for another kind of machine"},
+	[EXEC_FAULT_NO_NAME] = {false, "its \"#!\" line names no program"},
+	[EXEC_FAULT_LATE_MARK] = {false, "its \"#!\" is not at the very beginning"},
+	[EXEC_FAULT_NO_MARK] = {false, "not a program, and without a \"#!\" line"},
+	[EXEC_FAULT_TOO_LARGE] =
+	    {false, "the request's parameters are too large for an environment"},
+};
+
 static bool is_binary(const struct head *head)
 {
 	return starts_with(head, "\177ELF", 4);
 }
 
-static void describe_missing(const struct head *head, char *text, size_t size)
+static enum exec_fault_kind find_missing(const struct head *head)
 {
 	const char *name = head->interpreter;
 	size_t len = name == NULL ? 0 : strlen(name);
 
 	if (name == NULL)
-		snprintf(text, size, "%s", is_binary(head)
-			? " (its loader is not there: was it built for another system?)" : "");
-	else if (len > 0 && name[len - 1] == '\r')
-		snprintf(text, size,
-		    ": its interpreter \"%s\" is not there (the line ends with CR: saved on Windows)",
-		    name);
-	else if (*name != '/')
-		snprintf(text, size,
-		    ": its interpreter \"%s\" is not there (it has to be an absolute path)", name);
-	else if (access(name, F_OK) == 0)
-		snprintf(text, size, ": its interpreter \"%s\" cannot be started itself", name);
-	else
-		snprintf(text, size, ": its interpreter \"%s\" is not there", name);
+		return is_binary(head) ? EXEC_FAULT_NO_LOADER : EXEC_FAULT_OTHER;
+	if (len > 0 && name[len - 1] == '\r')
+		return EXEC_FAULT_INTERPRETER_CR;
+	if (*name != '/')
+		return EXEC_FAULT_INTERPRETER_RELATIVE;
+	return access(name, F_OK) == 0 ? EXEC_FAULT_INTERPRETER_BROKEN : EXEC_FAULT_NO_INTERPRETER;
 }
 
-static void describe_denied(const struct head *head, const char *program, char *text, size_t size)
+static enum exec_fault_kind find_denied(const struct head *head, const char *program)
 {
+	struct statvfs mount;
+	bool noexec = false;
+
+#ifdef ST_NOEXEC
+	noexec = statvfs(program, &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0;
+#else
+	(void)mount;
+#endif
+	if (noexec)
+		return EXEC_FAULT_NOEXEC;
 	if (access(program, X_OK) != 0)
-		snprintf(text, size, " (it is not executable for this user: chmod +x)");
-	else if (head->interpreter != NULL && access(head->interpreter, X_OK) != 0)
-		snprintf(text, size, ": its interpreter \"%s\" is not executable for this user",
-		    head->interpreter);
-	else
-		snprintf(text, size, " (is its file system mounted noexec?)");
+		return EXEC_FAULT_NOT_EXECUTABLE;
+	if (head->interpreter != NULL && access(head->interpreter, X_OK) != 0)
+		return EXEC_FAULT_INTERPRETER_DENIED;
+	return EXEC_FAULT_NOEXEC;
 }
 
-static const char *format_fault(const struct head *head)
+static enum exec_fault_kind find_format(const struct head *head)
 {
 	if (!head->known)
-		return "";
+		return EXEC_FAULT_OTHER;
 	if (head->len == 0)
-		return " (it is empty)";
+		return EXEC_FAULT_EMPTY;
 	if (starts_with(head, "\357\273\277", 3))
-		return " (a byte order mark is in front of its first line: save it without)";
+		return EXEC_FAULT_BOM;
 	if (starts_with(head, "\377\376", 2) || starts_with(head, "\376\377", 2))
-		return " (it is in UTF-16: save it as UTF-8)";
+		return EXEC_FAULT_UTF16;
 	if (is_binary(head))
-		return " (it was built for another kind of machine)";
+		return EXEC_FAULT_MACHINE;
 	if (head->interpreter != NULL)
-		return " (its \"#!\" line names no program)";
+		return EXEC_FAULT_NO_NAME;
 	if (strstr(head->text, "#!") != NULL)
-		return " (its \"#!\" is not at the very beginning)";
-	return " (not a program, and without a \"#!\" line)";
+		return EXEC_FAULT_LATE_MARK;
+	return EXEC_FAULT_NO_MARK;
+}
+
+static enum exec_fault_kind find_kind(const struct head *head, const char *program, int error)
+{
+	if (error == ENOENT)
+		return find_missing(head);
+	if (error == EACCES)
+		return find_denied(head, program);
+	if (error == ENOEXEC)
+		return find_format(head);
+	return error == E2BIG ? EXEC_FAULT_TOO_LARGE : EXEC_FAULT_OTHER;
+}
+
+void exec_fault_find(const char *program, int error, struct exec_fault *fault)
+{
+	struct head head;
+
+	read_head(&head, program);
+	fault->kind = find_kind(&head, program, error);
+	snprintf(fault->interpreter, sizeof fault->interpreter, "%s",
+	    head.interpreter == NULL ? "" : head.interpreter);
 }
 
 void exec_fault_describe(const char *program, int error, char text[EXEC_FAULT_MAX])
 {
-	struct head head;
-	char found[EXEC_FAULT_MAX - 100] = "";
+	struct exec_fault fault;
+	const char *words;
 
-	read_head(&head, program);
-	if (error == ENOENT)
-		describe_missing(&head, found, sizeof found);
-	else if (error == EACCES)
-		describe_denied(&head, program, found, sizeof found);
-	else if (error == ENOEXEC)
-		snprintf(found, sizeof found, "%s", format_fault(&head));
-	else if (error == E2BIG)
-		snprintf(found, sizeof found,
-		    " (the request's parameters are too large for an environment)");
-	snprintf(text, EXEC_FAULT_MAX, "%.90s%s", strerror(error), found);
+	exec_fault_find(program, error, &fault);
+	words = kinds[fault.kind].text;
+	if (kinds[fault.kind].named)
+		snprintf(text, EXEC_FAULT_MAX, "%.90s: its interpreter \"%s\"%s", strerror(error),
+		    fault.interpreter, words);
+	else
+		snprintf(text, EXEC_FAULT_MAX, "%.90s%s%s%s", strerror(error),
+		    *words == '\0' ? "" : " (", words, *words == '\0' ? "" : ")");
+}
+
+/* ---- without executing it ------------------------------------------------------------ */
+
+enum { SCRIPTS_DEEP = 4 }; /* interpreters that are scripts themselves, as Linux takes them */
+
+int exec_fault_foresee(const char *program)
+{
+	struct head heads[SCRIPTS_DEEP];
+	const char *name = program;
+
+	for (int i = 0; i < SCRIPTS_DEEP; i++) {
+		struct stat info;
+
+		if (stat(name, &info) != 0)
+			return errno;
+		if (!S_ISREG(info.st_mode) || access(name, X_OK) != 0)
+			return EACCES;
+		read_head(&heads[i], name);
+		if (!heads[i].known || is_binary(&heads[i]))
+			return 0; /* as far as can be told */
+		name = heads[i].interpreter;
+		if (name == NULL || *name == '\0')
+			return ENOEXEC;
+	}
+	return ELOOP;
 }
