@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fcgiget/check.h"
+#include "fcgiget/doctor.h"
 #include "fcgiget/fcgiget_options.h"
 #include "fcgiget/load.h"
 #include "fcgiget/report.h"
@@ -48,6 +49,8 @@ static int ask(const struct fcgiget_options *o)
 {
 	if (o->check)
 		return (int)check_run(o);
+	if (o->doctor)
+		return (int)doctor_start(o);
 	return o->requests > 0 ? run_load(o) : (int)session_start(o);
 }
 

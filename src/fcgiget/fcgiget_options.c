@@ -133,6 +133,19 @@ static const char *read_check(struct fcgiget_options *o, const char *value)
 	return NULL;
 }
 
+static const char *read_doctor(struct fcgiget_options *o, const char *value)
+{
+	(void)value;
+	o->doctor = 1;
+	return NULL;
+}
+
+static const char *read_user(struct fcgiget_options *o, const char *value)
+{
+	o->user = value;
+	return *value == '\0' ? "expected the name or number of a user" : NULL;
+}
+
 static const char *read_number(const char *value, int most, int *member)
 {
 	const struct value_rule rule = {.min = 1, .max = most};
@@ -190,6 +203,8 @@ static const struct option_row rows[] = {
 	{"check", 0, NULL, "report as a monitoring plug-in, exit with 0, 1, 2, 3", read_check},
 	{"warning", 0, "TIME", "with --check: WARNING if it takes longer", read_warning},
 	{"critical", 0, "TIME", "with --check: CRITICAL if it takes longer", read_critical},
+	{"doctor", 0, NULL, "find out why a script does not answer", read_doctor},
+	{"user", 'u', "USER", "with --doctor: whom the script runs as", read_user},
 	{"verbose", 'v', NULL, "print appStatus and protocolStatus to stderr", read_verbose},
 	{"help", 'h', NULL, "print this help and exit", read_help},
 	{"version", 'V', NULL, "print the version and exit", read_version},
@@ -202,7 +217,8 @@ void fcgiget_options_help(void)
 	printf("usage: fcgiget -s URL [options] SCRIPT[?QUERY]\n"
 	       "       fcgiget -s URL [-t TIME] --values\n"
 	       "       fcgiget -s URL -n N [-c N] [options] SCRIPT[?QUERY] | --values\n"
-	       "       fcgiget -s URL --check [options] SCRIPT[?QUERY] | --values\n\n");
+	       "       fcgiget -s URL --check [options] SCRIPT[?QUERY] | --values\n"
+	       "       fcgiget [-s URL] --doctor [-u USER] [options] SCRIPT[?QUERY]\n\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *row = &rows[i];
 		int width;
@@ -310,6 +326,12 @@ static int check_modes(const struct fcgiget_options *o)
 		{!o->check && o->critical > 0, "--critical needs --check"},
 		{(o->check || o->requests > 0) && (o->include_head || o->verbose),
 		    "-i and -v cannot be used with -n or --check"},
+		{o->user != NULL && !o->doctor, "--user needs --doctor"},
+		{o->doctor && (o->check || o->requests > 0 || o->action == ACTION_VALUES),
+		    "--doctor cannot be used with -n, --check or --values"},
+		{o->doctor && (o->include_head || o->verbose || o->fail_on_status),
+		    "-f, -i and -v cannot be used with --doctor"},
+		{o->doctor && o->data != NULL && o->socket == NULL, "with --doctor, -d needs -s"},
 		{o->warning > 0 && o->critical > 0 && o->warning > o->critical,
 		    "--warning is more than --critical"},
 		{o->check && (o->warning >= o->timeout || o->critical >= o->timeout),
@@ -338,7 +360,7 @@ static int read_operands(struct fcgiget_options *o, int count, char **operands)
 		return 0;
 	if (check_modes(o) != 0)
 		return -1;
-	if (o->socket == NULL)
+	if (o->socket == NULL && !o->doctor)
 		return usage_error("no server given: use -s URL");
 	if (o->action == ACTION_VALUES)
 		return count == 0 ? 0 : usage_error("--values takes no SCRIPT");

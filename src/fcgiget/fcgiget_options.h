@@ -30,6 +30,8 @@ struct fcgiget_options {
 	int connections;         /* of the load; 0: not given */
 	int json;                /* the load's report */
 	int check;               /* as a plug-in of a monitoring system */
+	int doctor;              /* why does it not answer? */
+	const char *user;        /* of the doctor: the scripts' user; NULL: who runs it */
 	int64_t warning;         /* ms, of a check; 0: none */
 	int64_t critical;        /* ms, of a check; 0: none */
 	int include_head;
