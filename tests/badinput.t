@@ -318,7 +318,7 @@ start_up('a TCP port in use', $bridge->url('tcp'), qr/in use/i);
 start_up('a regular file in the socket\'s place', "unix:$tmp/file", qr/socket/i);
 start_up('a symbolic link to a file in the socket\'s place', "unix:$tmp/link", qr/socket/i);
 start_up('a directory in the socket\'s place', "unix:$tmp", qr/socket|directory/i);
-start_up('a descriptor that is not open', 'fd:77', qr/Bad file descriptor|not open|no listening socket/i);
+start_up('a descriptor that is not open', 'fd:77', qr/Bad file descriptor|not open|not a listening socket/i);
 start_up('an address that is not ours', 'tcp:192.0.2.1:9', qr/assign|available/i, '--allow',
     '192.0.2.7');
 is(slurp("$tmp/file"), "precious\n", 'the file is as it was');
