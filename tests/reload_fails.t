@@ -94,6 +94,34 @@ for my $fault (sort keys %faults) {
     };
 }
 
+scenario 'the heir finds no memory' => sub {
+    my $prlimit = is_program('prlimit', 'util-linux');
+    plan skip_all => 'with AddressSanitizer there is no limit of memory'
+        if slurp($Bridge::daemon) =~ /__asan_init/;
+    my $options = spew(file(), '--max-scripts 10');
+    my $bridge = Bridge->start(copy => 1, args => ["\@$options"], workers => 2);
+    my @workers = $bridge->workers;
+    my $path = $bridge->url('unix') =~ s/^unix://r;
+    # room for the program, and none for what so many scripts write down
+    trap_heir($bridge, "system '$prlimit', \"--pid=\$\$\", '--as=16000000:';");
+    spew($options, '--max-scripts 65536');
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr/the new image cannot take over/, 15, from => $mark),
+        'it cannot take over');
+    like($bridge->log_since($mark), qr/cannot start: /, 'the log says why');
+    goes_on($bridge, \@workers, 'held');
+    ok(-S $path, 'the socket file is there');
+    is_hello($bridge->get('unix', 'hello'), 'and leads to them');
+    untrap($bridge);
+    spew($options, '--max-scripts 10');
+    $mark = $bridge->mark;
+    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 20, from => $mark),
+        'mended, it takes over by itself');
+    is_hello($bridge->get($_, 'hello'), "it serves ($_)") for qw(unix tcp);
+    $bridge->stop;
+};
+
 for my $signal (qw(TERM QUIT)) {
     scenario "$signal while nobody can take over" => sub {
         my $options = spew(file(), '--timeout 60');

@@ -124,6 +124,10 @@ static int serve(const struct options *options, struct handover *handover, char 
 		return 0;
 	}
 	status = supervisor_run(options, &listeners, handover, argv);
+	if (handover->role == HANDOVER_HEIR) { /* it has not taken over: they go on being served */
+		listeners_abandon(&listeners, handover);
+		return status;
+	}
 	listeners_unlink(&listeners);
 	listeners_close(&listeners);
 	return status;
