@@ -294,6 +294,16 @@ int supervisor_run(const struct options *options, struct listeners *listeners,
 	return 1;
 }
 
+/* While signals wait for a handler: whether we are to stop. */
+static bool is_stop_pending(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	    (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 ||
+		sigismember(&pending, SIGQUIT) == 1);
+}
+
 int supervisor_hold(struct handover *handover, char **argv)
 {
 	const struct options options = {.syslog = handover->syslog,
@@ -316,6 +326,10 @@ int supervisor_hold(struct handover *handover, char **argv)
 			break;
 		log_error("cannot look after the workers from before: %s: trying again", strerror(errno));
 		supervisor_fini(&supervisor);
+		if (is_stop_pending()) { /* the workers end with us: their lifeline does */
+			listeners_unlink(&listeners);
+			return 1;
+		}
 		sleep(1);
 	}
 	loop_timer_set(supervisor.loop, &supervisor.retry, RETRY * 1000);
