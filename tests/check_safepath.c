@@ -384,6 +384,32 @@ START_TEST(only_a_socket_of_our_own_is_given_away)
 }
 END_TEST
 
+/* As after `su` in somebody's home. */
+START_TEST(where_we_are_need_not_be_open_to_us)
+{
+	int server = socket(AF_UNIX, SOCK_STREAM, 0);
+	int client = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct safepath at;
+	int status = -1;
+	pid_t pid;
+
+	ck_assert_int_eq(mkdir(in("closed"), 0700), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (chdir(in("closed")) != 0 || setgid(OTHER) != 0 || setuid(OTHER) != 0)
+			_exit(1);
+		if (safepath_find(&at, in("theirs/socket"), SAFEPATH_KEEP) != 0 ||
+		    safepath_bind(server, &at, at.name) != 0 || listen(server, 1) != 0)
+			_exit(2);
+		_exit(safepath_connect_at(client, &at, at.name) == 0 ? 0 : 3);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+	close(server);
+	close(client);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -406,6 +432,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_file_with_a_second_name_is_not_opened_where_others_write);
 	tcase_add_test(tcase, no_swap_is_fast_enough);
 	tcase_add_test(tcase, only_a_socket_of_our_own_is_given_away);
+	tcase_add_test(tcase, where_we_are_need_not_be_open_to_us);
 }
 
 int main(void)
