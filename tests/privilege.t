@@ -119,6 +119,29 @@ scenario 'an access log below a folder that becomes a link' => sub {
     is_deeply([ glob "$secret/*" ], [], 'nothing is made');
 };
 
+# Whoever owns the folder can give it the access log's name.
+scenario 'an access log whose name a file of root gets' => sub {
+    my $home = their_folder();
+    spew("$home/notes", "secret\n", 0600);
+    my $bridge = Bridge->start(args => [ '-u', 'nobody', '--access-log', "$home/log" ]);
+    rename "$home/log", "$home/log.away";
+    rename "$home/notes", "$home/log";
+    my $mark = $bridge->mark;
+    $bridge->signal('USR1');
+    ok($bridge->wait_for_log(qr/cannot be opened again/, 5, from => $mark),
+        'workers cannot open it');
+    is_owned("$home/log", 0, 'it is not given to them at USR1');
+    $bridge->stop;
+    spew("$home/log", "secret\n", 0600);
+    $bridge = Bridge->start(args => [ '-u', 'nobody', '--access-log', "$home/log" ]);
+    is_owned("$home/log", 0, 'nor at a start');
+    unlink "$home/log";
+    $mark = $bridge->mark;
+    $bridge->signal('USR1');
+    ok(wait_until(5, sub { ((lstat "$home/log")[4] // 0) == $nobody }), 'one that is made is theirs');
+    $bridge->stop;
+};
+
 scenario 'a socket below a folder that becomes a link' => sub {
     my $home = their_folder();
     my $secret = file();

@@ -38,6 +38,7 @@ static struct {
 	struct output output;
 	uid_t uid; /* whose the file is; (uid_t)-1: its maker's */
 	gid_t gid;
+	bool made; /* by us: it was not there before */
 	struct common *common;
 } access_log = {.output = {-1, OUTPUT_WRITE}, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
@@ -53,9 +54,14 @@ static int open_stdout(void)
 
 static int open_target(const struct accesslog_target *target)
 {
-	return target->way == ACCESSLOG_STDOUT
-		   ? open_stdout()
-		   : safepath_open(target->text, OPEN_FLAGS | O_CREAT, 0640);
+	int fd;
+
+	if (target->way == ACCESSLOG_STDOUT)
+		return open_stdout();
+	fd = safepath_open(target->text, OPEN_FLAGS | O_CREAT | O_EXCL, 0640);
+	access_log.made = fd >= 0;
+	return fd >= 0 || errno != EEXIST ? fd
+					  : safepath_open(target->text, OPEN_FLAGS | O_CREAT, 0640);
 }
 
 int accesslog_open(const struct accesslog_target *target, enum accesslog_form form)
@@ -91,10 +97,24 @@ static bool is_our_own(void)
 	    file.st_ino == name.st_ino;
 }
 
+/* Elsewhere than in root's own folder, a file of root's may have been given its name. */
+static bool is_in_private_folder(void)
+{
+	struct safepath at;
+	bool is_private;
+
+	if (safepath_find(&at, access_log.target.text, SAFEPATH_KEEP) != 0)
+		return false;
+	is_private = at.is_private;
+	safepath_leave(&at);
+	return is_private;
+}
+
 /* Standard output, devices and what a link leads to are others'. */
 static int give_file(void)
 {
-	if (access_log.uid == (uid_t)-1 || access_log.target.way != ACCESSLOG_FILE || !is_our_own())
+	if (access_log.uid == (uid_t)-1 || access_log.target.way != ACCESSLOG_FILE || !is_our_own() ||
+	    !(access_log.made || is_in_private_folder()))
 		return 0;
 	return fchown(access_log.output.fd, access_log.uid, access_log.gid);
 }
