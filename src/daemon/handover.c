@@ -61,19 +61,35 @@ static void add_socket(struct handover *handover, const char *line)
 		    (struct handover_socket){.fd = (int)fd, .name = name};
 }
 
-/* Device and inode may need all bits of an unsigned number. */
+/* Reads a number and the blank before it; device and inode may need all bits of it. */
+static bool read_unsigned(const char **line, unsigned long long *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(*line, &end, 10);
+	if (end == *line || **line != ' ' || errno != 0)
+		return false;
+	*line = end;
+	return true;
+}
+
 static void add_file(struct handover *handover, const char *line)
 {
-	int fd;
+	const char *word = "file";
+	unsigned long long fd;
 	unsigned long long dev;
 	unsigned long long ino;
 
-	if (sscanf(line, "file %d %llu %llu", &fd, &dev, &ino) != 3)
+	if (strncmp(line, word, strlen(word)) != 0)
+		return;
+	line += strlen(word);
+	if (!read_unsigned(&line, &fd) || !read_unsigned(&line, &dev) || !read_unsigned(&line, &ino))
 		return;
 	for (size_t i = 0; i < handover->socket_count; i++) {
 		struct handover_socket *socket = &handover->sockets[i];
 
-		if (socket->fd != fd)
+		if ((unsigned long long)socket->fd != fd)
 			continue;
 		socket->has_file = true;
 		socket->dev = (dev_t)dev;
