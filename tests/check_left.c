@@ -204,6 +204,43 @@ START_TEST(one_that_gets_its_term_is_no_failure)
 }
 END_TEST
 
+/* Whether its first line of stderr has been read. */
+static bool has_started(void *context)
+{
+	(void)context;
+	return errlog.started;
+}
+
+static bool is_held(void *context)
+{
+	(void)context;
+	return list.held == 1;
+}
+
+/* What is held for those that nothing can end has the same bounds. */
+START_TEST(stderr_of_one_that_may_not_be_killed_is_held)
+{
+	struct child *child;
+	pid_t pid;
+
+	if (geteuid() != 0) /* a script of another user takes root */
+		return;
+	child = start("exec perl -e '$< = $> = 1; print STDERR \"ready\\n\"; sleep 100'\n");
+	pid = child_pid(child);
+	capture_begin();
+	ck_assert(turn_until(loop, has_started, NULL));
+	ck_assert_int_eq(seteuid(65534), 0);
+	child_terminate(child);
+	leave(child, -1);
+	ck_assert(turn_until(loop, is_held, NULL));
+	(void)capture_end();
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert(turn_until(loop, is_empty, NULL));
+	ck_assert_uint_eq(list.held, 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -213,6 +250,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, its_time_is_over);
 	tcase_add_test(tcase, its_time_is_over_when_it_has_exited);
 	tcase_add_test(tcase, one_that_gets_its_term_is_no_failure);
+	tcase_add_test(tcase, stderr_of_one_that_may_not_be_killed_is_held);
 }
 
 int main(void)

@@ -9,7 +9,7 @@
  *      | KILL after the delay
  *   KILLED --exit--> GONE, freed
  *      | still not reaped after LAST_WAIT
- *   STUCK (its slot is given back, nobody waits for it) --exit--> freed
+ *   STUCK (its slot is given back, its owner told, nobody waits for it) --exit--> freed
  */
 #include "cgi/child.h"
 
@@ -203,16 +203,24 @@ static void look_after_group(struct child *child)
 	loop_post(child->family->loop, &child->reap);
 }
 
-/* All has been tried: others may run in its place, and nobody waits for it any more. */
+/*
+ * All has been tried: others may run in its place, and nobody waits for it any more.  Its
+ * owner is told that it has ended: the number of scripts that have no slot has no bound, so
+ * nothing may be kept for them.
+ */
 static void give_up(struct child *child)
 {
 	int error = signal_all(child, SIGKILL);
+	child_exit_fn *exited = child->exited;
 	char name[256];
 
 	log_warn("%s: still runs after SIGKILL (%s): left running, and its slot is given back",
 	    name_of(child, name, sizeof name), error == 0 ? "it does not end" : strerror(error));
 	child->state = CHILD_STUCK;
+	child->exited = NULL;
 	give_slot_back(child);
+	if (exited != NULL)
+		exited(child->context, SIGKILL);
 	leave_count(child->family);
 }
 

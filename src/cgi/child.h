@@ -66,7 +66,8 @@ void children_terminate(struct children *children);
 
 /*
  * Starts a script.  `exited` is called once, when it has been reaped, with
- * waitpid(2)'s status.  NULL with `fault` filled when it could not be started: no
+ * waitpid(2)'s status; or when it is left running after its KILL, as if that had ended it.
+ * NULL with `fault` filled when it could not be started: no
  * pipe is open then, and the slot is still the caller's.
  */
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
