@@ -102,7 +102,8 @@ enum options_verdict options_settle(struct options *options,
 /*
  * Calls `warn` for each option that can be obeyed but names what is not there, so that it
  * may be meant otherwise: --root, --program, --handler; and for a default of --spool-dir
- * that cannot be written to.
+ * that cannot be written to.  With --check these are tried as the scripts' user, if we can
+ * become that, and a --socket in a directory where none can be made is named as well.
  */
 void options_warn(const struct options *options, void (*warn)(const char *text));
 

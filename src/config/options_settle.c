@@ -199,57 +199,126 @@ enum options_verdict options_settle(struct options *options, struct options_faul
 
 /* ---- can it be meant so --------------------------------------------------------------- */
 
-/* Warns that what an option names is not as it should be, by `error`, unless that is 0. */
-static void doubt(void (*warn)(const char *text), const char *option, const char *value, int error)
-{
-	char text[512];
+enum { WARNING_MAX = 1024 };
 
-	if (error == 0)
-		return;
-	snprintf(text, sizeof text, "--%s '%.300s': %s", option, value, strerror(error));
+typedef void warn_fn(const char *text);
+
+/* What an option names, and what its user wants to do with that: access(2)'s mode. */
+struct wanted {
+	const char *path;
+	int mode;
+};
+
+/* In the process that has become the user. */
+static int try_access(void *context, char why[IDENTITY_WHY_MAX])
+{
+	const struct wanted *wanted = context;
+
+	if (access(wanted->path, wanted->mode) == 0)
+		return 0;
+	snprintf(why, IDENTITY_WHY_MAX, "%s", strerror(errno));
+	return -1;
+}
+
+/*
+ * Whether scripts will be able to do that: with --check it is tried as their user, where that
+ * can be done; else as ourselves.  False with `why`.
+ */
+static bool is_open(const struct options *options, const char *path, int mode,
+    char why[IDENTITY_WHY_MAX])
+{
+	char full[VALUE_TEXT_MAX];
+	struct wanted wanted = {.path = path, .mode = mode};
+
+	if (options->check && identity_is_set(&options->identity) && geteuid() == 0)
+		return identity_rehearse(&options->identity, try_access, &wanted, why) == 0;
+	path_below(options, path, full);
+	wanted.path = full;
+	return try_access(&wanted, why) == 0;
+}
+
+/* Warns that what an option names is not as it should be. */
+static void doubt(warn_fn *warn, const char *option, const char *value, const char *why)
+{
+	char text[WARNING_MAX];
+
+	snprintf(text, sizeof text, "--%.20s '%.300s': %.500s", option, value, why);
 	warn(text);
 }
 
-static int program_error(const struct options *options, const char *program)
+static void doubt_root(const struct options *options, const char *root, warn_fn *warn)
 {
 	char full[VALUE_TEXT_MAX];
-
-	path_below(options, program, full);
-	return access(full, X_OK) == 0 ? 0 : errno;
-}
-
-static void doubt_spool(const struct options *options, void (*warn)(const char *text))
-{
-	char text[512];
-	char full[VALUE_TEXT_MAX];
+	char why[IDENTITY_WHY_MAX];
 	int error;
 
+	path_below(options, root, full);
+	error = directory_error(full);
+	if (error != 0)
+		doubt(warn, "root", root, strerror(error));
+	else if (options->check && !is_open(options, root, X_OK, why))
+		doubt(warn, "root", root, why);
+}
+
+static void doubt_spool(const struct options *options, warn_fn *warn)
+{
+	char text[WARNING_MAX];
+	char full[VALUE_TEXT_MAX];
+	char why[IDENTITY_WHY_MAX];
+	int error;
+
+	if (!options->spool_by_default)
+		return;
 	path_below(options, options->spool_dir, full);
 	error = directory_error(full);
-	/* root can write everywhere but on what is mounted read-only */
-	if (error == 0 && access(full, W_OK | X_OK) != 0)
-		error = errno;
-	if (error == 0 || !options->spool_by_default)
+	if (error != 0)
+		snprintf(why, sizeof why, "%s", strerror(error));
+	else if (is_open(options, options->spool_dir, W_OK | X_OK, why))
 		return;
 	snprintf(text, sizeof text,
-	    "request bodies too large for memory cannot be held: %.200s: %s: give --spool-dir", options->spool_dir, strerror(error));
+	    "request bodies too large for memory cannot be held: %.200s: %s: give --spool-dir",
+	    options->spool_dir, why);
 	warn(text);
 }
 
-void options_warn(const struct options *options, void (*warn)(const char *text))
+/*
+ * Whoever opens the socket has to find its directory: that is an error at the start.  We
+ * cannot say who that will be if it is not root and --user is given.
+ */
+static void doubt_socket(const struct options *options, const struct address *address,
+    warn_fn *warn)
 {
-	char full[VALUE_TEXT_MAX];
+	char dir[VALUE_TEXT_MAX];
+	char why[WARNING_MAX];
+	const char *slash = address->path == NULL ? NULL : strrchr(address->path, '/');
+	int error;
 
-	for (size_t i = 0; i < options->roots.count; i++) {
-		path_below(options, options->roots.items[i], full);
-		doubt(warn, "root", options->roots.items[i], directory_error(full));
-	}
-	for (size_t i = 0; i < options->programs.count; i++) {
-		path_below(options, options->programs.items[i], full);
-		doubt(warn, "program", options->programs.items[i], access(full, F_OK) == 0 ? 0 : errno);
-	}
+	if (slash == NULL)
+		return;
+	snprintf(dir, sizeof dir, "%.*s", slash == address->path ? 1 : (int)(slash - address->path),
+	    address->path);
+	error = directory_error(dir);
+	if (error == 0 && !identity_is_set(&options->identity) && access(dir, W_OK | X_OK) != 0)
+		error = errno;
+	if (error == 0)
+		return;
+	snprintf(why, sizeof why, "no socket can be made in %.300s: %.100s", dir, strerror(error));
+	doubt(warn, "socket", address->url, why);
+}
+
+void options_warn(const struct options *options, warn_fn *warn)
+{
+	char why[IDENTITY_WHY_MAX];
+
+	for (size_t i = 0; options->check && i < options->sockets.count; i++)
+		doubt_socket(options, &options->sockets.items[i], warn);
+	for (size_t i = 0; i < options->roots.count; i++)
+		doubt_root(options, options->roots.items[i], warn);
+	for (size_t i = 0; i < options->programs.count; i++)
+		if (!is_open(options, options->programs.items[i], F_OK, why))
+			doubt(warn, "program", options->programs.items[i], why);
 	for (size_t i = 0; i < options->handlers.count; i++)
-		doubt(warn, "handler", options->handlers.items[i].text,
-		    program_error(options, options->handlers.items[i].argv[0]));
+		if (!is_open(options, options->handlers.items[i].argv[0], X_OK, why))
+			doubt(warn, "handler", options->handlers.items[i].text, why);
 	doubt_spool(options, warn);
 }
