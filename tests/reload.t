@@ -213,7 +213,7 @@ scenario 'a new image that would not start' => sub {
     spew($options, '--timeout 5');
     my $bridge = Bridge->start(copy => 1, args => ["\@$options"]);
     spew($options, '--timeout soon');
-    goes_on($bridge, qr/--timeout 'soon': a time/, 'a bad option');
+    goes_on($bridge, qr/--timeout 'soon': expected a time/, 'a bad option');
     spew($options, "-s unix:/no/such/directory/socket");
     goes_on($bridge, qr/cannot listen on unix:.no/, 'a socket that cannot be made');
     spew($options, "--env 'A=b");
