@@ -124,7 +124,8 @@ for my $command (grep { $_->{program} eq 'cgibridge' } @commands) {
 # Runs it as it is, but for its paths.
 sub run_front_end ($options, @words) {
     my $url = 'unix:' . file();
-    my @args = map { $_ > 0 && $words[$_ - 1] eq '-r' ? cgi() : $words[$_] } 0 .. $#words;
+    my %only = ('-r' => cgi(), '-p' => cgi() . '/whoami');
+    my @args = map { ($_ > 0 && $only{ $words[$_ - 1] }) || $words[$_] } 0 .. $#words;
     @args = map { /^-s$/ || m{^unix:/run/} ? () : $_ } @args;
     my $bridge = Bridge->start(sockets => [$url], args => \@args);
     is(FastCGI::body($bridge->get('unix', 'whoami')), "$options->{user}[0]\n",
