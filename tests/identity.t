@@ -263,7 +263,8 @@ scenario 'the supervisor buries what a worker leaves' => sub {
     my $bridge = Bridge->start(args => [ '-u', 'nobody' ]);
     my $file = "$tmp/pids-2";
     spew($file, '', 0666);
-    $bridge->connect('unix')->start(1, $bridge->params('family', TEST_PIDS => $file));
+    my $c = $bridge->connect('unix');
+    $c->start(1, $bridge->params('family', TEST_PIDS => $file));
     my @pids = wait_pids($file, 4);
     kill 'KILL', $bridge->workers;
     is_deeply([ gone(5, @pids) ], [], 'the scripts of a worker that was killed');

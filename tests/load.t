@@ -594,9 +594,10 @@ on_both 'a check without a script' => sub ($kind) {
     my $r = check_is('idle', $url, [ '--values' ], 0, qr/FCGI_GET_VALUES answered in [\d.]+ ms/);
     like($r->{out}, qr/ \| $time;;;0$/, 'the values');
     $c->start(1, $busy->params('nap', QUERY_STRING => 20));
-    check_is('every slot taken: a script', $url, [ "$cgi/hello" ], 2, qr/status 503.*/) if
-        wait_until(5, sub { run_it($url, [ '-f', "$cgi/hello" ])->{exit} == 22 });
-    check_is('every slot taken: no script', $url, [ '--values', '--critical=5s' ], 0, qr/.*answered.*/);
+    ok(wait_until(5, sub { run_it($url, ["$cgi/hello"])->{err} =~ /OVERLOADED/ }), 'every slot taken');
+    check_is('a script', $url, [ "$cgi/hello" ], 2,
+        qr/refused with protocolStatus 2 \(OVERLOADED\)/);
+    check_is('no script', $url, [ '--values', '--critical=5s' ], 0, qr/.*answered.*/);
     $c->hang_up;
     $busy->stop;
 };

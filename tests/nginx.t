@@ -20,7 +20,7 @@ my $dir = Bridge::cgi();
 my $repos = "$tmp/repositories";
 mkdir $repos;
 
-my $bridge = Bridge->start(workers => 2, args => [ '--kill-delay', '1s' ]);
+my $bridge = Bridge->start(workers => 2, args => [ '--kill-delay', '1s', '--disconnect-grace', '1s' ]);
 my %pass = (unix => $bridge->url('unix'), tcp => $bridge->url('tcp') =~ s/^tcp://r);
 
 # ---- nginx: a location for each way to pass a request on ------------------------
@@ -310,6 +310,8 @@ my %git = (
     GIT_CONFIG_NOSYSTEM => 1, HOME => $tmp, GIT_TERMINAL_PROMPT => 0,
     GIT_AUTHOR_NAME => 'A', GIT_AUTHOR_EMAIL => 'a@localhost',
     GIT_COMMITTER_NAME => 'A', GIT_COMMITTER_EMAIL => 'a@localhost', LC_ALL => 'C',
+    # noise is not made smaller, only slower
+    GIT_CONFIG_COUNT => 1, GIT_CONFIG_KEY_0 => 'core.compression', GIT_CONFIG_VALUE_0 => 0,
 );
 
 sub git ($where, @args) {
@@ -336,6 +338,7 @@ on_both 'git clone and git push, 50 MB each' => sub ($kind) {
     my $bare = "$repos/$kind.git";
     git($tmp, 'init', '-q', '--bare', '-b', 'main', $bare);
     git($bare, 'config', 'http.receivepack', 'true');
+    git($bare, 'config', 'core.compression', 0);
     my $work = "$tmp/work-$kind";
     git($tmp, 'init', '-q', '-b', 'main', $work);
     my $first = random_file("$work/first", 50);

@@ -9,11 +9,6 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 use Bridge;
 
-my $tmp = Bridge::tmp();
-my $serial = 0;
-
-sub file () { return "$tmp/file-" . ++$serial }
-
 # Writes a line when it starts and one when it ends, QUERY_STRING seconds later.
 script('counted', <<~'SH');
     #!/bin/sh

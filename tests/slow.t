@@ -10,7 +10,7 @@ use Bridge;
 
 my $limit = slow(1); # --idle-timeout, in seconds
 my $bridge = Bridge->start(args => [ '--idle-timeout', int($limit * 1000) . 'ms',
-    '--kill-delay', '1s' ]);
+    '--kill-delay', '1s', '--disconnect-grace', '0' ]);
 
 # Eight megabytes that stay in script, bridge and sockets until the client takes them.
 my $size = 8 << 20;
@@ -37,7 +37,8 @@ on_both 'a client that takes a little at a time is waited for' => sub ($kind) {
     is($c->{closed}, undef, 'it is not cut');
     unlike($bridge->log_since($mark), qr/504/, 'the script is not stopped');
     $c->hang_up;
-    $bridge->wait_for_log(qr/the client is gone/, 5, from => $mark);
+    ok($bridge->wait_for_log(qr/the client is gone: script stopped/, 5, from => $mark),
+        'the script is stopped when its client is gone');
 };
 
 on_both 'a client that takes nothing is not' => sub ($kind) {

@@ -15,10 +15,8 @@ my $promtool = is_program('promtool', 'prometheus');
 my $chromium = is_program('chromium', 'chromium');
 my $tmp = Bridge::tmp();
 my $dir = Bridge::cgi();
-my @paths = ('--status-path', '/bridge/status', '--ping-path', '/ping');
-my $serial = 0;
-
-sub file () { return "$tmp/file-" . ++$serial }
+my @paths = ('--status-path', '/bridge/status', '--ping-path', '/ping',
+    '--disconnect-grace', '0');
 
 # One that cannot be started, and one whose name is a danger to HTML and to logs.
 script('lost-interpreter', "#!/nonexistent/interpreter\n");

@@ -32,7 +32,7 @@ scenario 'as many workers as asked for' => sub {
 };
 
 scenario 'a worker is killed' => sub {
-    my $bridge = Bridge->start(workers => 2);
+    my $bridge = Bridge->start(workers => 2, args => [ '--disconnect-grace', '0' ]);
     for my $kind (qw(unix tcp)) {
         my @before = $bridge->workers;
         # bursts, until each worker has a script

@@ -60,9 +60,10 @@ on_both 'trap 9: an authorizer that fails denies' => sub ($kind) {
 
 scenario 'trap 9: an authorizer for which there is no time or room denies' => sub {
     my %o = (role => FastCGI::AUTHORIZER);
-    my $full = Bridge->start(args => [ '-m', 1, '--queue', 0, '--kill-delay', '1s' ]);
-    my $late = Bridge->start(args => [ '-m', 1, '--queue-timeout', '500ms', '--kill-delay', '1s' ]);
-    my $slow = Bridge->start(args => [ '-t', '1s', '--kill-delay', '1s' ]);
+    my @prompt = ('--kill-delay', '1s', '--disconnect-grace', '0');
+    my $full = Bridge->start(args => [ '-m', 1, '--queue', 0, @prompt ]);
+    my $late = Bridge->start(args => [ '-m', 1, '--queue-timeout', '500ms', @prompt ]);
+    my $slow = Bridge->start(args => [ '-t', '1s', @prompt ]);
     for my $kind (qw(unix tcp)) {
         for ([ $full, 'no slot and no queue', FastCGI::OVERLOADED ],
             [ $late, 'no slot in time', FastCGI::REQUEST_COMPLETE ])
