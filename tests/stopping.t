@@ -147,6 +147,19 @@ for my $second (qw(TERM QUIT)) {
     };
 }
 
+on_both '--drain-timeout without a script' => sub ($kind) {
+    my $bridge = Bridge->start(args => [ '--drain-timeout', '200ms' ]);
+    my $c = $bridge->connect($kind);
+    $c->expect(1);
+    $c->send(FastCGI::begin(1)); # and never its parameters
+    is(FastCGI::body($bridge->get($kind, 'hello')), "hello\n", 'others are served');
+    $bridge->signal('TERM');
+    is($bridge->wait_exit(10), 0, 'exit status 0');
+    like($bridge->log, qr/ 1 connections are still open after --drain-timeout: closed/,
+        'the log says what was waited for');
+    unlike($bridge->log, qr/scripts still run/, 'and blames no script');
+};
+
 # ---- a worker that does not react -----------------------------------------------------
 
 scenario 'TERM again and again does not put off the end of a worker that hangs' => sub {

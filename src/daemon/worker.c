@@ -391,7 +391,12 @@ static void on_stop_time(struct loop_timer *timer)
 		loop_stop(worker->loop);
 		return;
 	}
-	log_warn("%zu scripts still run after --drain-timeout: stopped", worker->children.count);
+	if (worker->children.count > 0)
+		log_warn("%zu scripts still run after --drain-timeout: stopped",
+		    worker->children.count);
+	else
+		log_info("%zu connections are still open after --drain-timeout: closed",
+		    worker->owner.count);
 	stop_scripts(worker, WORKER_STOPPING, worker->plan->options->kill_delay + QUIT_TIME);
 }
 
