@@ -281,13 +281,15 @@ void sys_close_to_others(void)
 static bool is_in_group(const char *stat, pid_t group, pid_t *session)
 {
 	const char *after_name = strrchr(stat, ')'); /* which may have any byte in it */
-	long numbers[2];
+	char *at;
+	long its_group;
 
-	if (after_name == NULL ||
-	    sscanf(after_name, ") %*c %*d %ld %ld", &numbers[0], &numbers[1]) != 2)
+	if (after_name == NULL || strlen(after_name) < strlen(") S "))
 		return false;
-	*session = (pid_t)numbers[1];
-	return numbers[0] == (long)group;
+	(void)strtol(after_name + strlen(") S"), &at, 10); /* its parent */
+	its_group = strtol(at, &at, 10);
+	*session = (pid_t)strtol(at, &at, 10);
+	return its_group == (long)group;
 }
 
 /* `name` is that of a folder in /proc. */

@@ -226,9 +226,10 @@ void left_take(struct left_list *list, const struct left_script *script)
 
 void left_fini(struct left_list *list)
 {
-	while (list->first != NULL) {
-		struct left *left = list->first;
+	struct left *next;
 
+	for (struct left *left = list->first; left != NULL; left = next) {
+		next = left->next;
 		if (is_held(left))
 			close_stderr(left, "this worker ends");
 		left_free(left);
