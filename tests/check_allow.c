@@ -13,12 +13,12 @@
 #include "config/allow.h"
 
 static struct allow rules;
-static char why[ALLOW_WHY_MAX];
+static struct fault why;
 
 static void setup(void)
 {
 	rules = (struct allow){.networks = NULL};
-	strcpy(why, "nothing said");
+	strcpy(why.text, "nothing said");
 }
 
 static void teardown(void)
@@ -48,12 +48,12 @@ static bool lets_in(const char *text)
 {
 	struct address_peer peer = peer_at(text);
 
-	return allow_peer(&rules, -1, &peer, why);
+	return allow_peer(&rules, -1, &peer, &why);
 }
 
 static void add(const char *network)
 {
-	ck_assert_msg(allow_add_network(&rules, network, why) == 0, "%s: %s", network, why);
+	ck_assert_msg(allow_add_network(&rules, network, &why) == 0, "%s: %s", network, why.text);
 }
 
 /* ---- one network ------------------------------------------------------------------------ */
@@ -117,8 +117,8 @@ static const struct {
 
 START_TEST(what_is_no_network_is_refused)
 {
-	ck_assert_int_eq(allow_add_network(&rules, bad[_i].text, why), -1);
-	ck_assert_msg(strstr(why, bad[_i].why) != NULL, "'%s': %s", bad[_i].text, why);
+	ck_assert_int_eq(allow_add_network(&rules, bad[_i].text, &why), -1);
+	ck_assert_msg(strstr(why.text, bad[_i].why) != NULL, "'%s': %s", bad[_i].text, why.text);
 	ck_assert_uint_eq(rules.network_count, 0);
 }
 END_TEST
@@ -135,7 +135,7 @@ START_TEST(without_networks_it_is_loopback)
 		ck_assert_msg(lets_in(in[i]), "%s", in[i]);
 	for (size_t i = 0; i < sizeof out / sizeof *out; i++)
 		ck_assert_msg(!lets_in(out[i]), "%s", out[i]);
-	ck_assert_str_eq(why, "[::127.0.0.1]:0: only loopback may, without --allow");
+	ck_assert_str_eq(why.text, "[::127.0.0.1]:0: only loopback may, without --allow");
 }
 END_TEST
 
@@ -146,7 +146,7 @@ START_TEST(networks_add_up_and_replace_loopback)
 	ck_assert(lets_in("192.0.2.1"));
 	ck_assert(lets_in("2001:db8::1"));
 	ck_assert(!lets_in("127.0.0.1"));
-	ck_assert_str_eq(why, "127.0.0.1:0: not one of --allow");
+	ck_assert_str_eq(why.text, "127.0.0.1:0: not one of --allow");
 	ck_assert(!lets_in("::1"));
 	add("::1");
 	ck_assert(lets_in("::1"));
@@ -156,9 +156,9 @@ END_TEST
 
 START_TEST(a_list_of_addresses_is_read)
 {
-	ck_assert_int_eq(allow_add_addresses(&rules, "199.170.183.28,199.170.183.71", why), 0);
+	ck_assert_int_eq(allow_add_addresses(&rules, "199.170.183.28,199.170.183.71", &why), 0);
 	ck_assert_uint_eq(rules.network_count, 2);
-	ck_assert_int_eq(allow_add_addresses(&rules, "2001:db8::1", why), 0);
+	ck_assert_int_eq(allow_add_addresses(&rules, "2001:db8::1", &why), 0);
 	ck_assert(lets_in("199.170.183.28"));
 	ck_assert(lets_in("::ffff:199.170.183.71"));
 	ck_assert(lets_in("2001:db8::1"));
@@ -174,12 +174,12 @@ START_TEST(a_malformed_list_is_refused)
 	    "111111111111111111111111111111111111111111111111111111111111111111111111111111111111"};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-		why[0] = '\0';
-		ck_assert_msg(allow_add_addresses(&rules, lists[i], why) == -1, "'%s'", lists[i]);
-		ck_assert_ptr_nonnull(strstr(why, "addresses separated by commas"));
+		why.text[0] = '\0';
+		ck_assert_msg(allow_add_addresses(&rules, lists[i], &why) == -1, "'%s'", lists[i]);
+		ck_assert_ptr_nonnull(strstr(why.text, "addresses separated by commas"));
 	}
-	ck_assert_int_eq(allow_add_addresses(&rules, "10.0.0.1,10.0.0.x", why), -1);
-	ck_assert_ptr_nonnull(strstr(why, "'10.0.0.x'"));
+	ck_assert_int_eq(allow_add_addresses(&rules, "10.0.0.1,10.0.0.x", &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "'10.0.0.x'"));
 }
 END_TEST
 
@@ -215,16 +215,16 @@ START_TEST(on_unix_sockets_users_count)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	add("10.0.0.0/8"); /* says nothing about them */
-	ck_assert(allow_peer(&rules, -1, &unix_peer, why)); /* nothing is asked of the socket */
+	ck_assert(allow_peer(&rules, -1, &unix_peer, &why)); /* nothing is asked of the socket */
 	ck_assert_int_eq(allow_add_user(&rules, getuid() + 1, NULL), 0);
-	ck_assert(!allow_peer(&rules, fds[0], &unix_peer, why));
-	ck_assert_ptr_nonnull(strstr(why, "--allow-user"));
+	ck_assert(!allow_peer(&rules, fds[0], &unix_peer, &why));
+	ck_assert_ptr_nonnull(strstr(why.text, "--allow-user"));
 	ck_assert_int_eq(allow_add_user(&rules, getuid(), NULL), 0);
-	ck_assert(allow_peer(&rules, fds[0], &unix_peer, why));
+	ck_assert(allow_peer(&rules, fds[0], &unix_peer, &why));
 	close(fds[0]);
 	close(fds[1]);
-	ck_assert(!allow_peer(&rules, fds[0], &unix_peer, why));
-	ck_assert_ptr_nonnull(strstr(why, "unknown"));
+	ck_assert(!allow_peer(&rules, fds[0], &unix_peer, &why));
+	ck_assert_ptr_nonnull(strstr(why.text, "unknown"));
 	ck_assert(lets_in("10.0.0.1")); /* and users nothing about TCP */
 }
 END_TEST
@@ -235,9 +235,9 @@ START_TEST(a_peer_without_an_address_is_one_of_a_unix_socket)
 	struct address_peer peer;
 
 	memset(&peer, 0, sizeof peer);
-	ck_assert(allow_peer(&rules, -1, &peer, why));
+	ck_assert(allow_peer(&rules, -1, &peer, &why));
 	ck_assert_int_eq(allow_add_user(&rules, 1, NULL), 0);
-	ck_assert(!allow_peer(&rules, -1, &peer, why));
+	ck_assert(!allow_peer(&rules, -1, &peer, &why));
 }
 END_TEST
 

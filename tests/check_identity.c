@@ -21,12 +21,12 @@
 
 static struct identity identity;
 static const char *wrong;
-static char why[IDENTITY_WHY_MAX];
+static struct fault why;
 
 static void setup(void)
 {
 	memset(&identity, 0, sizeof identity);
-	strcpy(why, "nothing said");
+	strcpy(why.text, "nothing said");
 }
 
 static void teardown(void)
@@ -37,7 +37,7 @@ static void teardown(void)
 
 static int find(const char *user, const char *group)
 {
-	return identity_find(&identity, user, group, &wrong, why);
+	return identity_find(&identity, user, group, &wrong, &why);
 }
 
 static bool is_root(void)
@@ -52,7 +52,7 @@ START_TEST(nothing_is_nothing)
 	ck_assert_int_eq(find(NULL, NULL), 0);
 	ck_assert(!identity.has_user && !identity.has_group);
 	ck_assert(!identity_is_set(&identity));
-	ck_assert_int_eq(identity_become(&identity, why), 0);
+	ck_assert_int_eq(identity_become(&identity, &why), 0);
 	identity.root = "/";
 	ck_assert(identity_is_set(&identity));
 }
@@ -112,7 +112,7 @@ START_TEST(a_number_without_an_entry_needs_a_group)
 {
 	ck_assert_int_eq(find(NO_ENTRY, NULL), -1);
 	ck_assert_str_eq(wrong, NO_ENTRY);
-	ck_assert_ptr_nonnull(strstr(why, "give --group"));
+	ck_assert_ptr_nonnull(strstr(why.text, "give --group"));
 	ck_assert_int_eq(find(NO_ENTRY, "54321"), 0);
 	ck_assert_uint_eq(identity.uid, 3999999999U);
 	ck_assert_uint_eq(identity.group_count, 1);
@@ -125,10 +125,10 @@ START_TEST(who_is_not_there_is_named)
 {
 	ck_assert_int_eq(find("no such user", "root"), -1);
 	ck_assert_str_eq(wrong, "no such user");
-	ck_assert_str_eq(why, "there is no such user");
+	ck_assert_str_eq(why.text, "there is no such user");
 	ck_assert_int_eq(find("root", "no such group"), -1);
 	ck_assert_str_eq(wrong, "no such group");
-	ck_assert_str_eq(why, "there is no such group");
+	ck_assert_str_eq(why.text, "there is no such group");
 }
 END_TEST
 
@@ -144,7 +144,7 @@ static int become_and(int (*check)(void))
 	if (pid == 0 && is_root() && setgroups(3, extra) != 0)
 		_exit(98);
 	if (pid == 0)
-		_exit(identity_become(&identity, why) != 0 ? 99 : check());
+		_exit(identity_become(&identity, &why) != 0 ? 99 : check());
 	return wait_for(pid);
 }
 
@@ -234,20 +234,20 @@ START_TEST(a_new_root)
 }
 END_TEST
 
-static int nothing_to_try(void *context, char phrase[IDENTITY_WHY_MAX])
+static int nothing_to_try(void *context, struct fault *phrase)
 {
 	(void)context;
 	(void)phrase;
 	return 0;
 }
 
-static int try_in_vain(void *context, char phrase[IDENTITY_WHY_MAX])
+static int try_in_vain(void *context, struct fault *phrase)
 {
-	snprintf(phrase, IDENTITY_WHY_MAX, "%s, said %ld", (const char *)context, (long)getppid());
+	(void)fault_set(phrase, "%s, said %ld", (const char *)context, (long)getppid());
 	return -1;
 }
 
-static int die(void *context, char phrase[IDENTITY_WHY_MAX])
+static int die(void *context, struct fault *phrase)
 {
 	(void)context;
 	(void)phrase;
@@ -262,7 +262,7 @@ START_TEST(a_rehearsal_changes_nothing_here)
 	snprintf(text, sizeof text, "%lu", (unsigned long)getuid());
 	ck_assert_int_eq(find(is_root() ? "nobody" : text, NULL), 0);
 	setenv("HOME", "/as/it/was", 1);
-	ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, why), 0);
+	ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, &why), 0);
 	ck_assert_str_eq(getenv("HOME"), "/as/it/was");
 	ck_assert_uint_eq(geteuid(), getuid());
 	ck_assert_int_eq(count_fds(), before);
@@ -275,19 +275,19 @@ START_TEST(a_rehearsal_says_what_went_wrong)
 	char context[] = "no";
 
 	snprintf(wanted, sizeof wanted, "no, said %ld", (long)getpid());
-	ck_assert_int_eq(identity_rehearse(&identity, try_in_vain, context, why), -1);
-	ck_assert_str_eq(why, wanted);
-	ck_assert_int_eq(identity_rehearse(&identity, die, NULL, why), -1);
-	ck_assert_ptr_nonnull(strstr(why, "change died"));
+	ck_assert_int_eq(identity_rehearse(&identity, try_in_vain, context, &why), -1);
+	ck_assert_str_eq(why.text, wanted);
+	ck_assert_int_eq(identity_rehearse(&identity, die, NULL, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "change died"));
 	identity.root = "/nonexistent";
-	ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, why), -1);
-	ck_assert_str_eq(why, "cannot change the root directory (--chroot) to /nonexistent: "
+	ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, &why), -1);
+	ck_assert_str_eq(why.text, "cannot change the root directory (--chroot) to /nonexistent: "
 			      "No such file or directory");
 	identity.root = NULL;
 	if (!is_root()) {
 		ck_assert_int_eq(find("0", NULL), 0);
-		ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, why), -1);
-		ck_assert_ptr_nonnull(strstr(why, "Operation not permitted: only root can"));
+		ck_assert_int_eq(identity_rehearse(&identity, nothing_to_try, NULL, &why), -1);
+		ck_assert_ptr_nonnull(strstr(why.text, "Operation not permitted: only root can"));
 	}
 }
 END_TEST

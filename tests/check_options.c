@@ -29,7 +29,7 @@ static enum options_verdict parse(struct options *options, const char *const arg
 		argv[argc] = args[argc - 1];
 	verdict = options_parse(options, argc, argv, &fault);
 	if (verdict == OPTIONS_USAGE || verdict == OPTIONS_FAILED)
-		fprintf(stderr, "%s\n", fault.text);
+		fprintf(stderr, "%s\n", fault.why.text);
 	return verdict;
 }
 
@@ -428,7 +428,7 @@ START_TEST(what_is_wrong_in_a_file_has_a_line)
 	capture_begin();
 	ck_assert_int_eq(PARSE(&options, "-c", "2", argument), OPTIONS_USAGE);
 	capture_end();
-	ck_assert_msg(strncmp(fault.text, wanted, strlen(wanted)) == 0, "'%s' is not '%s'", fault.text,
+	ck_assert_msg(strncmp(fault.why.text, wanted, strlen(wanted)) == 0, "'%s' is not '%s'", fault.why.text,
 	    wanted);
 	options_fini(&options);
 	temp_remove();

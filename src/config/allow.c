@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,6 @@ enum { V4_BITS = 32, V6_BITS = 128, MAPPED_BITS = 96 };
 
 /* RFC 4291 2.5.5.2 */
 static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-static int fail(char *why, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static int fail(char *why, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, ALLOW_WHY_MAX, fmt, args);
-	va_end(args);
-	return -1;
-}
 
 /* ---- networks -------------------------------------------------------------------------- */
 
@@ -97,7 +84,7 @@ static bool read_bits(struct allow_network *network, const char *text)
 }
 
 /* 10.1.2.3/8: was the host meant, or the network?  A guess would let in the wrong ones. */
-static int check_host_bits(const struct allow_network *network, const char *host, char *why)
+static int check_host_bits(const struct allow_network *network, const char *host, struct fault *why)
 {
 	struct allow_network right = *network;
 	char text[INET6_ADDRSTRLEN] = "";
@@ -107,11 +94,11 @@ static int check_host_bits(const struct allow_network *network, const char *host
 	if (memcmp(right.bytes, network->bytes, max_bits(network) / 8) == 0)
 		return 0;
 	inet_ntop(right.family, right.bytes, text, sizeof text);
-	return fail(why, "bits are set beyond the length: the network is %s/%u, the host %s", text,
+	return fault_set(why, "bits are set beyond the length: the network is %s/%u, the host %s", text,
 	    right.bits, host);
 }
 
-static int read_network(struct allow_network *network, const char *text, char *why)
+static int read_network(struct allow_network *network, const char *text, struct fault *why)
 {
 	char host[INET6_ADDRSTRLEN];
 	const char *slash = strchr(text, '/');
@@ -123,29 +110,29 @@ static int read_network(struct allow_network *network, const char *text, char *w
 		host[len] = '\0';
 	}
 	if (len >= sizeof host || !read_address(network, host))
-		return fail(why, "expected an IPv4 or IPv6 address, such as 192.0.2.7, "
+		return fault_set(why, "expected an IPv4 or IPv6 address, such as 192.0.2.7, "
 		    "192.0.2.0/24 or 2001:db8::/32");
 	if (slash != NULL && !read_bits(network, slash + 1))
-		return fail(why, "expected a length from 0 to %u after the /", max_bits(network));
+		return fault_set(why, "expected a length from 0 to %u after the /", max_bits(network));
 	if (check_host_bits(network, host, why) != 0)
 		return -1;
 	unmap(network);
 	return 0;
 }
 
-static int add_network(struct allow *allow, const struct allow_network *network, char *why)
+static int add_network(struct allow *allow, const struct allow_network *network, struct fault *why)
 {
 	struct allow_network *networks =
 	    realloc(allow->networks, (allow->network_count + 1) * sizeof *networks);
 
 	if (networks == NULL)
-		return fail(why, "out of memory");
+		return fault_set(why, "out of memory");
 	networks[allow->network_count++] = *network;
 	allow->networks = networks;
 	return 0;
 }
 
-int allow_add_network(struct allow *allow, const char *text, char why[ALLOW_WHY_MAX])
+int allow_add_network(struct allow *allow, const char *text, struct fault *why)
 {
 	struct allow_network network;
 
@@ -155,7 +142,7 @@ int allow_add_network(struct allow *allow, const char *text, char why[ALLOW_WHY_
 	return add_network(allow, &network, why);
 }
 
-int allow_add_addresses(struct allow *allow, const char *list, char why[ALLOW_WHY_MAX])
+int allow_add_addresses(struct allow *allow, const char *list, struct fault *why)
 {
 	while (list != NULL) {
 		struct allow_network network = {.family = AF_UNSPEC};
@@ -165,7 +152,7 @@ int allow_add_addresses(struct allow *allow, const char *list, char why[ALLOW_WH
 		if (len < sizeof item)
 			memcpy(item, list, len);
 		if (!read_address(&network, item))
-			return fail(why, "expected addresses separated by commas, not '%.*s'",
+			return fault_set(why, "expected addresses separated by commas, not '%.*s'",
 			    len < 100 ? (int)len : 100, list);
 		unmap(&network);
 		if (add_network(allow, &network, why) != 0)
@@ -229,23 +216,23 @@ static bool allows_host(const struct allow *allow, const struct allow_network *h
 	return allow->network_count == 0 && is_loopback(host);
 }
 
-static bool allows_user(const struct allow *allow, int fd, char *why)
+static bool allows_user(const struct allow *allow, int fd, struct fault *why)
 {
 	uid_t uid;
 
 	if (sys_peer_user(fd, &uid) != 0) {
-		fail(why, "unix, user unknown: %s", strerror(errno));
+		fault_set(why, "unix, user unknown: %s", strerror(errno));
 		return false;
 	}
 	for (size_t i = 0; i < allow->user_count; i++)
 		if (allow->users[i].uid == uid)
 			return true;
-	fail(why, "unix, user %ld: not one of --allow-user", (long)uid);
+	fault_set(why, "unix, user %ld: not one of --allow-user", (long)uid);
 	return false;
 }
 
 bool allow_peer(const struct allow *allow, int fd, const struct address_peer *peer,
-    char why[ALLOW_WHY_MAX])
+    struct fault *why)
 {
 	struct allow_network host;
 	char text[ADDRESS_TEXT_MAX];
@@ -255,7 +242,7 @@ bool allow_peer(const struct allow *allow, int fd, const struct address_peer *pe
 	if (allows_host(allow, &host))
 		return true;
 	address_text(peer, text);
-	fail(why, "%s: %s", text,
+	fault_set(why, "%s: %s", text,
 	    allow->network_count > 0 ? "not one of --allow" : "only loopback may, without --allow");
 	return false;
 }

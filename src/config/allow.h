@@ -16,6 +16,7 @@
 
 #include "base/address.h"
 #include "base/attributes.h"
+#include "base/fault.h"
 
 struct allow_network {
 	int family; /* AF_INET or AF_INET6 */
@@ -37,15 +38,12 @@ struct allow {
 	size_t user_count;
 };
 
-/* Room for a phrase that says what went wrong, of the functions below. */
-#define ALLOW_WHY_MAX 200
-
 /* Adds ADDR or ADDR/LEN, of an option; borrows it.  0, or -1 with `why`. */
-int allow_add_network(struct allow *allow, const char *text, char why[ALLOW_WHY_MAX]) MUST_CHECK;
+int allow_add_network(struct allow *allow, const char *text, struct fault *why) MUST_CHECK;
 
 /* Adds a list of addresses as FastCGI 1.0 3.2 has it: with commas and nothing else between. */
 int allow_add_addresses(struct allow *allow, const char *list,
-    char why[ALLOW_WHY_MAX]) MUST_CHECK;
+    struct fault *why) MUST_CHECK;
 
 /* Adds a user of unix sockets; `text` as above.  0, or -1 with errno ENOMEM. */
 int allow_add_user(struct allow *allow, uid_t uid, const char *text) MUST_CHECK;
@@ -57,7 +55,7 @@ void allow_fini(struct allow *allow);
  * log.  A system call only on a unix socket with users to compare.
  */
 bool allow_peer(const struct allow *allow, int fd, const struct address_peer *peer,
-    char why[ALLOW_WHY_MAX]) MUST_CHECK;
+    struct fault *why) MUST_CHECK;
 
 /*
  * Whether a socket may listen at `addr`: not if it can be reached from beyond this

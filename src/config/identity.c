@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +14,6 @@
 #include <unistd.h>
 
 #include "base/sys.h"
-
-static int fail(char *why, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static int fail(char *why, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, IDENTITY_WHY_MAX, fmt, args);
-	va_end(args);
-	return -1;
-}
 
 /* ---- looking up ---------------------------------------------------------------------- */
 
@@ -72,19 +59,19 @@ void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size)
 	    group == NULL ? numbers[1] : group->gr_name);
 }
 
-static int find_user(struct identity *identity, const char *text, char *why)
+static int find_user(struct identity *identity, const char *text, struct fault *why)
 {
 	const struct passwd *user;
 
 	if (identity_user_id(text, &identity->uid) != 0)
-		return fail(why, "there is no such user");
+		return fault_set(why, "there is no such user");
 	identity->has_user = true;
 	user = getpwuid(identity->uid);
 	if (user == NULL)
 		return 0;
 	if (strlen(user->pw_name) >= sizeof identity->name ||
 	    strlen(user->pw_dir) >= sizeof identity->home)
-		return fail(why, "the name or the home directory of this user is too long");
+		return fault_set(why, "the name or the home directory of this user is too long");
 	memcpy(identity->name, user->pw_name, strlen(user->pw_name) + 1);
 	memcpy(identity->home, user->pw_dir, strlen(user->pw_dir) + 1);
 	identity->gid = user->pw_gid;
@@ -92,7 +79,7 @@ static int find_user(struct identity *identity, const char *text, char *why)
 	return 0;
 }
 
-static int find_group(struct identity *identity, const char *text, char *why)
+static int find_group(struct identity *identity, const char *text, struct fault *why)
 {
 	const struct group *group;
 	unsigned number;
@@ -102,7 +89,7 @@ static int find_group(struct identity *identity, const char *text, char *why)
 	} else {
 		group = getgrnam(text);
 		if (group == NULL)
-			return fail(why, "there is no such group");
+			return fault_set(why, "there is no such group");
 		identity->gid = group->gr_gid;
 	}
 	identity->has_group = true;
@@ -110,10 +97,10 @@ static int find_group(struct identity *identity, const char *text, char *why)
 }
 
 /* A user the database does not know is in no group but the one given. */
-static int find_groups(struct identity *identity, char *why)
+static int find_groups(struct identity *identity, struct fault *why)
 {
 	if (!identity->has_group)
-		return fail(why, "it is not in the user database: give --group, too");
+		return fault_set(why, "it is not in the user database: give --group, too");
 	if (identity->name[0] != '\0') {
 		identity->groups =
 		    sys_groups_of(identity->name, identity->gid, &identity->group_count);
@@ -124,11 +111,11 @@ static int find_groups(struct identity *identity, char *why)
 			identity->groups[0] = identity->gid;
 	}
 	return identity->groups != NULL ? 0
-					: fail(why, "cannot find its groups: %s", strerror(errno));
+					: fault_set(why, "cannot find its groups: %s", strerror(errno));
 }
 
 int identity_find(struct identity *identity, const char *user, const char *group,
-    const char **wrong, char why[IDENTITY_WHY_MAX])
+    const char **wrong, struct fault *why)
 {
 	*identity = (struct identity){.has_user = false};
 	*wrong = user;
@@ -155,13 +142,13 @@ bool identity_is_set(const struct identity *identity)
 /* ---- becoming ------------------------------------------------------------------------ */
 
 /* The phrase for a call that has failed just now. */
-static int fail_call(char *why, const char *what, const char *whose)
+static int fail_call(struct fault *why, const char *what, const char *whose)
 {
-	return fail(why, "cannot change the %s to %.120s: %s%s", what, whose, strerror(errno),
+	return fault_set(why, "cannot change the %s to %.120s: %s%s", what, whose, strerror(errno),
 	    errno == EPERM ? ": only root can" : "");
 }
 
-static int fail_id(char *why, const char *what, unsigned long id)
+static int fail_id(struct fault *why, const char *what, unsigned long id)
 {
 	char text[24];
 
@@ -169,7 +156,7 @@ static int fail_id(char *why, const char *what, unsigned long id)
 	return fail_call(why, what, text);
 }
 
-static int change_root(const char *root, char *why)
+static int change_root(const char *root, struct fault *why)
 {
 	if (chdir(root) == 0 && chroot(".") == 0 && chdir("/") == 0)
 		return 0;
@@ -201,7 +188,7 @@ static bool has_groups(const struct identity *identity)
 	return same;
 }
 
-static int change_groups(const struct identity *identity, char *why)
+static int change_groups(const struct identity *identity, struct fault *why)
 {
 	if (identity->has_group && sys_set_gid(identity->gid) != 0)
 		return fail_id(why, "group (--user, --group)", identity->gid);
@@ -211,7 +198,7 @@ static int change_groups(const struct identity *identity, char *why)
 	return fail_id(why, "supplementary groups (--user)", identity->uid);
 }
 
-static int change_user(const struct identity *identity, char *why)
+static int change_user(const struct identity *identity, struct fault *why)
 {
 	if (!identity->has_user || sys_set_uid(identity->uid) == 0)
 		return 0;
@@ -219,22 +206,22 @@ static int change_user(const struct identity *identity, char *why)
 }
 
 /* A capability, or a system that sees setuid() in its own way, could leave a door open. */
-static int make_sure(const struct identity *identity, char *why)
+static int make_sure(const struct identity *identity, struct fault *why)
 {
 	if (identity->has_group && (getgid() != identity->gid || getegid() != identity->gid))
-		return fail(why, "the system did not change the group (--group)");
+		return fault_set(why, "the system did not change the group (--group)");
 	if (!identity->has_user)
 		return 0;
 	if (getuid() != identity->uid || geteuid() != identity->uid)
-		return fail(why, "the system did not change the user (--user)");
+		return fault_set(why, "the system did not change the user (--user)");
 	if (identity->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))
-		return fail(why, "the way back from --user to root is open: start it without "
+		return fault_set(why, "the way back from --user to root is open: start it without "
 				 "CAP_SETUID, or as root");
 	return 0;
 }
 
 /* Programs look for their files there; those of whoever started us are closed to them. */
-static int set_environment(const struct identity *identity, char *why)
+static int set_environment(const struct identity *identity, struct fault *why)
 {
 	static const char *const names[] = {"USER", "LOGNAME", "HOME"};
 
@@ -242,12 +229,12 @@ static int set_environment(const struct identity *identity, char *why)
 		const char *value = i < 2 ? identity->name : identity->home;
 
 		if ((value[0] == '\0' ? unsetenv(names[i]) : setenv(names[i], value, 1)) != 0)
-			return fail(why, "cannot set %s: %s", names[i], strerror(errno));
+			return fault_set(why, "cannot set %s: %s", names[i], strerror(errno));
 	}
 	return 0;
 }
 
-int identity_become(const struct identity *identity, char why[IDENTITY_WHY_MAX])
+int identity_become(const struct identity *identity, struct fault *why)
 {
 	if (identity->root != NULL && change_root(identity->root, why) != 0)
 		return -1;
@@ -264,12 +251,12 @@ static void rehearse(const struct identity *identity, identity_trial *trial, voi
     int report)
 {
 	pid_t parent = getppid();
-	char why[IDENTITY_WHY_MAX] = "";
-	bool became = identity_become(identity, why) == 0;
+	struct fault why = {""};
+	bool became = identity_become(identity, &why) == 0;
 
 	sys_die_with_parent(parent); /* a file system may not answer, and we are not waited for */
-	if (!became || trial(context, why) != 0)
-		_exit(write(report, why, strlen(why)) > 0 ? 1 : 2);
+	if (!became || trial(context, &why) != 0)
+		_exit(write(report, why.text, strlen(why.text)) > 0 ? 1 : 2);
 	_exit(0);
 }
 
@@ -287,24 +274,24 @@ static int fork_rehearsal(const struct identity *identity, identity_trial *trial
 }
 
 int identity_rehearse(const struct identity *identity, identity_trial *trial, void *context,
-    char why[IDENTITY_WHY_MAX])
+    struct fault *why)
 {
 	int report[2];
 	int status;
 	ssize_t len;
 
 	if (pipe(report) != 0)
-		return fail(why, "cannot make a pipe: %s", strerror(errno));
+		return fault_set(why, "cannot make a pipe: %s", strerror(errno));
 	status = fork_rehearsal(identity, trial, context, report);
 	if (status == -1)
-		fail(why, "cannot start a process: %s", strerror(errno));
+		fault_set(why, "cannot start a process: %s", strerror(errno));
 	else if (status != 0)
-		fail(why, "the process that tried the change died");
+		fault_set(why, "the process that tried the change died");
 	close(report[1]);
 	/* a phrase fits the pipe, so it is there whole */
-	len = read(report[0], why, IDENTITY_WHY_MAX - 1);
+	len = read(report[0], why->text, sizeof why->text - 1);
 	if (len > 0)
-		why[len] = '\0';
+		why->text[len] = '\0';
 	close(report[0]);
 	return status == 0 ? 0 : -1;
 }

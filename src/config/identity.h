@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/attributes.h"
+#include "base/fault.h"
 
 /* All zero: everything stays as it is. */
 struct identity {
@@ -28,9 +29,6 @@ struct identity {
 	const char *root; /* borrowed: the new root directory, or NULL */
 };
 
-/* Room for a phrase that says what went wrong, of the functions below. */
-#define IDENTITY_WHY_MAX 256
-
 /* The id of a user, given by name or number.  0, or -1 if there is no such user. */
 int identity_user_id(const char *text, uid_t *uid) MUST_CHECK;
 
@@ -43,7 +41,7 @@ void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size);
  * or `group`, whichever is to blame.
  */
 int identity_find(struct identity *identity, const char *user, const char *group,
-    const char **wrong, char why[IDENTITY_WHY_MAX]) MUST_CHECK;
+    const char **wrong, struct fault *why) MUST_CHECK;
 
 /* Frees what it holds. */
 void identity_fini(struct identity *identity);
@@ -57,16 +55,16 @@ bool identity_is_set(const struct identity *identity);
  * that there is no way back to root.  0, or -1 with `why`: the process is then something
  * in between and has to exit.
  */
-int identity_become(const struct identity *identity, char why[IDENTITY_WHY_MAX]) MUST_CHECK;
+int identity_become(const struct identity *identity, struct fault *why) MUST_CHECK;
 
 /* What the rehearsal is for besides: 0, or -1 with `why`. */
-typedef int identity_trial(void *context, char why[IDENTITY_WHY_MAX]);
+typedef int identity_trial(void *context, struct fault *why);
 
 /*
  * Becomes it in a process that is forked for that, and there calls `trial`, to find out
  * whether a worker could.  0, or -1 with `why`.
  */
 int identity_rehearse(const struct identity *identity, identity_trial *trial, void *context,
-    char why[IDENTITY_WHY_MAX]) MUST_CHECK;
+    struct fault *why) MUST_CHECK;
 
 #endif

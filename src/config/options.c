@@ -349,7 +349,7 @@ static enum options_verdict usage(struct options_fault *fault, const char *fmt, 
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(fault->text, sizeof fault->text, fmt, args);
+	(void)fault_vset(&fault->why, fmt, args);
 	va_end(args);
 	return OPTIONS_USAGE;
 }
@@ -487,11 +487,10 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 static void add_place(const struct words *words, struct options_fault *fault)
 {
 	struct words_place place = words_place(words, fault->word);
-	struct options_fault plain = *fault;
+	struct fault plain = fault->why;
 
 	if (place.file != NULL)
-		snprintf(fault->text, sizeof fault->text, "%.150s:%d: %.340s", place.file, place.line,
-		    plain.text);
+		(void)fault_set(&fault->why, "%.150s:%d: %.340s", place.file, place.line, plain.text);
 }
 
 static void warn_of_option(const char *text)
@@ -506,7 +505,7 @@ enum options_verdict options_parse(struct options *options, int argc, const char
 
 	set_defaults(options);
 	*fault = (struct options_fault){.word = NULL};
-	if (words_init(&options->words, argc, argv, fault->text, sizeof fault->text) != 0)
+	if (words_init(&options->words, argc, argv, fault->why.text, sizeof fault->why.text) != 0)
 		return OPTIONS_USAGE;
 	verdict = parse_words(options, options->words.argc, options->words.argv, fault);
 	if (verdict == OPTIONS_RUN) {

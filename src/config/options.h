@@ -13,6 +13,7 @@
 
 #include "config/allow.h"
 #include "base/attributes.h"
+#include "base/fault.h"
 #include "config/identity.h"
 #include "config/value.h"
 #include "config/words.h"
@@ -81,7 +82,7 @@ enum options_verdict {
 /* What is wrong. */
 struct options_fault {
 	const char *word; /* the word that is to blame; NULL: none, or it is not known */
-	char text[512];   /* without a line end */
+	struct fault why;
 };
 
 /*

@@ -24,7 +24,7 @@ static enum options_verdict fail(struct options_fault *fault, enum options_verdi
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(fault->text, sizeof fault->text, fmt, args);
+	(void)fault_vset(&fault->why, fmt, args);
 	va_end(args);
 	return verdict;
 }
@@ -34,12 +34,12 @@ static enum options_verdict fail(struct options_fault *fault, enum options_verdi
 static enum options_verdict find_identity(struct options *options, struct options_fault *fault)
 {
 	const char *wrong;
-	char why[IDENTITY_WHY_MAX];
+	struct fault why;
 
-	if (identity_find(&options->identity, options->user, options->group, &wrong, why) != 0) {
+	if (identity_find(&options->identity, options->user, options->group, &wrong, &why) != 0) {
 		fault->word = wrong;
 		return fail(fault, OPTIONS_USAGE, "--%s '%s': %s",
-		    wrong == options->user ? "user" : "group", wrong, why);
+		    wrong == options->user ? "user" : "group", wrong, why.text);
 	}
 	options->identity.root = options->chroot_dir;
 	return OPTIONS_RUN;
@@ -112,12 +112,13 @@ static enum options_verdict check_directories(struct options *options, struct op
 static enum options_verdict add_networks(struct options *options, struct options_fault *fault)
 {
 	const char *addresses = getenv("FCGI_WEB_SERVER_ADDRS");
-	char why[ALLOW_WHY_MAX];
+	struct fault why;
 
 	if (addresses == NULL || *addresses == '\0' ||
-	    allow_add_addresses(&options->allow, addresses, why) == 0)
+	    allow_add_addresses(&options->allow, addresses, &why) == 0)
 		return OPTIONS_RUN;
-	return fail(fault, OPTIONS_FAILED, "the environment variable FCGI_WEB_SERVER_ADDRS: %s", why);
+	return fail(fault, OPTIONS_FAILED, "the environment variable FCGI_WEB_SERVER_ADDRS: %s",
+	    why.text);
 }
 
 /* To refuse root, or who runs the scripts anyway, would keep nobody from anything. */
@@ -150,23 +151,19 @@ static enum options_verdict check_sockets(struct options *options, struct option
 /* ---- can it be done ------------------------------------------------------------------ */
 
 /* As the user, below the new root: what a worker will do there. */
-static int try_out(void *context, char why[IDENTITY_WHY_MAX])
+static int try_out(void *context, struct fault *why)
 {
 	const struct options *options = context;
 	const char *reason;
 
-	if (!options->spool_by_default && access(options->spool_dir, W_OK | X_OK) != 0) {
-		snprintf(why, IDENTITY_WHY_MAX, "--spool-dir %.100s cannot be written to: %s: choose "
+	if (!options->spool_by_default && access(options->spool_dir, W_OK | X_OK) != 0)
+		return fault_set(why, "--spool-dir %.100s cannot be written to: %s: choose "
 		    "another", options->spool_dir, strerror(errno));
-		return -1;
-	}
 	for (size_t i = 0; i < options->limits.count; i++) {
 		const struct value_limit *item = &options->limits.items[i];
 
-		if (value_limit_check(&item->limit, &reason) != 0) {
-			snprintf(why, IDENTITY_WHY_MAX, "--limit %.60s: %s", item->text, reason);
-			return -1;
-		}
+		if (value_limit_check(&item->limit, &reason) != 0)
+			return fault_set(why, "--limit %.60s: %s", item->text, reason);
 	}
 	return 0;
 }
@@ -174,13 +171,13 @@ static int try_out(void *context, char why[IDENTITY_WHY_MAX])
 /* --check is for everybody: who may not become the user is not told so. */
 enum options_verdict options_rehearse(struct options *options, struct options_fault *fault)
 {
-	char why[IDENTITY_WHY_MAX];
+	struct fault why;
 
 	if (!identity_is_set(&options->identity) || (options->check && geteuid() != 0))
 		return OPTIONS_RUN;
-	if (identity_rehearse(&options->identity, try_out, options, why) == 0)
+	if (identity_rehearse(&options->identity, try_out, options, &why) == 0)
 		return OPTIONS_RUN;
-	return fail(fault, OPTIONS_FAILED, "%s", why);
+	return fail(fault, OPTIONS_FAILED, "%s", why.text);
 }
 
 enum options_verdict options_settle(struct options *options, struct options_fault *fault)
@@ -210,14 +207,13 @@ struct wanted {
 };
 
 /* In the process that has become the user. */
-static int try_access(void *context, char why[IDENTITY_WHY_MAX])
+static int try_access(void *context, struct fault *why)
 {
 	const struct wanted *wanted = context;
 
 	if (access(wanted->path, wanted->mode) == 0)
 		return 0;
-	snprintf(why, IDENTITY_WHY_MAX, "%s", strerror(errno));
-	return -1;
+	return fault_set(why, "%s", strerror(errno));
 }
 
 /*
@@ -225,7 +221,7 @@ static int try_access(void *context, char why[IDENTITY_WHY_MAX])
  * can be done; else as ourselves.  False with `why`.
  */
 static bool is_open(const struct options *options, const char *path, int mode,
-    char why[IDENTITY_WHY_MAX])
+    struct fault *why)
 {
 	char full[VALUE_TEXT_MAX];
 	struct wanted wanted = {.path = path, .mode = mode};
@@ -249,22 +245,22 @@ static void doubt(warn_fn *warn, const char *option, const char *value, const ch
 static void doubt_root(const struct options *options, const char *root, warn_fn *warn)
 {
 	char full[VALUE_TEXT_MAX];
-	char why[IDENTITY_WHY_MAX];
+	struct fault why;
 	int error;
 
 	path_below(options, root, full);
 	error = directory_error(full);
 	if (error != 0)
 		doubt(warn, "root", root, strerror(error));
-	else if (options->check && !is_open(options, root, X_OK, why))
-		doubt(warn, "root", root, why);
+	else if (options->check && !is_open(options, root, X_OK, &why))
+		doubt(warn, "root", root, why.text);
 }
 
 static void doubt_spool(const struct options *options, warn_fn *warn)
 {
 	char text[WARNING_MAX];
 	char full[VALUE_TEXT_MAX];
-	char why[IDENTITY_WHY_MAX];
+	struct fault why;
 	int error;
 
 	if (!options->spool_by_default)
@@ -272,12 +268,12 @@ static void doubt_spool(const struct options *options, warn_fn *warn)
 	path_below(options, options->spool_dir, full);
 	error = directory_error(full);
 	if (error != 0)
-		snprintf(why, sizeof why, "%s", strerror(error));
-	else if (is_open(options, options->spool_dir, W_OK | X_OK, why))
+		(void)fault_set(&why, "%s", strerror(error));
+	else if (is_open(options, options->spool_dir, W_OK | X_OK, &why))
 		return;
 	snprintf(text, sizeof text,
 	    "request bodies too large for memory cannot be held: %.200s: %s: give --spool-dir",
-	    options->spool_dir, why);
+	    options->spool_dir, why.text);
 	warn(text);
 }
 
@@ -308,17 +304,17 @@ static void doubt_socket(const struct options *options, const struct address *ad
 
 void options_warn(const struct options *options, warn_fn *warn)
 {
-	char why[IDENTITY_WHY_MAX];
+	struct fault why;
 
 	for (size_t i = 0; options->check && i < options->sockets.count; i++)
 		doubt_socket(options, &options->sockets.items[i], warn);
 	for (size_t i = 0; i < options->roots.count; i++)
 		doubt_root(options, options->roots.items[i], warn);
 	for (size_t i = 0; i < options->programs.count; i++)
-		if (!is_open(options, options->programs.items[i], F_OK, why))
-			doubt(warn, "program", options->programs.items[i], why);
+		if (!is_open(options, options->programs.items[i], F_OK, &why))
+			doubt(warn, "program", options->programs.items[i], why.text);
 	for (size_t i = 0; i < options->handlers.count; i++)
-		if (!is_open(options, options->handlers.items[i].argv[0], X_OK, why))
-			doubt(warn, "handler", options->handlers.items[i].text, why);
+		if (!is_open(options, options->handlers.items[i].argv[0], X_OK, &why))
+			doubt(warn, "handler", options->handlers.items[i].text, why.text);
 	doubt_spool(options, warn);
 }

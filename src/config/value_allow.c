@@ -9,11 +9,11 @@
 static int read_network(const struct value_rule *rule, void *member, const char *value,
     const char **why)
 {
-	static char text[ALLOW_WHY_MAX];
+	static struct fault fault;
 
 	(void)rule;
-	*why = text;
-	return allow_add_network(member, value, text);
+	*why = fault.text;
+	return allow_add_network(member, value, &fault);
 }
 
 static int read_user(const struct value_rule *rule, void *member, const char *value,

@@ -156,11 +156,11 @@ static int start(struct handover *handover, int argc, char **argv)
 		status = 2;
 		break;
 	case OPTIONS_FAILED:
-		complain(handover, fault.text);
+		complain(handover, fault.why.text);
 		status = 1;
 		break;
 	case OPTIONS_USAGE:
-		complain(handover, fault.text);
+		complain(handover, fault.why.text);
 		status = 2;
 		break;
 	}

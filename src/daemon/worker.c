@@ -179,7 +179,7 @@ static enum accepted accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
 	struct address_peer peer = {.len = sizeof peer.addr};
-	char why[ALLOW_WHY_MAX];
+	struct fault why;
 	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
 
 	if (fd < 0 && is_one_lost(errno))
@@ -190,9 +190,9 @@ static enum accepted accept_one(struct acceptor *acceptor)
 			pause_accepting(worker, errno);
 		return ACCEPT_NONE;
 	}
-	if (!allow_peer(&worker->plan->options->allow, fd, &peer, why)) {
+	if (!allow_peer(&worker->plan->options->allow, fd, &peer, &why)) {
 		close(fd);
-		log_refusal(worker, why);
+		log_refusal(worker, why.text);
 		return ACCEPT_SKIPPED;
 	}
 	if (conn_open(&worker->owner, fd, &peer) != 0) {
@@ -522,13 +522,13 @@ static void connect_parts(struct worker *worker)
 /* After this there is no /dev/null, and no way back. */
 static int become_user(const struct options *options)
 {
-	char why[IDENTITY_WHY_MAX];
+	struct fault why;
 
-	if (identity_become(&options->identity, why) == 0) {
+	if (identity_become(&options->identity, &why) == 0) {
 		sys_close_to_others(); /* another user may have undone it */
 		return 0;
 	}
-	log_error("%s", why);
+	log_error("%s", why.text);
 	errno = EPERM;
 	return -1;
 }

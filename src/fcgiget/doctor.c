@@ -49,17 +49,17 @@ static int change_user(struct doctor *doctor)
 	const char *user = doctor->options->user;
 	struct identity identity = {.has_user = false};
 	const char *wrong;
-	char why[IDENTITY_WHY_MAX] = "";
+	struct fault why = {""};
 	int failed = 0;
 
 	if (user != NULL)
-		failed = identity_find(&identity, user, NULL, &wrong, why);
+		failed = identity_find(&identity, user, NULL, &wrong, &why);
 	else
 		identity.uid = geteuid();
 	if (failed == 0 && user != NULL && identity.uid != geteuid())
-		failed = identity_become(&identity, why);
+		failed = identity_become(&identity, &why);
 	if (failed != 0)
-		complain(EXIT_USAGE, "--user", why);
+		complain(EXIT_USAGE, "--user", why.text);
 	else if (user != NULL)
 		snprintf(doctor->user, sizeof doctor->user, "%s", user);
 	else
