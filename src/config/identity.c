@@ -47,6 +47,22 @@ int identity_user_id(const char *text, uid_t *uid)
 	return 0;
 }
 
+int identity_group_id(const char *text, gid_t *gid)
+{
+	const struct group *group;
+	unsigned number;
+
+	if (read_id(text, &number)) {
+		*gid = number;
+		return 0;
+	}
+	group = getgrnam(text);
+	if (group == NULL)
+		return -1;
+	*gid = group->gr_gid;
+	return 0;
+}
+
 void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size)
 {
 	const struct passwd *user = getpwuid(uid);
@@ -81,17 +97,8 @@ static int find_user(struct identity *identity, const char *text, struct fault *
 
 static int find_group(struct identity *identity, const char *text, struct fault *why)
 {
-	const struct group *group;
-	unsigned number;
-
-	if (read_id(text, &number)) {
-		identity->gid = number;
-	} else {
-		group = getgrnam(text);
-		if (group == NULL)
-			return fault_set(why, "there is no such group");
-		identity->gid = group->gr_gid;
-	}
+	if (identity_group_id(text, &identity->gid) != 0)
+		return fault_set(why, "there is no such group");
 	identity->has_group = true;
 	return 0;
 }

@@ -29,8 +29,10 @@ struct identity {
 	const char *root; /* borrowed: the new root directory, or NULL */
 };
 
-/* The id of a user, given by name or number.  0, or -1 if there is no such user. */
+/* The id of a user or group, given by name or number.  0, or -1 if there is none of the name. */
 int identity_user_id(const char *text, uid_t *uid) MUST_CHECK;
+
+int identity_group_id(const char *text, gid_t *gid) MUST_CHECK;
 
 /* Writes "USER:GROUP" to `text`, a number for what has no name. */
 void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size);

@@ -5,13 +5,13 @@
 #include "config/value.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "config/identity.h"
 
 static char why_text[160];
 
@@ -195,31 +195,6 @@ static int read_mode(const struct value_rule *rule, void *member, const char *va
 	return 0;
 }
 
-/* A number, or the id that `by_name` finds; -1 if neither. */
-static long find_id(const char *name, long (*by_name)(const char *))
-{
-	const char *rest = "";
-	long long number = value_leading_number(name, &rest);
-
-	if (number >= 0 && *rest == '\0')
-		return number < UINT_MAX ? (long)number : -1;
-	return by_name(name);
-}
-
-static long user_by_name(const char *name)
-{
-	const struct passwd *user = getpwnam(name);
-
-	return user == NULL ? -1 : (long)user->pw_uid;
-}
-
-static long group_by_name(const char *name)
-{
-	const struct group *group = getgrnam(name);
-
-	return group == NULL ? -1 : (long)group->gr_gid;
-}
-
 /* USER[:GROUP]; a user alone leaves the group as it is. */
 static int read_owner(const struct value_rule *rule, void *member, const char *value,
     const char **why)
@@ -228,23 +203,20 @@ static int read_owner(const struct value_rule *rule, void *member, const char *v
 	char user[128];
 	const char *colon = strchr(value, ':');
 	size_t len = colon == NULL ? strlen(value) : (size_t)(colon - value);
-	long uid = -1;
-	long gid = 0;
+	uid_t uid;
+	gid_t gid = owner->gid;
 
 	(void)rule;
 	*why = "expected USER or USER:GROUP, both of which have to exist";
-	if (len < sizeof user) {
-		memcpy(user, value, len);
-		user[len] = '\0';
-		uid = find_id(user, user_by_name);
-	}
-	if (colon != NULL)
-		gid = find_id(colon + 1, group_by_name);
-	if (uid < 0 || gid < 0)
+	if (len >= sizeof user)
 		return -1;
-	owner->uid = (uid_t)uid;
-	if (colon != NULL)
-		owner->gid = (gid_t)gid;
+	memcpy(user, value, len);
+	user[len] = '\0';
+	if (identity_user_id(user, &uid) != 0)
+		return -1;
+	if (colon != NULL && identity_group_id(colon + 1, &gid) != 0)
+		return -1;
+	*owner = (struct value_owner){.uid = uid, .gid = gid};
 	return 0;
 }
 
