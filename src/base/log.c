@@ -52,7 +52,7 @@ const char *log_level_name(enum log_level level)
 	return levels[level].name;
 }
 
-int log_enabled(enum log_level level)
+bool log_enabled(enum log_level level)
 {
 	return level <= log_max;
 }

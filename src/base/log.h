@@ -10,6 +10,8 @@
 #ifndef CGIBRIDGE_LOG_H
 #define CGIBRIDGE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/attributes.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -40,7 +42,7 @@ int log_level_parse(const char *name);
 const char *log_level_name(enum log_level level);
 
 /* Non-zero when a message of `level` would be written: guards costly arguments. */
-int log_enabled(enum log_level level);
+bool log_enabled(enum log_level level);
 
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -131,7 +131,7 @@ void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire)
 	*timer = (struct loop_timer){.when = -1, .fire = fire};
 }
 
-int loop_timer_active(const struct loop_timer *timer)
+bool loop_timer_active(const struct loop_timer *timer)
 {
 	return timer->when >= 0;
 }

@@ -16,6 +16,7 @@
 #define CGIBRIDGE_LOOP_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -107,7 +108,7 @@ void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire);
  */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
-int loop_timer_active(const struct loop_timer *timer);
+bool loop_timer_active(const struct loop_timer *timer);
 
 /* ---- tasks ------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -126,12 +127,12 @@ void sys_cloexec_from(int lowest)
 
 /* ---- users --------------------------------------------------------------- */
 
-static int has_member(const struct group *group, const char *name)
+static bool has_member(const struct group *group, const char *name)
 {
 	for (char **member = group->gr_mem; *member != NULL; member++)
 		if (strcmp(*member, name) == 0)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 static gid_t *append_gid(gid_t *groups, size_t *count, gid_t gid)

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/hex.h"
 #include "cgi/response_private.h"
 
 /* A block while it is read. */
@@ -141,8 +142,7 @@ static int looks_chunked(const unsigned char *bytes, size_t len)
 {
 	size_t at = 0;
 
-	while (at < len && bytes[at] != '\0' &&
-	    strchr("0123456789abcdefABCDEF", bytes[at]) != NULL)
+	while (at < len && hex_digit((char)bytes[at]) >= 0)
 		at++;
 	if (at > 16 || (at == 0 && len > 0))
 		return 0;

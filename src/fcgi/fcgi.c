@@ -232,7 +232,7 @@ size_t fcgi_reader_gap(const struct fcgi_reader *r)
 					 : r->padding + FCGI_HEADER_LEN;
 }
 
-int fcgi_reader_between(const struct fcgi_reader *r)
+bool fcgi_reader_between(const struct fcgi_reader *r)
 {
 	return r->have == 0;
 }

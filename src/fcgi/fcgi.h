@@ -14,6 +14,7 @@
 #ifndef CGIBRIDGE_FCGI_H
 #define CGIBRIDGE_FCGI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -142,7 +143,7 @@ void fcgi_reader_skip(struct fcgi_reader *r, size_t n);
 size_t fcgi_reader_gap(const struct fcgi_reader *r);
 
 /* Non-zero when the input so far ends between two records. */
-int fcgi_reader_between(const struct fcgi_reader *r);
+bool fcgi_reader_between(const struct fcgi_reader *r);
 
 /*
  * Collects the content of a record that is short and has to be seen whole, such

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -91,7 +92,7 @@ void client_ask(struct client *c, const char *const *names, size_t count)
 		fail_errno(c, "cannot queue the question");
 }
 
-int client_wants_body(const struct client *c)
+bool client_wants_body(const struct client *c)
 {
 	return c->state == CLIENT_OPEN && c->sending == CLIENT_BODY && buf_len(&c->out) < BODY_LOW;
 }

@@ -13,6 +13,8 @@
 #ifndef CGIBRIDGE_CLIENT_H
 #define CGIBRIDGE_CLIENT_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "fcgi/fcgi.h"
 
@@ -81,7 +83,7 @@ void client_request(struct client *c, unsigned flags, const struct buf *params);
 void client_ask(struct client *c, const char *const *names, size_t count);
 
 /* Non-zero while more of the body has somewhere to go. */
-int client_wants_body(const struct client *c);
+bool client_wants_body(const struct client *c);
 
 /* Queues `len` bytes of the body; 0 ends it. */
 void client_send(struct client *c, const void *bytes, size_t len);

@@ -4,6 +4,7 @@
  */
 #include "fcgiget/fcgiget_params.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,14 @@
 
 #include "fcgi/fcgi.h"
 
-static int is_overridden(const struct fcgiget_options *o, const char *name)
+static bool is_overridden(const struct fcgiget_options *o, const char *name)
 {
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < o->param_count; i++)
 		if (strncmp(o->params[i], name, len) == 0 && o->params[i][len] == '=')
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 static int put_pair(struct buf *out, const char *name, size_t name_len, const char *value)

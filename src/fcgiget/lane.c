@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ enum {
 	RETRY_DELAY = 5, /* ms between attempts at a full unix socket queue */
 };
 
-static int asks_values(const struct lane *l)
+static bool asks_values(const struct lane *l)
 {
 	return l->errand->options->action == ACTION_VALUES;
 }
@@ -97,7 +98,7 @@ static enum outcome judge_response(const struct lane *l, const char **why)
 	                                                                     : OUTCOME_DONE;
 }
 
-static int can_keep(const struct lane *l)
+static bool can_keep(const struct lane *l)
 {
 	return l->errand->options->keep_connection && l->client.sending == CLIENT_SENT &&
 	    buf_len(&l->client.out) == 0;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -139,7 +140,7 @@ static void take_output(struct client *c, void *context, const unsigned char *by
 
 enum { WATCH_SOCKET, WATCH_BODY, WATCH_OUT, WATCH_ERR, WATCH_COUNT };
 
-static int has_room(const struct session *s)
+static bool has_room(const struct session *s)
 {
 	return buf_room(&s->out.pending) >= OUTLET_STEP && buf_room(&s->err.pending) >= OUTLET_STEP;
 }
@@ -173,7 +174,7 @@ static void act(struct session *s, const struct pollfd fds[WATCH_COUNT])
 		buf_fini(&s->err.pending);
 }
 
-static int is_done(const struct session *s)
+static bool is_done(const struct session *s)
 {
 	return s->client.state != CLIENT_OPEN && buf_len(&s->out.pending) == 0 &&
 	    buf_len(&s->err.pending) == 0;
