@@ -409,15 +409,15 @@ START_TEST(a_slot_given_back_wakes_one_waiter_if_there_is_one)
 
 	scoreboard_release(board, slot);
 	ck_assert(!is_woken());
-	scoreboard_take_wake(board); /* none: it does not wait for one */
+	scoreboard_clear_wake(board); /* none: it does not wait for one */
 	scoreboard_wait(board, 1, 1);
 	scoreboard_release(board, more);
 	ck_assert(is_woken());
-	scoreboard_take_wake(board);
+	scoreboard_clear_wake(board);
 	ck_assert(!is_woken());
 	scoreboard_pass_wake(board);
 	ck_assert(is_woken());
-	scoreboard_take_wake(board);
+	scoreboard_clear_wake(board);
 	scoreboard_wait(board, 1, -1);
 	scoreboard_pass_wake(board); /* nobody left to pass it to */
 	ck_assert(!is_woken());
@@ -440,7 +440,7 @@ START_TEST(a_wake_up_that_a_worker_has_died_with_is_passed_on)
 	scoreboard_wait(board, 1, 1);
 	scoreboard_wait(board, 2, 1);
 	scoreboard_release(board, slot);
-	scoreboard_take_wake(board); /* by worker 1, which does not get to its claim */
+	scoreboard_clear_wake(board); /* by worker 1, which does not get to its claim */
 	ck_assert(!is_woken());
 	scoreboard_bury(board, 1, NO_SESSION);
 	ck_assert(is_woken());

@@ -172,7 +172,7 @@ static int set_stdio(const struct sys_program *program)
 	return 0;
 }
 
-void sys_become(const struct sys_program *program, struct sys_fault *fault)
+void sys_exec_child(const struct sys_program *program, struct sys_fault *fault)
 {
 	sigset_t none;
 

@@ -239,6 +239,6 @@ pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault) MUST
  * For the two sys_spawn(): the child's part, up to exec.  Async-signal-safe
  * calls only; returns (with `fault` filled) only when a step failed.
  */
-void sys_become(const struct sys_program *program, struct sys_fault *fault);
+void sys_exec_child(const struct sys_program *program, struct sys_fault *fault);
 
 #endif

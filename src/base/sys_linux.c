@@ -395,7 +395,7 @@ static pid_t vfork_program(const struct sys_program *program, struct sys_fault *
 
 	if (pid == 0) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): only calls that are safe there */
-		sys_become(program, fault);
+		sys_exec_child(program, fault);
 		_exit(127);
 	}
 	return pid;
@@ -407,7 +407,7 @@ struct spawn {
 };
 
 /* In the child, which shares our table of descriptors until it takes the start of it. */
-static int become_with_few(void *argument)
+static int exec_with_few(void *argument)
 {
 	const struct spawn *spawn = argument;
 	const unsigned unshare_files = 1U << 1; /* CLOSE_RANGE_UNSHARE, newer than some libcs */
@@ -417,7 +417,7 @@ static int become_with_few(void *argument)
 		if (spawn->program->stdio[i] >= (int)first)
 			first = (unsigned)spawn->program->stdio[i] + 1;
 	if (syscall(SYS_close_range, first, ~0U, unshare_files) == 0 || unshare(CLONE_FILES) == 0)
-		sys_become(spawn->program, spawn->fault);
+		sys_exec_child(spawn->program, spawn->fault);
 	else
 		spawn->fault->error = errno;
 	_exit(127);
@@ -429,7 +429,7 @@ static pid_t clone_program(const struct sys_program *program, struct sys_fault *
 	static _Alignas(16) char stack[SPAWN_STACK];
 	struct spawn spawn = {program, fault};
 
-	return clone(become_with_few, stack + sizeof stack,
+	return clone(exec_with_few, stack + sizeof stack,
 	    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &spawn);
 }
 

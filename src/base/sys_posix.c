@@ -335,7 +335,7 @@ static void run_child(const struct sys_program *program, int report)
 	struct sys_fault fault;
 
 	set_actions(&signal_set, SIG_DFL);
-	sys_become(program, &fault);
+	sys_exec_child(program, &fault);
 	/* a write of this size to an empty pipe is whole or fails */
 	if (write(report, &fault, sizeof fault) < 0)
 		_exit(126);

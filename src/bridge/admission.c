@@ -73,7 +73,7 @@ static void on_wake(struct loop_watch *watch, unsigned events)
 	struct admission *admission = CONTAINER_OF(watch, struct admission, wake);
 
 	(void)events;
-	scoreboard_take_wake(admission->board);
+	scoreboard_clear_wake(admission->board);
 	serve_queue(admission);
 	/* what was taken for a queue that is empty now may be another worker's */
 	if (is_empty(admission))

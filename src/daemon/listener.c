@@ -330,7 +330,7 @@ static int inherit(struct listeners *listeners, int fd, const char *name,
 }
 
 /* Takes over what a supervisor before us has listened on, and the socket file it made for that. */
-static int take_over(struct listeners *listeners, struct handover_socket *socket,
+static int adopt_socket(struct listeners *listeners, struct handover_socket *socket,
     const struct address *address, const struct options *options)
 {
 	struct listener listener = {.fd = socket->fd, .handed_over = true};
@@ -375,7 +375,7 @@ static int open_socket(struct listeners *listeners, const struct address *addres
 	int failed;
 
 	if (before != NULL)
-		return take_over(listeners, before, address, options);
+		return adopt_socket(listeners, before, address, options);
 	if (address->kind == ADDRESS_FD)
 		return inherit(listeners, address->fd, address->url, options);
 	snprintf(listener.name, sizeof listener.name, "%s", address->url);
@@ -404,7 +404,7 @@ static bool is_inherited_name(const char *name)
 }
 
 /* The sockets that the supervisor before us had inherited: how many, or -1. */
-static int take_inherited(struct listeners *listeners, struct handover *handover,
+static int adopt_inherited(struct listeners *listeners, struct handover *handover,
     const struct options *options)
 {
 	int count = 0;
@@ -414,7 +414,7 @@ static int take_inherited(struct listeners *listeners, struct handover *handover
 
 		if (socket->fd < 0 || !is_inherited_name(socket->name))
 			continue;
-		if (take_over(listeners, socket, NULL, options) != 0)
+		if (adopt_socket(listeners, socket, NULL, options) != 0)
 			return -1;
 		count++;
 	}
@@ -438,7 +438,7 @@ static enum listener_failure open_announced(struct listeners *listeners, int cou
 static enum listener_failure open_inherited(struct listeners *listeners, struct handover *handover,
     const struct options *options)
 {
-	int before = take_inherited(listeners, handover, options);
+	int before = adopt_inherited(listeners, handover, options);
 	int count = inherited_count();
 
 	if (before != 0)

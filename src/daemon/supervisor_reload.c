@@ -128,7 +128,7 @@ static int describe(const struct supervisor *supervisor, struct handover *handov
 }
 
 /* Replaces this process by the new image; returns, with errno, only if that fails. */
-static void become(const struct supervisor *supervisor, const struct handover *handover,
+static void exec_image(const struct supervisor *supervisor, const struct handover *handover,
     pid_t owner)
 {
 	const struct reload *reload = &supervisor->reload;
@@ -159,7 +159,7 @@ static void exec_new(struct supervisor *supervisor)
 	/* what arrives from here on waits for the new image */
 	sys_signals_block(&before);
 	if (describe(supervisor, &handover, HANDOVER_HEIR) == 0) {
-		become(supervisor, &handover, getpid());
+		exec_image(supervisor, &handover, getpid());
 		error = errno;
 		handover_withdraw();
 		if (handover_keep(&handover, false) != 0)
@@ -258,7 +258,7 @@ static void run_trial(struct supervisor *supervisor, pid_t parent)
 		group_disown(&supervisor->old_workers);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		become(supervisor, &handover, parent);
+		exec_image(supervisor, &handover, parent);
 	}
 	log_error("cannot execute %s: %s", supervisor->reload.program, strerror(errno));
 	_exit(126);

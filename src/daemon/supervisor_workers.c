@@ -196,7 +196,7 @@ static void on_exited(struct loop_child *child, int status)
  * Notes whether we have been paused ourselves, as when a container is: the workers have been
  * so, too, and get all their time again to say that they are alive.
  */
-static void note_pause(struct supervisor *supervisor)
+static void log_pause(struct supervisor *supervisor)
 {
 	int64_t paused = loop_clock(supervisor->loop) - loop_now(supervisor->loop);
 
@@ -240,7 +240,7 @@ bool workers_are_well(struct supervisor *supervisor)
 	struct worker_group *group = &supervisor->workers;
 	bool well = true;
 
-	note_pause(supervisor);
+	log_pause(supervisor);
 	for (size_t i = 0; i < group->count; i++)
 		if (!look_at(&group->processes[i]))
 			well = false;

@@ -520,7 +520,7 @@ static void connect_parts(struct worker *worker)
 }
 
 /* After this there is no /dev/null, and no way back. */
-static int become_user(const struct options *options)
+static int drop_privileges(const struct options *options)
 {
 	struct fault why;
 
@@ -553,7 +553,7 @@ static int worker_init(struct worker *worker)
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
 		log_warn("cannot find out the limit of open files: %s", strerror(errno));
 	worker->loop = loop_new();
-	if (worker->loop == NULL || open_children(worker) != 0 || become_user(options) != 0 ||
+	if (worker->loop == NULL || open_children(worker) != 0 || drop_privileges(options) != 0 ||
 	    environment_init(&worker->environment, environ, &wish) != 0 ||
 	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
 		return -1;

@@ -201,7 +201,7 @@ static bool read_whole(int fd, unsigned char *to, size_t len)
 }
 
 /* What is on its way goes in front of the records in memory. */
-static void take_into_memory(struct outlet *outlet)
+static void read_into_memory(struct outlet *outlet)
 {
 	size_t head = outlet->header_left;
 	unsigned char *front = open_front(outlet, head + outlet->left);
@@ -228,7 +228,7 @@ static int send_content(struct outlet *outlet)
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			/* a socket that is at its end says so again when it is sent to */
 			outlet->copies = true;
-			take_into_memory(outlet);
+			read_into_memory(outlet);
 		} else if (n == 0 || errno == EAGAIN) {
 			/* the socket is full; or someone else has read what was in the pipe */
 			if (sys_readable(outlet->pipe) >= outlet->left)
@@ -280,5 +280,5 @@ bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
 void outlet_recall(struct outlet *outlet, int fd)
 {
 	if (outlet_is_moving(outlet, fd))
-		take_into_memory(outlet);
+		read_into_memory(outlet);
 }

@@ -307,7 +307,7 @@ int scoreboard_wake_fd(const struct scoreboard *board)
 	return board->wake[0];
 }
 
-void scoreboard_take_wake(struct scoreboard *board)
+void scoreboard_clear_wake(struct scoreboard *board)
 {
 	char byte;
 

@@ -96,7 +96,7 @@ int scoreboard_fewest(const struct scoreboard *board);
 int scoreboard_wake_fd(const struct scoreboard *board);
 
 /* Takes one wake-up, if there is one; passes one on to another waiter. */
-void scoreboard_take_wake(struct scoreboard *board);
+void scoreboard_clear_wake(struct scoreboard *board);
 void scoreboard_pass_wake(struct scoreboard *board);
 
 /* ---- what is shown ----------------------------------------------------- */

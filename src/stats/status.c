@@ -129,7 +129,7 @@ static void keep_oldest(struct status_snapshot *s, int slot, int64_t started)
 	s->oldest[at].started = started;
 }
 
-static void take_scripts(struct status_snapshot *s)
+static void snapshot_scripts(struct status_snapshot *s)
 {
 	const struct scoreboard *board = s->source->board;
 	struct scoreboard_script script;
@@ -150,7 +150,7 @@ static uint64_t not_negative(int64_t value)
 }
 
 /* Numbers that are read one after the other need not fit each other to the last one. */
-static void take_workers(struct status_snapshot *s)
+static void snapshot_workers(struct status_snapshot *s)
 {
 	const struct scoreboard *board = s->source->board;
 	int64_t connections = 0;
@@ -170,7 +170,7 @@ static void take_workers(struct status_snapshot *s)
 	s->values[STATUS_ACTIVE] = not_negative(s->sum.gauges[TALLY_ACTIVE]);
 }
 
-static void take_events(struct status_snapshot *s)
+static void snapshot_events(struct status_snapshot *s)
 {
 	static const enum status_value of[TALLY_EVENTS] = {
 	    [TALLY_ACCEPTED] = STATUS_ACCEPTED,
@@ -202,9 +202,9 @@ static void take(struct status_snapshot *s, const struct status_source *source)
 
 	memset(s, 0, sizeof *s);
 	s->source = source;
-	take_scripts(s);
-	take_workers(s);
-	take_events(s);
+	snapshot_scripts(s);
+	snapshot_workers(s);
+	snapshot_events(s);
 	s->values[STATUS_START_TIME] = not_negative(scoreboard_since(source->board)) / 1000;
 	s->values[STATUS_UPTIME] = not_negative(uptime) / 1000;
 	s->values[STATUS_QUEUED] = not_negative(scoreboard_waiting(source->board));
