@@ -484,9 +484,9 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 }
 
 /* Puts file and line in front of the text if the word to blame is out of a file. */
-static void add_place(const struct words *words, struct options_fault *fault)
+static void add_place(const struct cmdline *cmdline, struct options_fault *fault)
 {
-	struct words_place place = words_place(words, fault->word);
+	struct cmdline_place place = cmdline_place(cmdline, fault->word);
 	struct fault plain = fault->why;
 
 	if (place.file != NULL)
@@ -505,9 +505,9 @@ enum options_verdict options_parse(struct options *options, int argc, const char
 
 	set_defaults(options);
 	*fault = (struct options_fault){.word = NULL};
-	if (words_init(&options->words, argc, argv, fault->why.text, sizeof fault->why.text) != 0)
+	if (cmdline_init(&options->cmdline, argc, argv, &fault->why) != 0)
 		return OPTIONS_USAGE;
-	verdict = parse_words(options, options->words.argc, options->words.argv, fault);
+	verdict = parse_words(options, options->cmdline.argc, options->cmdline.argv, fault);
 	if (verdict == OPTIONS_RUN) {
 		fault->word = NULL;
 		verdict = options_settle(options, fault);
@@ -515,7 +515,7 @@ enum options_verdict options_parse(struct options *options, int argc, const char
 	if (verdict == OPTIONS_RUN && options->check)
 		verdict = options_rehearse(options, fault);
 	if (verdict != OPTIONS_RUN)
-		add_place(&options->words, fault);
+		add_place(&options->cmdline, fault);
 	if (verdict != OPTIONS_RUN || !options->check)
 		return verdict;
 	options_print(options, stdout);
@@ -533,5 +533,5 @@ void options_fini(struct options *options)
 	value_handlers_fini(&options->handlers);
 	free(options->variables.items);
 	free(options->limits.items);
-	words_fini(&options->words);
+	cmdline_fini(&options->cmdline);
 }

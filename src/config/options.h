@@ -16,7 +16,7 @@
 #include "base/fault.h"
 #include "config/identity.h"
 #include "config/value.h"
-#include "config/words.h"
+#include "config/cmdline.h"
 #include "stats/accesslog.h"
 
 #define ON_DISCONNECT_CHOICES "kill|close|ignore"
@@ -69,7 +69,7 @@ struct options {
 	struct accesslog_target access_log;
 	int access_log_format;       /* enum accesslog_form */
 	int check;                   /* only say what is in effect */
-	struct words words;          /* what the values point into */
+	struct cmdline cmdline;        /* what the values point into */
 };
 
 enum options_verdict {

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "config/value.h"
-#include "config/words.h"
+#include "config/cmdline.h"
 
 /* The length of the extension that `text` starts with; 0 if it is not ".EXT=/PROGRAM". */
 static size_t extension_length(const char *text)
@@ -30,7 +30,7 @@ static size_t split(const char *text, char **argv, char *room)
 	size_t count = 0;
 
 	for (text += strspn(text, blanks); *text != '\0'; text += strspn(text, blanks)) {
-		argv[count] = words_cut(&text, &room);
+		argv[count] = cmdline_cut(&text, &room);
 		if (argv[count++] == NULL)
 			return 0;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check_words: joined words, and words out of files.
+ * check_cmdline: joined words, and words out of files.
  */
 #include "check_util.h"
 
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/words.h"
+#include "config/cmdline.h"
 
-static struct words words;
-static char why[256];
+static struct cmdline cmdline;
+static struct fault why;
 
 /* Gives `word` as the only argument; the result with '|' in front of each word. */
 static const char *words_of(const char *word)
@@ -20,18 +20,18 @@ static const char *words_of(const char *word)
 	const char *const argv[] = {"cgibridge", word, NULL};
 
 	text[0] = '\0';
-	why[0] = '\0';
-	if (words_init(&words, 2, argv, why, sizeof why) != 0) {
-		words_fini(&words);
+	why.text[0] = '\0';
+	if (cmdline_init(&cmdline, 2, argv, &why) != 0) {
+		cmdline_fini(&cmdline);
 		return NULL;
 	}
-	ck_assert_str_eq(words.argv[0], "cgibridge");
-	ck_assert_ptr_null(words.argv[words.argc]);
-	for (int i = 1; i < words.argc; i++) {
+	ck_assert_str_eq(cmdline.argv[0], "cgibridge");
+	ck_assert_ptr_null(cmdline.argv[cmdline.argc]);
+	for (int i = 1; i < cmdline.argc; i++) {
 		strcat(text, "|");
-		strcat(text, words.argv[i]);
+		strcat(text, cmdline.argv[i]);
 	}
-	words_fini(&words);
+	cmdline_fini(&cmdline);
 	return text;
 }
 
@@ -82,9 +82,9 @@ START_TEST(a_file_is_words)
 	got = words_of(argument);
 	if (files[_i].wanted == NULL) {
 		ck_assert_ptr_null(got);
-		ck_assert_ptr_nonnull(strstr(why, "quote"));
-		ck_assert_ptr_nonnull(strstr(why, argument + 1));
-		ck_assert_ptr_nonnull(strstr(why, ":1: "));
+		ck_assert_ptr_nonnull(strstr(why.text, "quote"));
+		ck_assert_ptr_nonnull(strstr(why.text, argument + 1));
+		ck_assert_ptr_nonnull(strstr(why.text, ":1: "));
 	} else {
 		ck_assert_ptr_nonnull(got);
 		ck_assert_str_eq(got, files[_i].wanted);
@@ -96,16 +96,16 @@ END_TEST
 START_TEST(a_file_that_cannot_be_read_is_named)
 {
 	ck_assert_ptr_null(words_of("@/no/such/file"));
-	ck_assert_ptr_nonnull(strstr(why, "@/no/such/file: No such file"));
+	ck_assert_ptr_nonnull(strstr(why.text, "@/no/such/file: No such file"));
 	ck_assert_ptr_null(words_of("@/"));
-	ck_assert_ptr_nonnull(strstr(why, "directory"));
+	ck_assert_ptr_nonnull(strstr(why.text, "directory"));
 }
 END_TEST
 
 START_TEST(a_file_that_never_ends_is_refused)
 {
 	ck_assert_ptr_null(words_of("@/dev/zero"));
-	ck_assert_ptr_nonnull(strstr(why, "large"));
+	ck_assert_ptr_nonnull(strstr(why.text, "large"));
 }
 END_TEST
 
@@ -121,7 +121,7 @@ START_TEST(a_file_with_a_nul_is_no_text)
 	fclose(out);
 	snprintf(argument, sizeof argument, "@%s", temp_path("options"));
 	ck_assert_ptr_null(words_of(argument));
-	ck_assert_ptr_nonnull(strstr(why, "not a text file"));
+	ck_assert_ptr_nonnull(strstr(why.text, "not a text file"));
 	temp_remove();
 }
 END_TEST
@@ -135,10 +135,10 @@ START_TEST(many_words_fit)
 	argv[0] = "cgibridge";
 	for (int i = 1; i < COUNT; i++)
 		argv[i] = "-f";
-	ck_assert_int_eq(words_init(&words, COUNT, argv, why, sizeof why), 0);
-	ck_assert_int_eq(words.argc, COUNT);
-	ck_assert_ptr_null(words.argv[COUNT]);
-	words_fini(&words);
+	ck_assert_int_eq(cmdline_init(&cmdline, COUNT, argv, &why), 0);
+	ck_assert_int_eq(cmdline.argc, COUNT);
+	ck_assert_ptr_null(cmdline.argv[COUNT]);
+	cmdline_fini(&cmdline);
 	free(argv);
 }
 END_TEST
@@ -152,11 +152,11 @@ START_TEST(the_command_line_stays_as_it_is)
 	char empty[] = "";
 	const char *const argv[] = {program, joined, plain, empty, NULL};
 
-	ck_assert_int_eq(words_init(&words, 4, argv, why, sizeof why), 0);
-	ck_assert_int_eq(words.argc, 5);
-	for (int i = 0; i < words.argc; i++)
-		memset(words.argv[i], 'x', strlen(words.argv[i]));
-	words_fini(&words);
+	ck_assert_int_eq(cmdline_init(&cmdline, 4, argv, &why), 0);
+	ck_assert_int_eq(cmdline.argc, 5);
+	for (int i = 0; i < cmdline.argc; i++)
+		memset(cmdline.argv[i], 'x', strlen(cmdline.argv[i]));
+	cmdline_fini(&cmdline);
 	ck_assert_mem_eq(program, "cgibridge", sizeof program);
 	ck_assert_mem_eq(joined, "-f -u nobody", sizeof joined);
 	ck_assert_mem_eq(plain, "--timeout=5s", sizeof plain);
@@ -177,5 +177,5 @@ static void add(TCase *tcase)
 
 int main(void)
 {
-	return check_main("words", add);
+	return check_main("cmdline", add);
 }
