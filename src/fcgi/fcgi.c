@@ -160,11 +160,11 @@ static void describe(const struct fcgi_reader *r, struct fcgi_piece *piece)
 static ssize_t take_header(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
     struct fcgi_piece *piece)
 {
-	size_t want = FCGI_HEADER_LEN - r->have;
+	size_t want = (size_t)(FCGI_HEADER_LEN - r->have);
 	size_t n = len < want ? len : want;
 
 	memcpy(r->header + r->have, bytes, n);
-	r->have += n;
+	r->have = (unsigned char)(r->have + n);
 	/* The first byte tells garbage from a record that is still on its way. */
 	if (r->header[0] != FCGI_VERSION_1)
 		return -1;
@@ -183,7 +183,7 @@ static ssize_t take_content(struct fcgi_reader *r, const unsigned char *bytes, s
 {
 	size_t n = len < r->content ? len : r->content;
 
-	r->content -= n;
+	r->content = (uint16_t)(r->content - n);
 	piece->bytes = bytes;
 	piece->len = n;
 	describe(r, piece);
@@ -195,7 +195,7 @@ static ssize_t take_padding(struct fcgi_reader *r, size_t len)
 {
 	size_t n = len < r->padding ? len : r->padding;
 
-	r->padding -= n;
+	r->padding = (unsigned char)(r->padding - n);
 	end_record(r);
 	return (ssize_t)n;
 }
@@ -222,14 +222,14 @@ void fcgi_reader_record(const struct fcgi_reader *r, struct fcgi_piece *record)
 
 void fcgi_reader_skip(struct fcgi_reader *r, size_t n)
 {
-	r->content -= n;
+	r->content = (uint16_t)(r->content - n);
 	end_record(r);
 }
 
 size_t fcgi_reader_gap(const struct fcgi_reader *r)
 {
-	return r->have < FCGI_HEADER_LEN ? FCGI_HEADER_LEN - r->have
-					 : r->padding + FCGI_HEADER_LEN;
+	return r->have < FCGI_HEADER_LEN ? (size_t)(FCGI_HEADER_LEN - r->have)
+					 : (size_t)(r->padding + FCGI_HEADER_LEN);
 }
 
 bool fcgi_reader_between(const struct fcgi_reader *r)

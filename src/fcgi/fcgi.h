@@ -113,9 +113,9 @@ struct fcgi_piece {
 
 struct fcgi_reader {
 	unsigned char header[FCGI_HEADER_LEN];
-	size_t have;    /* header bytes collected; FCGI_HEADER_LEN inside a record */
-	size_t content; /* content bytes of the record still to come */
-	size_t padding; /* padding bytes of the record still to come */
+	uint16_t content;      /* content bytes of the record still to come */
+	unsigned char padding; /* padding bytes of the record still to come */
+	unsigned char have;    /* header bytes collected; FCGI_HEADER_LEN inside a record */
 };
 
 void fcgi_reader_init(struct fcgi_reader *r);

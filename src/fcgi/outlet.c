@@ -223,7 +223,7 @@ static int send_content(struct outlet *outlet)
 		ssize_t n = sys_move(outlet->pipe, outlet->socket, outlet->left);
 
 		if (n > 0) {
-			outlet->left -= (size_t)n;
+			outlet->left = (uint16_t)(outlet->left - n);
 			outlet->sent += (uint64_t)n;
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			/* a socket that is at its end says so again when it is sent to */
@@ -272,7 +272,7 @@ bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
 	fcgi_put_header(outlet->header, FCGI_STDOUT, id, len, 0);
 	outlet->header_left = FCGI_HEADER_LEN;
 	outlet->pipe = fd;
-	outlet->left = len;
+	outlet->left = (uint16_t)len;
 	send_all(outlet, 0); /* who waits for the socket will see what became of it */
 	return true;
 }

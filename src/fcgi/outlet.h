@@ -38,10 +38,10 @@ struct outlet {
 	int socket;         /* non-blocking, borrowed; -1: there is no client */
 	int pipe;           /* where the content behind `header` is; borrowed */
 	unsigned char header[FCGI_HEADER_LEN];
+	uint16_t left;      /* bytes of the content behind it that are still to go out */
 	unsigned char header_left; /* bytes of `header` that are still to go out */
 	bool copies;        /* this system or socket cannot do without a copy */
 	enum outlet_fault broken; /* for good */
-	size_t left;        /* bytes of that content that are still to go out */
 	uint64_t sent;      /* bytes that the socket has been given, in all */
 };
 
