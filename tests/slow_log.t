@@ -87,8 +87,9 @@ scenario 'without the option' => sub {
     my $fifo = waiter('plain');
     $c->start(1, $plain->params('plain'));
     open my $hold, '+<', $fifo or die "$fifo: $!\n";
-    $c->expect(1);
-    is(decode_json(page($plain, 'json'))->{script_list}[0]{slow}, JSON::PP::false, 'nothing is slow');
+    my $list;
+    wait_until(10, sub { $list = decode_json(page($plain, 'json'))->{script_list}; return @$list });
+    is($list->[0]{slow}, JSON::PP::false, 'nothing is slow');
     print $hold "released\n";
     close $hold;
     $c->wait_end(1);

@@ -15,6 +15,9 @@
 enum { LINE_SIZE = 2048 };
 
 static void put_line(const char *mark, const char *what, const char *fmt, va_list args)
+    PRINTF_LIKE(3, 0);
+
+static void put_line(const char *mark, const char *what, const char *fmt, va_list args)
 {
 	char text[LINE_SIZE];
 	char safe[LINE_SIZE];
