@@ -727,7 +727,7 @@ START_TEST(moved_output_is_cut_at_its_length)
 	}
 	close_script();
 	ck_assert(turn_until(loop, has_all, &length));
-	turn_for(loop, 5);
+	ck_assert(turn_until(loop, has_ended, NULL));
 	ck_assert_int_eq(relay.state, RELAY_ENDED);
 	ck_assert_uint_eq(content_len, length);
 	ck_assert(!response_is_short(&relay.response));
