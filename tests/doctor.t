@@ -52,7 +52,7 @@ scenario 'the path' => sub {
         qr/is a symbolic link to \/no\/such\/target: No such/, qr/^make the link anew/);
     finds('a directory', [ @as, $dir ], qr/^file: \Q$dir\E is a directory$/, qr/name the script/);
     finds('behind a file', [ @as, script('well', $good) . '/more' ],
-        qr/is a file, and the path goes on/, qr/PATH_INFO/);
+        qr/is a file, and the path continues/, qr/PATH_INFO/);
 };
 
 my @files = (

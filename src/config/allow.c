@@ -180,9 +180,9 @@ void allow_fini(struct allow *allow)
 	*allow = (struct allow){.networks = NULL};
 }
 
-/* ---- who is there ------------------------------------------------------------------------ */
+/* ---- the peer ----------------------------------------------------------------------------- */
 
-/* The address in `addr` as a network of one; false if it is no IP address. */
+/* The address in `addr` as a network of one; false if it is not an IP address. */
 static bool host_of(const struct sockaddr *addr, struct allow_network *host)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * allow: who may connect.
+ * allow: which clients may connect.
  *
  * On TCP it is the networks given, on unix sockets the users; without any, loopback
- * on TCP, and on a unix socket whoever could open it.  An IPv4 address in an IPv6
+ * on TCP, and on a unix socket any client that could open it.  An IPv4 address in an IPv6
  * one (::ffff:a.b.c.d) is the IPv4 address, in rules and in peers.
  */
 #ifndef CGIBRIDGE_ALLOW_H
@@ -41,7 +41,7 @@ struct allow {
 /* Adds ADDR or ADDR/LEN, of an option; borrows it.  0, or -1 with `why`. */
 int allow_add_network(struct allow *allow, const char *text, struct fault *why) MUST_CHECK;
 
-/* Adds a list of addresses as FastCGI 1.0 3.2 has it: with commas and nothing else between. */
+/* Adds a list of addresses as in FastCGI 1.0 3.2: separated by commas alone. */
 int allow_add_addresses(struct allow *allow, const char *list,
     struct fault *why) MUST_CHECK;
 
@@ -59,7 +59,7 @@ bool allow_peer(const struct allow *allow, int fd, const struct address_peer *pe
 
 /*
  * Whether a socket may listen at `addr`: not if it can be reached from beyond this
- * machine and nobody was asked who may do so.
+ * machine and no option says which may connect.
  */
 bool allow_listening(const struct allow *allow, const struct sockaddr *addr) MUST_CHECK;
 

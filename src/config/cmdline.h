@@ -51,7 +51,7 @@ struct cmdline_place cmdline_place(const struct cmdline *cmdline, const char *at
 
 /*
  * Copies the word at `*at` to `*room`, without its quotes and terminated, which takes at
- * most a byte more than it has; moves both behind it.  The copy, or NULL when a quote is
+ * most a byte more than it has; moves both past it.  The copy, or NULL when a quote is
  * not closed.
  */
 char *cmdline_cut(const char **at, char **room);

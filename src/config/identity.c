@@ -187,7 +187,7 @@ static bool has_groups(const struct identity *identity)
 
 	for (int i = 0; same && i < count; i++)
 		same = is_among(ours[i], identity->groups, identity->group_count);
-	/* whether the first group is in the list is up to who has set it */
+	/* whether the first group is in the list depends on the process that set it */
 	for (size_t i = 0; same && i < identity->group_count; i++)
 		same = identity->groups[i] == getegid() ||
 		       is_among(identity->groups[i], ours, (size_t)count);
@@ -227,7 +227,7 @@ static int make_sure(const struct identity *identity, struct fault *why)
 	return 0;
 }
 
-/* Programs look for their files there; those of whoever started us are closed to them. */
+/* Programs look for their files there; those of our starter are closed to them. */
 static int set_environment(const struct identity *identity, struct fault *why)
 {
 	static const char *const names[] = {"USER", "LOGNAME", "HOME"};

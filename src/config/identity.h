@@ -54,12 +54,12 @@ bool identity_is_set(const struct identity *identity);
 /*
  * Becomes it, in this process: the root and working directory; the groups and ids, real,
  * effective and saved; HOME, USER and LOGNAME in the environment.  Makes sure of it, and
- * that there is no way back to root.  0, or -1 with `why`: the process is then something
+ * that it cannot change back to root.  0, or -1 with `why`: the process is then something
  * in between and has to exit.
  */
 int identity_become(const struct identity *identity, struct fault *why) MUST_CHECK;
 
-/* What the rehearsal is for besides: 0, or -1 with `why`. */
+/* Another check of the rehearsal: 0, or -1 with `why`. */
 typedef int identity_trial(void *context, struct fault *why);
 
 /*

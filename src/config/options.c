@@ -269,7 +269,7 @@ static void put_items(FILE *out, const struct option_spec *spec, const void *mem
 		put_option(out, spec, item);
 }
 
-/* A flag that has a name of its own, and is no question to us. */
+/* A flag that has a long name and is not a question to answer. */
 static void put_flag(FILE *out, const struct option_spec *spec, const int *member)
 {
 	if (spec->name != NULL && spec->letter == 0 && *member == (int)spec->rule.min)
@@ -381,7 +381,7 @@ static enum options_verdict apply(struct options *options, const struct option_s
 	return usage(fault, "--%s '%.200s': %s", spec->name, value, why);
 }
 
-/* ---- what is no option ----------------------------------------------------- */
+/* ---- unknown options ------------------------------------------------------- */
 
 /* The options whose names start with the `len` bytes at `start`, as "--a, --b"; how many. */
 static int list_options(const char *start, size_t len, char *list, size_t size)

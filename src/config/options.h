@@ -42,7 +42,7 @@ struct options {
 	struct value_handlers handlers;
 	int handler_always;         /* also for scripts that could run by themselves */
 	int query_args;             /* a query without "=" becomes arguments */
-	struct value_variables variables; /* for scripts, besides the inherited */
+	struct value_variables variables; /* for scripts, added to the inherited ones */
 	int clear_env;              /* scripts inherit nothing */
 	struct value_limits limits; /* of scripts */
 	int64_t timeout;             /* 0: none */

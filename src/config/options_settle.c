@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * options_settle: what one option cannot say alone: who the user is and what he may,
- * what lies below the new root, whether a socket goes with those who may connect.
+ * what lies below the new root, whether a socket fits the clients that may connect.
  *
  * Each step gives OPTIONS_RUN, or has written its error and gives what becomes of it.
  */
@@ -107,7 +107,7 @@ static enum options_verdict check_directories(struct options *options, struct op
 	    strerror(error));
 }
 
-/* ---- who may connect ---------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------------------- */
 
 static enum options_verdict add_networks(struct options *options, struct options_fault *fault)
 {
@@ -168,7 +168,7 @@ static int try_out(void *context, struct fault *why)
 	return 0;
 }
 
-/* --check is for everybody: who may not become the user is not told so. */
+/* --check is for everybody: it does not fail for users that cannot change to --user. */
 enum options_verdict options_rehearse(struct options *options, struct options_fault *fault)
 {
 	struct fault why;

@@ -115,7 +115,7 @@ extern const struct value_kind value_allow;      /* struct allow: "ADDR" or "ADD
 extern const struct value_kind value_allow_user; /* struct allow: a name or number */
 
 /*
- * Reads a time: a number with s (the default), ms, m or h behind it.  Milliseconds, at
+ * Reads a time: a number followed by s (the default), ms, m or h.  Milliseconds, at
  * most VALUE_TIME_MAX, or -1 if `text` is not one.
  */
 int64_t value_time(const char *text);
@@ -123,7 +123,7 @@ int64_t value_time(const char *text);
 /* A decimal number with no sign at the start of `text`; -1 if there is none or it is huge. */
 long long value_leading_number(const char *text, const char **rest);
 
-/* Reads a size, a number of bytes or, with K, M or G behind it, of units; -1 if `text` is none. */
+/* Reads a size, a number of bytes or of units, followed by K, M or G; -1 if `text` is not one. */
 long long value_bytes(const char *text);
 
 /* Frees what the list has. */

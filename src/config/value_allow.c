@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value_allow: who may connect; both kinds have the same struct allow.
+ * value_allow: which clients may connect; both kinds have the same struct allow.
  */
 #include "config/allow.h"
 #include "config/identity.h"

@@ -38,7 +38,7 @@ static size_t split(const char *text, char **argv, char *room)
 	return count;
 }
 
-/* Fills in argv; false, with nothing to free, if `command` is none or there is no memory. */
+/* Fills in argv; false, with nothing to free, if `command` is invalid or memory is missing. */
 static bool parse_command(struct value_handler *handler, const char *command)
 {
 	size_t size = strlen(command) + 1;

@@ -124,14 +124,14 @@ void fcgi_reader_init(struct fcgi_reader *r);
  * Takes bytes from the `len` (> 0) at `bytes` up to the end of the next piece.
  * Returns how many it took, at least 1.  They made no piece (part of a header,
  * padding) if `piece->len` and `piece->last` are both 0: call again with the rest.
- * Returns -1 when the bytes are no FastCGI 1 record; the stream is then lost,
+ * Returns -1 when the bytes are not a FastCGI 1 record; the stream is then lost,
  * and r->header[0] is the version byte that was found.
  */
 ssize_t fcgi_reader_next(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
     struct fcgi_piece *piece) MUST_CHECK;
 
 /*
- * For who takes content past the reader.  fcgi_reader_record() describes the record
+ * For callers that take content past the reader.  fcgi_reader_record() describes the record
  * that it is in or, between two records, the one before; type 0 if that is not known.
  * `piece->len` is how much of its content is still to come; fcgi_reader_skip() says
  * that `n` bytes of that have been taken.

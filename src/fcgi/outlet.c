@@ -82,7 +82,7 @@ static ssize_t send_some(struct outlet *outlet, const void *bytes, size_t len, i
 	return count_sent(outlet, n);
 }
 
-/* As send_some() with what is lent and the records behind it, at once. */
+/* As send_some(), with the lent bytes and the records after them at once. */
 static ssize_t send_lent(struct outlet *outlet, int flags)
 {
 	size_t lent = outlet->lent_len < SEND_MAX ? outlet->lent_len : SEND_MAX;
@@ -273,7 +273,7 @@ bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
 	outlet->header_left = FCGI_HEADER_LEN;
 	outlet->pipe = fd;
 	outlet->left = (uint16_t)len;
-	send_all(outlet, 0); /* who waits for the socket will see what became of it */
+	send_all(outlet, 0); /* the owner of the socket will see the result */
 	return true;
 }
 

@@ -3,12 +3,12 @@
  * outlet: what goes out to one client.
  *
  *   [ header | rest of a script's pipe ]  [ whole records, in memory ]
- *     the record that is on its way         what goes behind it
+ *     the record that is being sent         what follows it
  *
  * Records wait in a buffer.  A record of much output is not copied through it: its
  * header is sent, and its content then goes from the script's pipe to the socket
  * without passing through us (splice(2)).  Such a record goes before anything else, so
- * whoever has the pipe must call outlet_recall() before closing or reading it.
+ * the owner of the pipe must call outlet_recall() before closing or reading it.
  *
  * Nor is a record copied that is in memory which others share, if nothing else waits: it
  * is lent, and goes out in front of the records in one call with them.

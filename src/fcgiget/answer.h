@@ -4,7 +4,7 @@
  *
  * It takes the response's first bytes in any pieces, keeps the block as it came
  * (at most 64 KiB), and stops behind the first empty line, ended by LF or CRLF.
- * The body is none of its business.
+ * It does not look at the body.
  */
 #ifndef CGIBRIDGE_ANSWER_H
 #define CGIBRIDGE_ANSWER_H

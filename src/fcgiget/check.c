@@ -51,7 +51,7 @@ static enum check_state judge(const struct fcgiget_options *o, const struct outc
 	return by_time > by_status ? by_time : by_status;
 }
 
-/* What has come, or why nothing has. */
+/* What was received, or why nothing was. */
 static void describe(const struct fcgiget_options *o, const struct outcomes *t, char text[TEXT_MAX])
 {
 	const struct ending *e = &t->last;

@@ -15,7 +15,7 @@
 #include "base/attributes.h"
 
 /*
- * The first half of a connect to `to`, which is no ADDRESS_FD: it never waits.  Returns a
+ * The first half of a connect to `to`, which is not an ADDRESS_FD: it never waits.  Returns a
  * socket (close-on-exec, non-blocking), the caller's to close, which is connected, or not,
  * once it is writable: ask dial_outcome().  Or -1 with errno, EAGAIN when a unix socket's
  * queue is full: that cannot be waited for, but tried again.
@@ -26,7 +26,7 @@ int dial_begin(const struct address *to) MUST_CHECK;
 int dial_outcome(int fd) MUST_CHECK;
 
 /*
- * Connects to `to`, which is no ADDRESS_FD.  Returns the socket (close-on-exec,
+ * Connects to `to`, which is not an ADDRESS_FD.  Returns the socket (close-on-exec,
  * non-blocking), the caller's to close; or -1 with errno, ETIMEDOUT past `deadline`.
  */
 int dial_connect(const struct address *to, int64_t deadline) MUST_CHECK;

@@ -42,7 +42,7 @@ static int put_pair(struct buf *out, const char *name, size_t name_len, const ch
 /* What the options say about the script and the request line, ready to be sent. */
 struct target {
 	char *path;        /* SCRIPT up to the question mark, absolute */
-	const char *query; /* behind it; "" if there is none */
+	const char *query; /* after it; "" without one */
 	char *uri;         /* both, as a client would have asked for them */
 };
 

@@ -7,7 +7,7 @@
  *                BUSY -> CLOSED or KEPT     the answer, judged, goes to the owner
  *
  * A kept connection that the server closes before it has said anything about the request
- * is no failure: it may have been closed before the request came.  Such a request is sent
+ * is not a failure: it may have been closed before the request came.  Such a request is sent
  * again, once, on a new connection.
  */
 #ifndef CGIBRIDGE_LANE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * latency: a bucket is found by the highest bit and the seven behind it.
+ * latency: a bucket is found by the highest bit and the seven after it.
  */
 #include "fcgiget/latency.h"
 

@@ -22,7 +22,7 @@ static void put_line(const struct progress *p, const char *text)
 	char line[WIDTH + 3];
 	int len = snprintf(line, sizeof line, "\r%-*.*s\r", WIDTH, WIDTH, text);
 
-	/* a terminal that is gone is no reason to stop */
+	/* a terminal that has gone away is not a reason to stop */
 	if (write(p->fd, line, (size_t)len) < 0)
 		return;
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct progress {
-	int fd;         /* -1: it is no terminal, and nothing is drawn */
+	int fd;         /* -1: not a terminal, and nothing is drawn */
 	uint64_t total;
 	int drawn;
 };

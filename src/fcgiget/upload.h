@@ -12,7 +12,7 @@
 #include "base/buf.h"
 
 struct upload {
-	int fd;    /* -1: it is DATA, there is none, or it has been read */
+	int fd;    /* -1: the body is DATA, empty, or has been read */
 	int sized; /* `left` counts; otherwise the body ends where the file does */
 	off_t left;
 };

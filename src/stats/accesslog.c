@@ -44,7 +44,7 @@ static struct {
 
 /* ---- opening -------------------------------------------------------------------- */
 
-/* A descriptor of our own for standard output, if it can be, so that its modes are no one else's. */
+/* A descriptor of our own for standard output, if possible, so that its mode is not shared. */
 static int open_stdout(void)
 {
 	int fd = open("/dev/stdout", OPEN_FLAGS);

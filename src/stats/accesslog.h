@@ -97,7 +97,7 @@ bool accesslog_is_open(void);
 /* Writes the line for a request that ends now; if there is no access log, does nothing. */
 void accesslog_write(const struct accesslog_entry *entry);
 
-/* The file may have been renamed: opens it anew, by its name.  If that fails the log says so
+/* The file may have been renamed: opens it again by its name.  If that fails the log says so
  * and the old file stays in use. */
 void accesslog_reopen(void);
 

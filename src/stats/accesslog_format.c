@@ -4,7 +4,7 @@
  *
  * Text has the fields in a fixed order with a blank between; a byte that is a blank, a
  * backslash or no printable ASCII is \xHH, and a field that is not known "-".  JSON is
- * one object of RFC 8259; a character beyond ASCII is \uHHHH, a byte that is no UTF-8
+ * one object of RFC 8259; a character beyond ASCII is \uHHHH, a byte that is not UTF-8
  * is the text "\xHH".
  */
 #include <assert.h>

@@ -112,7 +112,7 @@ void status_put(struct status_page *page, const char *fmt, ...) PRINTF_LIKE(2, 3
 void status_put_escaped(struct status_page *page, const char *text, escape_fn *escape);
 void status_put_bytes(struct status_page *page, const char *bytes, size_t len);
 
-/* Writes `us` microseconds as seconds, with no zeroes behind the last digit that is none. */
+/* Writes `us` microseconds as seconds, without trailing zeroes. */
 void status_put_seconds(struct status_page *page, uint64_t us);
 
 /* Whether one more worker, or script, fits. */

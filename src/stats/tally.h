@@ -25,7 +25,7 @@ typedef atomic_ulong tally_word;
 enum tally_event {
 	TALLY_ACCEPTED,       /* connections */
 	TALLY_REQUESTS,       /* begun */
-	TALLY_OTHER,          /* responses with a status that is none of the next four */
+	TALLY_OTHER,          /* responses with any status but the next four */
 	TALLY_2XX,
 	TALLY_3XX,
 	TALLY_4XX,
