@@ -49,7 +49,7 @@ scenario 'the path' => sub {
         qr/^path: \Q$dir\E\/nowhere is not there; \Q$dir\E is$/, qr/spelling/);
     symlink '/no/such/target', "$dir/dangling";
     finds('dangling link', [ @as, "$dir/dangling" ],
-        qr/is a symbolic link to \/no\/such\/target: No such/, qr/^make the link anew/);
+        qr/is a symbolic link to \/no\/such\/target: No such/, qr/^make the link again/);
     finds('a directory', [ @as, $dir ], qr/^file: \Q$dir\E is a directory$/, qr/name the script/);
     finds('behind a file', [ @as, script('well', $good) . '/more' ],
         qr/is a file, and the path continues/, qr/PATH_INFO/);

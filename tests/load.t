@@ -425,7 +425,7 @@ for my $case (
     [ 'half a header', out("A: b\n") . out('') . end_record(), qr/inside its header/, 1 ],
     [ 'a wrong Status', out("Status: abc\n\n") . out('') . end_record(), qr/three-digit/, 4 ],
     [ 'another id', FastCGI::record(FastCGI::STDOUT_, 2, $head), qr/request id 2/, 4 ],
-    [ 'a record behind the end', $answer . out('x'), qr/behind the end/, 4 ],
+    [ 'a record behind the end', $answer . out('x'), qr/follows the end/, 4 ],
 ) {
     my ($name, $bytes, $error, $kept) = @$case;
     scenario "$name is a protocol error" => sub {

@@ -72,7 +72,8 @@ static int change_user(struct doctor *doctor)
 static void warn_of_root(const struct doctor *doctor)
 {
 	if (geteuid() == 0)
-		doctor_note("user", "root, who may do all: give the scripts' user by --user");
+		doctor_note("user", "root, which may do everything: give the scripts' user by "
+		    "--user");
 	else
 		doctor_ok("user", "%s", doctor->user);
 }

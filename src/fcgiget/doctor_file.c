@@ -77,11 +77,11 @@ static bool explain_step(struct doctor *doctor, const char *name, const char *di
 	} else if (len > 0) {
 		doctor_fault(doctor, "path", "%s is a symbolic link to %.*s: %s", name, (int)len, target,
 		    strerror(errno));
-		doctor_cure(doctor, "make the link anew: ln -sfn TARGET %s", name);
+		doctor_cure(doctor, "make the link again: ln -sfn TARGET %s", name);
 	} else if (errno == ENOENT) {
 		explain_absent(doctor, name, dir);
 	} else if (errno == ENOTDIR) {
-		doctor_fault(doctor, "path", "%s is a file, and the path goes on behind it", dir);
+		doctor_fault(doctor, "path", "%s is a file, and the path continues after it", dir);
 		doctor_cure(doctor, "the rest of the path is PATH_INFO: give it as -p PATH_INFO=");
 	} else {
 		doctor_fault(doctor, "path", "%s: %s", name, strerror(errno));
@@ -247,7 +247,7 @@ void doctor_explain_exec(struct doctor *doctor, int error)
 		    "iconv -f UTF-16 -t UTF-8 -o NEW");
 		return;
 	case EXEC_FAULT_NO_NAME:
-		explain_beginning(doctor, "\"#!\" is there, and no program behind it");
+		explain_beginning(doctor, "\"#!\" is there, without a program after it");
 		return;
 	case EXEC_FAULT_LATE_MARK:
 		explain_beginning(doctor, "\"#!\" is not at the very beginning");

@@ -76,7 +76,7 @@ static void judge_header(struct doctor *doctor, const struct doctor_run *run)
 		doctor_fault(doctor, "header", "none of Content-Type, Location and Status is there");
 		doctor_quote((const char *)buf_bytes(&answer->head), buf_len(&answer->head), QUOTED);
 		doctor_cure(doctor, "write a Content-Type: with --strict-headers this is a 500");
-		doctor_cure(doctor, "is the empty line behind the header block missing?");
+		doctor_cure(doctor, "is the empty line after the header block missing?");
 		return;
 	}
 	if (answer->status >= 500) {

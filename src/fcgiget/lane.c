@@ -113,7 +113,7 @@ static void finish(struct lane *l)
 	outcome = asks_values(l) ? judge_values(l, &why) : judge_response(l, &why);
 	if (c->surplus && outcome == OUTCOME_DONE) {
 		outcome = OUTCOME_PROTOCOL;
-		why = "something comes behind the end of the response";
+		why = "something follows the end of the response";
 	}
 	l->ending.status = l->answer.status;
 	if (!asks_values(l)) {
