@@ -46,23 +46,41 @@ static void on_describe(struct request_link *link, char *text, size_t size)
 	snprintf(text, size, "%s", peer);
 }
 
-/* Others use its connection: it ends, and all that END_REQUEST can say is that it failed. */
-static void end_cut(struct request_link *link, struct request *request)
+static void log_cut(struct request_link *link, const struct request *request)
 {
 	char peer[ADDRESS_TEXT_MAX];
 
 	on_describe(link, peer, sizeof peer);
 	log_info("request %u from %s: its response is cut, but ended as usual: other requests "
 	    "use its connection",
-	    (unsigned)request->id, peer);
-	if (request->app_status == 0)
-		request->app_status = 1;
+	    (unsigned)request_id(request), peer);
 }
 
 /*
- * END_REQUEST goes out, unless that would let a response pass for whole that is not:
- * then the connection ends without it, if nobody else uses it.
+ * END_REQUEST goes out, unless that would let a response pass for whole that is not: then
+ * the connection ends without it, if nobody else uses it.  Else it says that it has failed.
  */
+static void put_end(struct conn *conn, const struct request *request)
+{
+	const struct request_result *result = request_result(request);
+	uint32_t app_status = result->app_status;
+
+	if (result->truncated && conn->active == 0) {
+		if (conn->state == CONN_OPEN)
+			conn_set_state(conn, CONN_LEAVING);
+		return;
+	}
+	if (result->truncated) {
+		log_cut(&conn->link, request);
+		app_status = app_status == 0 ? 1 : app_status;
+	}
+	if (record_put_end(&conn->out.records, request_id(request), app_status,
+		result->protocol_status) == 0)
+		return;
+	log_error("no memory for the end of a response: connection closed");
+	conn_set_state(conn, CONN_FAILED);
+}
+
 static void on_ended(struct request_link *link, struct request *request)
 {
 	struct conn *conn = CONTAINER_OF(link, struct conn, link);
@@ -72,18 +90,9 @@ static void on_ended(struct request_link *link, struct request *request)
 	conn_retire_request(conn, request);
 	if (!conn_takes_requests(conn))
 		return;
-	if (request->truncated && conn->active > 0)
-		end_cut(link, request);
-	if (request->truncated && conn->active == 0) {
-		if (conn->state == CONN_OPEN)
-			conn_set_state(conn, CONN_LEAVING);
-	} else if (record_put_end(&conn->out.records, request->id, request->app_status,
-		       request->protocol_status) != 0) {
-		log_error("no memory for the end of a response: connection closed");
-		conn_set_state(conn, CONN_FAILED);
-	}
+	put_end(conn, request);
 	/* the id is needed until its stdin has ended, if it is up to us to close */
-	if (conn->state == CONN_OPEN || request->stdin_ended)
+	if (conn->state == CONN_OPEN || request_stdin_ended(request))
 		conn_forget_request(conn, request);
 	conn_touch(conn);
 }
@@ -108,11 +117,11 @@ static void resume_requests(struct conn *conn)
 /* Whether all that comes in has somewhere to go; what several requests share is always read. */
 static bool wants_input(const struct conn *conn)
 {
-	const struct request *only = conn->active == 1 ? conn->requests : NULL;
+	const struct request *only = conn->active == 1 ? conn->requests.first : NULL;
 
 	if (conn->eof || conn->unread != NULL || !conn_has_room(conn))
 		return false;
-	return only == NULL || only->state == REQUEST_ENDED || request_wants_input(only, true);
+	return only == NULL || request_wants_input(only, true);
 }
 
 static void watch_socket(struct conn *conn)
@@ -182,13 +191,13 @@ static void conn_idle(struct conn *conn)
 		loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->idle);
 		break;
 	case CONN_LAST:
-		if (conn->ended != NULL)
+		if (conn->ended.first != NULL)
 			start_drain(conn);
 		else
 			conn_close(conn);
 		break;
 	case CONN_DRAIN:
-		if (conn->ended == NULL)
+		if (conn->ended.first == NULL)
 			conn_close(conn);
 		break;
 	case CONN_NEW:
@@ -409,8 +418,8 @@ static void stop_requests(struct conn *conn)
 {
 	struct request *next;
 
-	for (struct request *request = conn->requests; request != NULL; request = next) {
-		next = request->next;
+	for (struct request *request = conn->requests.first; request != NULL; request = next) {
+		next = request_list_next(&conn->requests, request);
 		request_stop(request);
 	}
 }

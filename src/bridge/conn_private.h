@@ -45,9 +45,8 @@ struct conn {
 	struct buf values;          /* content of a GET_VALUES record that is coming in */
 	struct conn_unread *unread; /* read, but not looked at for want of room in `out`; or NULL */
 	struct outlet out;
-	struct request *requests;   /* the active ones: END_REQUEST is still to come ... */
-	struct request *last;       /* ... the last of them */
-	struct request *ended;      /* those whose id is still needed */
+	struct request_list requests; /* the active ones: END_REQUEST is still to come */
+	struct request_list ended;    /* those whose id is still needed */
 	struct conn_index *index;   /* both by id; NULL: they are few */
 	unsigned active;            /* how many are in `requests` ... */
 	unsigned known;             /* ... and in both */

@@ -18,9 +18,9 @@ enum {
 /* Whether the client has sent everything that its active requests need. */
 static bool is_whole(const struct conn *conn)
 {
-	for (const struct request *request = conn->requests; request != NULL;
-	     request = request->next)
-		if (request->state != REQUEST_ENDED && !request_is_whole(request))
+	for (const struct request *request = conn->requests.first; request != NULL;
+	     request = request_list_next(&conn->requests, request))
+		if (!request_is_whole(request))
 			return false;
 	return true;
 }
@@ -146,7 +146,7 @@ void conn_await_client(struct conn *conn)
 	if (conn->state != CONN_DRAIN && conn->state != CONN_SHUT)
 		return;
 	if (conn->state == CONN_SHUT)
-		quiet = conn->ended != NULL ? left : conn->owner->times->leave;
+		quiet = conn->ended.first != NULL ? left : conn->owner->times->leave;
 	if (left <= 0)
 		conn_close(conn);
 	else

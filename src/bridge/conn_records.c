@@ -12,9 +12,9 @@
 /* ---- records ---------------------------------------------------------------------------- */
 
 /* A request has begun: what becomes of the connection when it has been answered. */
-static void expect_answer(struct conn *conn, const struct request *request)
+static void expect_answer(struct conn *conn, bool keep_conn)
 {
-	if (!request->keep_conn)
+	if (!keep_conn)
 		conn_set_state(conn, CONN_LAST);
 	else if (conn->state == CONN_NEW)
 		conn_set_state(conn, CONN_OPEN);
@@ -26,12 +26,12 @@ static void expect_answer(struct conn *conn, const struct request *request)
 static void begin_request(struct conn *conn, uint16_t id)
 {
 	struct request *request = conn_find_request(conn, id);
-	size_t limit = (size_t)conn->owner->services->options->max_scripts;
-	unsigned role;
+	struct request_begin begin = {.id = id,
+	    .overloaded = conn->active >= (size_t)conn->owner->services->options->max_scripts};
 	unsigned flags;
 
 	if (conn->begin_len != FCGI_BODY_LEN ||
-	    (request != NULL && (request->state != REQUEST_ENDED || request->end_held))) {
+	    (request != NULL && !request_has_ended(request))) {
 		conn_reject(conn, "a BEGIN_REQUEST of the wrong length, or for an id that is active");
 		return;
 	}
@@ -41,15 +41,15 @@ static void begin_request(struct conn *conn, uint16_t id)
 	}
 	if (request != NULL) /* an old one whose stdin never ended: what comes is not for it */
 		conn_forget_request(conn, request);
-	fcgi_get_begin(conn->begin, &role, &flags);
-	request = request_new(&conn->link, id, role, (flags & FCGI_KEEP_CONN) != 0);
+	fcgi_get_begin(conn->begin, &begin.role, &flags);
+	begin.keep_conn = (flags & FCGI_KEEP_CONN) != 0;
+	request = request_new(&conn->link, &begin);
 	if (request == NULL) {
 		conn_reject(conn, "no memory for its request");
 		return;
 	}
-	request->crowded = conn->active >= limit;
 	conn_link_request(conn, request);
-	expect_answer(conn, request);
+	expect_answer(conn, begin.keep_conn);
 }
 
 static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
@@ -64,22 +64,22 @@ static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
 
 static void take_abort(struct conn *conn, struct request *request)
 {
-	if (request->state == REQUEST_ENDED && !request->end_held)
+	if (request_has_ended(request))
 		return;
 	if (!request_ignores_abort(request)) {
 		request_abort(request);
 		return;
 	}
 	conn_detach_request(conn, request);
-	if (record_put_end(&conn->out.records, request->id, 0, FCGI_REQUEST_COMPLETE) != 0)
+	if (record_put_end(&conn->out.records, request_id(request), 0, FCGI_REQUEST_COMPLETE) != 0)
 		conn_reject(conn, "no memory for the end of a response");
 	conn_touch(conn);
 }
 
 static void take_stdin(struct conn *conn, struct request *request, const struct fcgi_piece *piece)
 {
-	request_take_stdin(request, piece->bytes, piece->len);
-	if (piece->content == 0 && request->state == REQUEST_ENDED &&
+	request_read_stdin(request, piece->bytes, piece->len);
+	if (piece->content == 0 && request_has_ended(request) &&
 	    conn_find_request(conn, piece->id) == request) {
 		conn_forget_request(conn, request);
 		conn_touch(conn);
@@ -97,7 +97,7 @@ static void take_for_request(struct conn *conn, const struct fcgi_piece *piece)
 	if (request == NULL) /* spec 3.3: records of an inactive id are ignored */
 		return;
 	if (piece->type == FCGI_PARAMS)
-		request_take_params(request, piece->bytes, piece->len);
+		request_read_params(request, piece->bytes, piece->len);
 	else if (piece->type == FCGI_STDIN)
 		take_stdin(conn, request, piece);
 	else if (piece->type == FCGI_ABORT_REQUEST && piece->last)

@@ -65,58 +65,19 @@ static void count_active(struct conn *conn, int change)
 		tally_move(scoreboard_tally(admission->board, admission->worker), TALLY_BUSY, change);
 }
 
-static void add_active(struct conn *conn, struct request *request)
-{
-	request->next = NULL;
-	request->prev = conn->last;
-	if (conn->last != NULL)
-		conn->last->next = request;
-	else
-		conn->requests = request;
-	conn->last = request;
-}
-
-static void add_ended(struct conn *conn, struct request *request)
-{
-	request->prev = NULL;
-	request->next = conn->ended;
-	if (conn->ended != NULL)
-		conn->ended->prev = request;
-	conn->ended = request;
-}
-
-static void remove_from_list(struct conn *conn, struct request *request)
-{
-	if (request->next != NULL)
-		request->next->prev = request->prev;
-	else if (conn->last == request)
-		conn->last = request->prev;
-	if (request->prev != NULL)
-		request->prev->next = request->next;
-	else if (conn->requests == request)
-		conn->requests = request->next;
-	else
-		conn->ended = request->next;
-	request->next = request->prev = NULL;
-}
-
 struct request *conn_rotate_requests(struct conn *conn)
 {
-	struct request *first = conn->requests;
-
-	if (first != NULL) {
-		remove_from_list(conn, first);
-		add_active(conn, first);
-	}
-	return first;
+	return request_list_rotate(&conn->requests);
 }
 
 /* ---- by id ------------------------------------------------------------------------------- */
 
-static void index_list(struct conn *conn, struct request *at)
+static void index_list(struct conn *conn, const struct request_list *list)
 {
-	for (; at != NULL && conn->index != NULL; at = at->next)
-		if (conn_index_add(conn->index, at->id, at) != 0)
+	struct request *at = list->first;
+
+	for (; at != NULL && conn->index != NULL; at = request_list_next(list, at))
+		if (conn_index_add(conn->index, request_id(at), at) != 0)
 			conn_index_free(&conn->index);
 }
 
@@ -124,15 +85,8 @@ static void index_list(struct conn *conn, struct request *at)
 static void make_index(struct conn *conn)
 {
 	conn->index = conn_index_new();
-	index_list(conn, conn->requests);
-	index_list(conn, conn->ended);
-}
-
-static struct request *search_list(struct request *at, uint16_t id)
-{
-	while (at != NULL && at->id != id)
-		at = at->next;
-	return at;
+	index_list(conn, &conn->requests);
+	index_list(conn, &conn->ended);
 }
 
 struct request *conn_find_request(const struct conn *conn, uint16_t id)
@@ -141,34 +95,34 @@ struct request *conn_find_request(const struct conn *conn, uint16_t id)
 
 	if (conn->index != NULL)
 		return conn_index_find(conn->index, id);
-	request = search_list(conn->requests, id);
-	return request != NULL ? request : search_list(conn->ended, id);
+	request = request_list_find(&conn->requests, id);
+	return request != NULL ? request : request_list_find(&conn->ended, id);
 }
 
 void conn_link_request(struct conn *conn, struct request *request)
 {
-	add_active(conn, request);
+	request_list_add(&conn->requests, request);
 	count_active(conn, 1);
 	conn->known++;
 	if (conn->index == NULL && conn->known > FEW)
 		make_index(conn);
-	else if (conn->index != NULL && conn_index_add(conn->index, request->id, request) != 0)
+	else if (conn->index != NULL && conn_index_add(conn->index, request_id(request), request) != 0)
 		conn_index_free(&conn->index);
 }
 
 void conn_retire_request(struct conn *conn, struct request *request)
 {
-	remove_from_list(conn, request);
-	add_ended(conn, request);
+	request_list_remove(&conn->requests, request);
+	request_list_add(&conn->ended, request);
 	count_active(conn, -1);
 }
 
 static void unlink_ended(struct conn *conn, struct request *request)
 {
-	remove_from_list(conn, request);
+	request_list_remove(&conn->ended, request);
 	conn->known--;
 	if (conn->index != NULL)
-		conn_index_remove(conn->index, request->id);
+		conn_index_remove(conn->index, request_id(request));
 	if (conn->known == 0)
 		conn_index_free(&conn->index);
 }
@@ -218,10 +172,10 @@ static void close_because(struct conn *conn, const char *why)
 	if (conn->state == CONN_CLOSED)
 		return;
 	conn_set_state(conn, CONN_CLOSED);
-	while (conn->requests != NULL)
-		lose_request(conn, conn->requests, why);
-	while (conn->ended != NULL)
-		conn_forget_request(conn, conn->ended);
+	while (conn->requests.first != NULL)
+		lose_request(conn, conn->requests.first, why);
+	while (conn->ended.first != NULL)
+		conn_forget_request(conn, conn->ended.first);
 	loop_close(conn_loop(conn), &conn->socket);
 	loop_timer_clear(conn_loop(conn), &conn->timer);
 	loop_unpost(&conn->turn);

@@ -33,15 +33,15 @@ static void refuse_body(struct request *request)
 		request_refuse(request, 500, "its body cannot be held", reason);
 }
 
-void request_take_stdin(struct request *request, const void *bytes, size_t len)
+void request_read_stdin(struct request *request, const void *bytes, size_t len)
 {
 	if (len == 0)
 		request->stdin_ended = true;
-	if (request->end_held && len > 0)
+	if (request->state == REQUEST_CLOSING && len > 0)
 		request_hold_end(request);
-	else if (request->end_held)
+	else if (request->state == REQUEST_CLOSING)
 		request_release_end(request);
-	if (request->state == REQUEST_ENDED)
+	if (request->state >= REQUEST_CLOSING)
 		return;
 	request->active = loop_now(request_loop(request));
 	if (len == 0)
@@ -56,7 +56,7 @@ void request_take_stdin(struct request *request, const void *bytes, size_t len)
 
 bool request_moves_stdin(const struct request *request)
 {
-	return request->state == REQUEST_RUNNING && body_is_bulky(&request->body);
+	return request_is_running(request) && body_is_bulky(&request->body);
 }
 
 ssize_t request_move_stdin(struct request *request, int from, size_t len)
@@ -79,7 +79,7 @@ void request_await_room(struct request *request)
 
 bool request_wants_input(const struct request *request, bool alone)
 {
-	bool stuck = request->state == REQUEST_RUNNING && !relay_has_room(&request->relay);
+	bool stuck = request_is_running(request) && !relay_has_room(&request->relay);
 	uint64_t enough = SPOOL_MEMORY;
 
 	/* In memory, always; in a file only if waiting could be for ever: the client may be
@@ -88,11 +88,34 @@ bool request_wants_input(const struct request *request, bool alone)
 	 * is behind the body: as much as may wait at all, less what a read brings. */
 	if (request->keep_conn && request_options(request)->max_body > BODY_PASSING)
 		enough = request_options(request)->max_body - SPOOL_MEMORY;
-	if (request->state == REQUEST_BODY || stuck || request->relay.hold || !alone)
+	if (request->state == REQUEST_BODY || request->state >= REQUEST_CLOSING || stuck ||
+	    request->relay.hold || !alone)
 		return true;
 	if (enough == SPOOL_MEMORY && body_awaits_room(&request->body))
 		return false;
 	return body_waiting(&request->body) < enough;
+}
+
+/* ---- what it tells ------------------------------------------------------------ */
+
+uint16_t request_id(const struct request *request)
+{
+	return request->id;
+}
+
+bool request_has_ended(const struct request *request)
+{
+	return request->state == REQUEST_ENDED;
+}
+
+const struct request_result *request_result(const struct request *request)
+{
+	return &request->result;
+}
+
+bool request_stdin_ended(const struct request *request)
+{
+	return request->stdin_ended;
 }
 
 /* ---- life -------------------------------------------------------------------- */
@@ -105,13 +128,13 @@ void request_free(struct request **request)
 		return;
 	loop_unpost(&r->discard);
 	request_clear_timers(r);
-	admission_leave(r->link->services->admission, &r->ticket);
+	admission_leave(r->link->services->admission, &r->script.ticket);
 	relay_fini(&r->relay);
 	errlog_fini(&r->errlog);
 	body_fini(&r->body);
 	params_fini(&r->params);
-	free(r->script);
-	free(r->note);
+	free(r->script.path);
+	free(r->log_fields);
 	free(r);
 	*request = NULL;
 }
@@ -123,17 +146,31 @@ static void on_discard(struct loop_task *task)
 	request_free(&request);
 }
 
-struct request *request_new(struct request_link *link, uint16_t id, unsigned role, bool keep_conn)
+/* What BEGIN_REQUEST asked for and is not to be had; PARAMS are read before it says so. */
+static enum fcgi_protocol_status judge(const struct request_begin *begin)
+{
+	if (begin->overloaded)
+		return FCGI_OVERLOADED;
+	return begin->role == FCGI_RESPONDER || begin->role == FCGI_AUTHORIZER
+	    ? FCGI_REQUEST_COMPLETE
+	    : FCGI_UNKNOWN_ROLE;
+}
+
+struct request *request_new(struct request_link *link, const struct request_begin *begin)
 {
 	const struct options *options = link->services->options;
 	struct request *request = calloc(1, sizeof *request);
 
 	if (request == NULL)
 		return NULL;
-	*request = (struct request){.link = link, .id = id, .role = role, .keep_conn = keep_conn};
-	request->timeout = options->timeout;
-	request->idle_timeout = options->idle_timeout;
-	request->on_disconnect = (enum on_disconnect)options->on_disconnect;
+	*request = (struct request){.link = link,
+	    .id = begin->id,
+	    .role = begin->role,
+	    .keep_conn = begin->keep_conn,
+	    .limits = {.timeout = options->timeout,
+		.idle = options->idle_timeout,
+		.on_disconnect = (enum on_disconnect)options->on_disconnect},
+	    .result = {.protocol_status = judge(begin)}};
 	params_init(&request->params, options->max_params);
 	request_run_init(request);
 	loop_task_init(&request->discard, on_discard);

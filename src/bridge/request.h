@@ -2,14 +2,15 @@
 /*
  * request: one FastCGI request, from its BEGIN_REQUEST to its END_REQUEST.
  *
- *   PARAMS --end of params--> BODY --length known--> QUEUED --slot--> RUNNING --> ENDED
- *      |                       |                        |                |          ^
- *      +--- refused, lost, aborted, timed out ----------+----------------+----------+
- *
- * RUNNING ends with the script's output: END_REQUEST carries the exit status if the exit
- * comes within REQUEST_EXIT_TIME.  A client that leaves before has what it wanted if the
- * response's head has gone out: the request is then detached, its output is read and
- * dropped, and --disconnect-grace runs.
+ *   PARAMS --end of params--> BODY --length known--> QUEUED --slot--> RUNNING
+ *      |                       |                        |                |
+ *      |                       |                        |                +-- client gone --> GRACE
+ *      |                       |                        |                |    or DETACHED
+ *      |                       |                        |                |-- exit, output open --> LINGERING
+ *      |                       |                        |                |-- output ended --> EXITING
+ *      +--- refused, lost, aborted, timed out ----------+-- all of it ---+
+ *                                                                  |
+ *                       ENDED <--all of FCGI_STDIN has come-- CLOSING or, at once, ENDED
  *
  * It owns the parameters, the body on its way in, the script, and the response on
  * its way out.  It writes records to its connection's buffer and tells it through
@@ -74,6 +75,11 @@ struct request_services {
 
 struct request;
 
+/* Requests of one owner, the oldest first; each is in one list at most.  See below. */
+struct request_list {
+	struct request *first; /* NULL: none */
+};
+
 /* A connection, as its requests see it; embedded there. */
 struct request_link {
 	const struct request_services *services;
@@ -90,7 +96,7 @@ struct request_link {
 struct request_sink {
 	struct request_link link;
 	struct outlet out;
-	struct request *first; /* of those requests */
+	struct request_list requests;
 };
 
 void request_sink_init(struct request_sink *sink, const struct request_services *services);
@@ -98,68 +104,28 @@ void request_sink_init(struct request_sink *sink, const struct request_services 
 /* The worker ends: stops these requests, as request_stop(), and forgets their scripts. */
 void request_sink_stop(struct request_sink *sink);
 
-enum request_state {
-	REQUEST_PARAMS,  /* PARAMS are coming in */
-	REQUEST_BODY,    /* the body's length is unknown: it is collected first */
-	REQUEST_QUEUED,  /* waits for a slot of the scoreboard */
-	REQUEST_RUNNING, /* its script runs */
-	REQUEST_ENDED,   /* all its records are in `out`, or will never be */
+/* What BEGIN_REQUEST says, and whether its connection has too many requests. */
+struct request_begin {
+	uint16_t id;
+	unsigned role;
+	bool keep_conn;
+	bool overloaded;
 };
 
-struct request_note;
-struct request_slow;
-
-struct request {
-	struct request_link *link;
-	struct request *next, *prev; /* the connection's, or the sink's */
-	enum request_state state;
-	uint16_t id;
-	unsigned role;   /* as sent */
-	int64_t timeout;      /* --timeout, or CGIBRIDGE_TIMEOUT; ms, 0: none */
-	int64_t idle_timeout; /* --idle-timeout, or CGIBRIDGE_IDLE_TIMEOUT; ms, 0: none */
-	enum on_disconnect on_disconnect; /* --on-disconnect, or CGIBRIDGE_ON_DISCONNECT */
-	bool keep_conn;
-	bool crowded;     /* the connection has too many active requests: to be refused */
-	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
-	bool truncated;  /* ended: the client must not take the response for whole */
-	enum front_end front_end;
-	bool needs_stdin; /* its client sends all of FCGI_STDIN only before END_REQUEST */
-	bool end_held;    /* ended: END_REQUEST waits for the end of FCGI_STDIN */
-	bool own_page;    /* it is about ourselves: not counted among the answers */
-	enum fcgi_protocol_status protocol_status; /* ended */
-	uint32_t app_status;                       /* ended */
-	int answered;    /* the status of a page of ours that has gone out; 0: none */
-
-	struct params params;
-	struct body body;
-	struct relay relay;
-	struct errlog errlog;
-	struct admission_ticket ticket;
-	struct child *child; /* NULL: none, or it has exited */
-	int exit_status;     /* waitpid(2)'s, once it has */
-	pid_t pid;
-	char *script;        /* its path, for logs; owned, NULL until resolved */
-
-	struct request_note *note; /* for the logs; owned, NULL: none */
-	struct request_slow *slow; /* for --slow-log; owned, NULL: not waited for */
+/* What it ends with. */
+struct request_result {
+	bool truncated; /* the client must not take the response for whole */
+	bool uncounted; /* it is about ourselves: not among the answers that are counted */
+	int own_status; /* the status of a page of ours that has gone out; 0: none */
 	enum accesslog_end outcome;
-	uint32_t dropped;         /* bytes that the script has written since its client left */
-
-	struct loop_timer total;  /* --timeout */
-	struct loop_timer idle;   /* --idle-timeout; before that, the time for PARAMS */
-	struct loop_timer linger; /* --linger, REQUEST_EXIT_TIME, --disconnect-grace */
-	struct loop_task discard;
-	int64_t started;          /* loop time of BEGIN_REQUEST */
-	int64_t active;           /* loop time of the last byte, in or out */
-	int64_t out_end;          /* outlet_end() after the last byte of its output */
-	int64_t taken;            /* of what is before that, outlet_taken() when last looked at */
+	uint32_t app_status;
+	enum fcgi_protocol_status protocol_status;
 };
 
 /*
  * A request that has begun.  NULL with errno ENOMEM.  `link` is borrowed.
  */
-struct request *request_new(struct request_link *link, uint16_t id, unsigned role,
-    bool keep_conn) MUST_CHECK;
+struct request *request_new(struct request_link *link, const struct request_begin *begin) MUST_CHECK;
 
 /* Frees it, ended or not begun: a script that runs has been left by then. */
 void request_free(struct request **request);
@@ -167,9 +133,16 @@ void request_free(struct request **request);
 /* Frees it when this turn's events have been seen. */
 void request_discard(struct request *request);
 
+uint16_t request_id(const struct request *request);
+
+/* Whether it has ended, and what with; and whether its FCGI_STDIN has. */
+bool request_has_ended(const struct request *request);
+const struct request_result *request_result(const struct request *request);
+bool request_stdin_ended(const struct request *request);
+
 /* A piece of FCGI_PARAMS or FCGI_STDIN; an empty record (`len` 0) ends the stream. */
-void request_take_params(struct request *request, const void *bytes, size_t len);
-void request_take_stdin(struct request *request, const void *bytes, size_t len);
+void request_read_params(struct request *request, const void *bytes, size_t len);
+void request_read_stdin(struct request *request, const void *bytes, size_t len);
 
 /*
  * Whether the FCGI_STDIN that is to come can be moved to its script, unseen; and that, for
@@ -208,5 +181,22 @@ bool request_is_whole(const struct request *request);
 
 /* The connection's buffer has room again. */
 void request_resume(struct request *request);
+
+/* ---- lists of requests ------------------------------------------------------- */
+
+/* Adds it, as the last. */
+void request_list_add(struct request_list *list, struct request *request);
+
+/* Takes it out of `list`, where it has to be. */
+void request_list_remove(struct request_list *list, struct request *request);
+
+/* Makes the first one the last, and returns it; NULL if there is none. */
+struct request *request_list_rotate(struct request_list *list);
+
+/* The one after `request`; NULL after the last. */
+struct request *request_list_next(const struct request_list *list, const struct request *request);
+
+/* The one with this id, or NULL. */
+struct request *request_list_find(const struct request_list *list, uint16_t id);
 
 #endif

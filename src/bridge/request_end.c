@@ -22,12 +22,21 @@ static bool may_follow(enum request_state from, enum request_state to)
 {
 	switch (from) {
 	case REQUEST_PARAMS:
-		return to != REQUEST_PARAMS;
+		return to == REQUEST_BODY || to == REQUEST_QUEUED || to == REQUEST_RUNNING ||
+		    to >= REQUEST_CLOSING;
 	case REQUEST_BODY:
-		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to == REQUEST_ENDED;
+		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
 	case REQUEST_QUEUED:
-		return to == REQUEST_RUNNING || to == REQUEST_ENDED;
+		return to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
 	case REQUEST_RUNNING:
+		return to > REQUEST_RUNNING;
+	case REQUEST_GRACE:
+	case REQUEST_DETACHED:
+		return to == REQUEST_LINGERING || to == REQUEST_EXITING || to == REQUEST_ENDED;
+	case REQUEST_LINGERING:
+	case REQUEST_EXITING:
+		return to >= REQUEST_CLOSING;
+	case REQUEST_CLOSING:
 		return to == REQUEST_ENDED;
 	case REQUEST_ENDED:
 		return false;
@@ -37,7 +46,8 @@ static bool may_follow(enum request_state from, enum request_state to)
 
 void request_set_state(struct request *request, enum request_state state)
 {
-	static const char *const names[] = {"params", "body", "queued", "running", "ended"};
+	static const char *const names[] = {"params", "body", "queued", "running", "grace",
+	    "detached", "lingering", "exiting", "closing", "ended"};
 
 	assert(may_follow(request->state, state));
 	log_debug("request %u: %s -> %s", (unsigned)request->id, names[request->state],
@@ -60,9 +70,9 @@ static void leave_script(struct request *request)
 {
 	bool ended = request->relay.state == RELAY_ENDED;
 	int64_t left = request->total.when - loop_now(request_loop(request));
-	struct left_script script = {.child = request->child,
-	    .script = request->script,
-	    .pid = request->pid,
+	struct left_script script = {.child = request->script.child,
+	    .script = request->script.path,
+	    .pid = request->script.pid,
 	    .id = request->id,
 	    .time = -1,
 	    .answered = ended,
@@ -70,12 +80,12 @@ static void leave_script(struct request *request)
 	    .body = ended && request->body.ended ? &request->body : NULL,
 	    .errlog = &request->errlog};
 
-	if (request->child == NULL && request->errlog.fd < 0)
+	if (request->script.child == NULL && request->errlog.fd < 0)
 		return;
 	if (loop_timer_active(&request->total))
 		script.time = left > 0 ? left : 0; /* it may be up, and fire in this turn */
-	request->script = NULL;
-	request->child = NULL;
+	request->script.path = NULL;
+	request->script.child = NULL;
 	left_take(request->link->services->left, &script);
 }
 
@@ -87,26 +97,26 @@ static void warn_of_longer_body(const struct request *request)
 
 void request_end(struct request *request, uint32_t app_status)
 {
+	bool held = request->needs_stdin && request->keep_conn && !request->stdin_ended;
+
 	(void)errlog_catch_up(&request->errlog);
 	errlog_deliver(&request->errlog, request->link->out, SIZE_MAX);
-	request_set_state(request, REQUEST_ENDED);
-	request->app_status = app_status;
+	request_set_state(request, held ? REQUEST_CLOSING : REQUEST_ENDED);
+	request->result.app_status = app_status;
 	request_count_end(request);
 	request_log_end(request);
 	warn_of_longer_body(request);
 	leave_script(request);
 	request_clear_timers(request);
-	admission_leave(request->link->services->admission, &request->ticket);
+	admission_leave(request->link->services->admission, &request->script.ticket);
 	body_drop(&request->body);
 	relay_fini(&request->relay);
 	errlog_fini(&request->errlog);
 	params_fini(&request->params);
-	if (request->needs_stdin && request->keep_conn && !request->stdin_ended) {
-		request->end_held = true;
+	if (held)
 		request_hold_end(request);
-	} else {
+	else
 		request->link->ended(request->link, request);
-	}
 }
 
 void request_hold_end(struct request *request)
@@ -116,7 +126,7 @@ void request_hold_end(struct request *request)
 
 void request_release_end(struct request *request)
 {
-	request->end_held = false;
+	request_set_state(request, REQUEST_ENDED);
 	loop_timer_clear(request_loop(request), &request->linger);
 	request->link->ended(request->link, request);
 }
@@ -133,12 +143,12 @@ static void put_page(struct request *request, int status, const char *detail)
 	unsigned char page[RESPONSE_PAGE_MAX];
 	size_t len = response_page(request->relay.response.kind, status, detail, page);
 
-	request->answered = status;
+	request->result.own_status = status;
 	/* without memory for a page there is none for END either: the connection goes */
 	if (record_put(&request->link->out->records, FCGI_STDOUT, request->id, page, len) == 0)
 		request->relay.sent += len;
 	else
-		request->truncated = true;
+		request->result.truncated = true;
 }
 
 /*
@@ -157,7 +167,7 @@ void request_fail(struct request *request, int status, const char *detail, uint3
 	bool answered = request->relay.sent > 0;
 
 	if (answered)
-		request->truncated = is_cut(request);
+		request->result.truncated = is_cut(request);
 	else
 		put_page(request, status, detail);
 	request_end(request, app_status);
@@ -168,7 +178,7 @@ void request_refuse(struct request *request, int status, const char *detail, con
 	char who[512];
 	char origin[REQUEST_ORIGIN_MAX];
 
-	request->outcome = ACCESSLOG_REFUSED;
+	request->result.outcome = ACCESSLOG_REFUSED;
 	log_warn("%s: %d: %s (uid %ld)%s", request_subject(request, who, sizeof who), status, reason,
 	    (long)geteuid(), request_origin(request, origin, sizeof origin));
 	request_fail(request, status, request_options(request)->error_detail ? reason : detail, 0);
@@ -178,8 +188,8 @@ void request_refuse(struct request *request, int status, const char *detail, con
 
 void request_stop_script(struct request *request, enum on_disconnect how)
 {
-	if (request->child != NULL && how == ON_DISCONNECT_KILL)
-		child_terminate(request->child);
+	if (request->script.child != NULL && how == ON_DISCONNECT_KILL)
+		child_terminate(request->script.child);
 }
 
 static void describe_exit(int status, char *text, size_t size)
@@ -211,7 +221,7 @@ static void fail_response(struct request *request, const char *what)
 {
 	char detail[RESPONSE_DETAIL_MAX + 1];
 	uint32_t app_status =
-	    request->child == NULL ? child_app_status(request->exit_status) : 0;
+	    request->script.child == NULL ? child_app_status(request->script.exit_status) : 0;
 
 	if (!request_options(request)->error_detail) {
 		request_fail(request, 500, "the script gave no valid response", app_status);
@@ -255,14 +265,14 @@ void request_fail_response(struct request *request)
 	char what[RESPONSE_START_MAX + 384];
 	char start[RESPONSE_START_MAX + 1];
 
-	if (request->child != NULL)
+	if (request->script.child != NULL)
 		snprintf(how, sizeof how, "still running");
 	else
-		describe_exit(request->exit_status, how, sizeof how);
+		describe_exit(request->script.exit_status, how, sizeof how);
 	describe_output(request, start);
 	snprintf(what, sizeof what, "500: no CGI response: %s; %s%s%s%s", relay_fault(&request->relay),
 	    how, cure, start[0] != '\0' ? "; output starts: " : "", start);
-	request->outcome = ACCESSLOG_INVALID;
+	request->result.outcome = ACCESSLOG_INVALID;
 	(void)errlog_catch_up(&request->errlog); /* its first line belongs to this message */
 	request_count(request, TALLY_FAILED);
 	request_log_failure(request, what);
@@ -281,7 +291,7 @@ static void log_holder(const struct request *request)
 		snprintf(name, sizeof name, "process %ld", (long)holder);
 	else
 		snprintf(name, sizeof name, "a process, mostly of the group %ld,",
-		    (long)request->pid);
+		    (long)request->script.pid);
 	log_info("%s: %s still holds its output after --linger: the response is cut there; start "
 	    "background processes with >/dev/null 2>&1",
 	    request_subject(request, who, sizeof who), name);
@@ -291,7 +301,7 @@ void request_cut_output(struct request *request)
 {
 	log_holder(request);
 	if (request->relay.state == RELAY_BODY)
-		request->truncated = !response_is_whole(&request->relay.response);
+		request->result.truncated = !response_is_whole(&request->relay.response);
 	relay_stop(&request->relay);
 }
 
@@ -300,7 +310,7 @@ void request_starve(struct request *request, const char *what)
 	char text[128];
 
 	snprintf(text, sizeof text, "503: out of memory for %s", what);
-	request->outcome = ACCESSLOG_ERROR;
+	request->result.outcome = ACCESSLOG_ERROR;
 	request_log_failure(request, text);
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 503, "out of resources", 0);
@@ -312,8 +322,8 @@ static void log_exit(const struct request *request, const char *what)
 	char who[512];
 	char how[320];
 
-	if (request->truncated || !WIFEXITED(request->exit_status) ||
-	    WEXITSTATUS(request->exit_status) != 1)
+	if (request->result.truncated || !WIFEXITED(request->script.exit_status) ||
+	    WEXITSTATUS(request->script.exit_status) != 1)
 		request_log_failure(request, what);
 	else
 		log_info("%s: %s (%s)", request_subject(request, who, sizeof who), what,
@@ -325,23 +335,23 @@ void request_complete(struct request *request)
 	char what[128];
 
 	(void)errlog_catch_up(&request->errlog);
-	if (request->exit_status != 0)
+	if (request->script.exit_status != 0)
 		request_count(request, TALLY_FAILED);
 	/* nobody knows what it would have written, had it not been killed */
-	if (WIFSIGNALED(request->exit_status) &&
+	if (WIFSIGNALED(request->script.exit_status) &&
 	    !response_is_whole(&request->relay.response))
-		request->truncated = true;
+		request->result.truncated = true;
 	if (response_is_short(&request->relay.response)) {
-		request->outcome = ACCESSLOG_SHORT;
-		request->truncated = true;
+		request->result.outcome = ACCESSLOG_SHORT;
+		request->result.truncated = true;
 		request_log_failure(request, "its body is shorter than its Content-Length, or "
 		    "lacks its last chunk");
-	} else if (request->exit_status != 0) {
-		request->outcome = ACCESSLOG_FAILED;
-		describe_exit(request->exit_status, what, sizeof what);
+	} else if (request->script.exit_status != 0) {
+		request->result.outcome = ACCESSLOG_FAILED;
+		describe_exit(request->script.exit_status, what, sizeof what);
 		log_exit(request, what);
 	}
-	request_end(request, child_app_status(request->exit_status));
+	request_end(request, child_app_status(request->script.exit_status));
 }
 
 /* ---- the end of the client, or of the service -------------------------------- */
@@ -349,24 +359,24 @@ void request_complete(struct request *request)
 /* `why` is NULL when that has been logged. */
 static void leave(struct request *request, const char *why)
 {
-	enum on_disconnect how = request->on_disconnect;
+	enum on_disconnect how = request->limits.on_disconnect;
 	char who[512];
 	char origin[REQUEST_ORIGIN_MAX];
 
 	request_count(request, TALLY_LOST);
 	if (why != NULL)
 		log_info("%s: %s%s%s", request_subject(request, who, sizeof who), why,
-		    request->child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "",
+		    request->script.child != NULL && how == ON_DISCONNECT_KILL ? ": script stopped" : "",
 		    request_origin(request, origin, sizeof origin));
 	request_stop_script(request, how);
-	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
+	request_end(request, request->script.child == NULL ? 0 : 128 + SIGTERM);
 }
 
 /* No more of FCGI_STDIN is waited for; false if the request has ended before. */
 static bool give_up_stdin(struct request *request)
 {
 	request->needs_stdin = false;
-	if (request->end_held)
+	if (request->state == REQUEST_CLOSING)
 		request_release_end(request);
 	return request->state != REQUEST_ENDED;
 }
@@ -375,7 +385,7 @@ void request_abort(struct request *request)
 {
 	if (!give_up_stdin(request))
 		return;
-	request->outcome = ACCESSLOG_ABORTED;
+	request->result.outcome = ACCESSLOG_ABORTED;
 	leave(request, "aborted by the client");
 	request->link->touched(request->link);
 }
@@ -384,7 +394,7 @@ void request_lose(struct request *request, const char *why)
 {
 	if (!give_up_stdin(request))
 		return;
-	request->outcome = ACCESSLOG_LOST;
+	request->result.outcome = ACCESSLOG_LOST;
 	leave(request, why);
 }
 
@@ -392,7 +402,7 @@ void request_stop(struct request *request)
 {
 	if (!give_up_stdin(request))
 		return;
-	request->outcome = ACCESSLOG_STOPPED;
+	request->result.outcome = ACCESSLOG_STOPPED;
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 503, "the service is stopping", 128 + SIGTERM);
 	request->link->touched(request->link);

@@ -63,8 +63,9 @@ static void answer(struct request *request, const char *type, const void *body, 
 		memcpy(record + n, body, len);
 	record_close(&request->link->out->records, FCGI_STDOUT, request->id, whole);
 	request->relay.sent += whole;
-	request->answered = 200;
-	request->own_page = true;
+	request->result.own_status = 200;
+	request->result.uncounted = true;
+	request->result.protocol_status = FCGI_REQUEST_COMPLETE; /* also where a script would not run */
 	request_end(request, 0);
 }
 

@@ -2,14 +2,78 @@
 /*
  * request_private: what request.c and the request_*.c have of each other.  Nobody else includes it.
  *
- * They are a chain, each calls those before it: request_report, request_end, request_run,
- * request_start, request.  Beside it are request_pages, which request_start calls, and
- * request_sink, which nobody of the family calls.
+ * They are a chain, each calls those before it: request_report, request_slow, request_end,
+ * request_run, request_start, request.  Beside it are request_list, which knows nothing of
+ * the others, request_pages, which request_start calls, and request_sink, which none calls.
  */
 #ifndef CGIBRIDGE_REQUEST_PRIVATE_H
 #define CGIBRIDGE_REQUEST_PRIVATE_H
 
 #include "bridge/request.h"
+
+/* request.h has the picture.  From RUNNING to EXITING its script has been started. */
+enum request_state {
+	REQUEST_PARAMS,    /* PARAMS are coming in */
+	REQUEST_BODY,      /* the body's length is unknown: it is collected first */
+	REQUEST_QUEUED,    /* waits for a slot of the scoreboard */
+	REQUEST_RUNNING,   /* its script runs */
+	REQUEST_GRACE,     /* the same without a client, for --disconnect-grace */
+	REQUEST_DETACHED,  /* the same without a client, for as long as it takes */
+	REQUEST_LINGERING, /* its script has exited, its output is open: --linger */
+	REQUEST_EXITING,   /* its output has ended: the exit may come for REQUEST_EXIT_TIME */
+	REQUEST_CLOSING,   /* all its records are in `out`; END_REQUEST waits for all of FCGI_STDIN */
+	REQUEST_ENDED,     /* all its records are in `out`, or will never be */
+};
+
+/* How long it may take, and what its client's leaving does: options, or its parameters. */
+struct request_limits {
+	int64_t timeout; /* --timeout, or CGIBRIDGE_TIMEOUT; ms, 0: none */
+	int64_t idle;    /* --idle-timeout, or CGIBRIDGE_IDLE_TIMEOUT; ms, 0: none */
+	enum on_disconnect on_disconnect; /* --on-disconnect, or CGIBRIDGE_ON_DISCONNECT */
+};
+
+struct request_script {
+	char *path;          /* for logs; owned, NULL until resolved */
+	struct child *child; /* NULL: none, or it has exited */
+	pid_t pid;
+	int exit_status;     /* waitpid(2)'s, once it has exited */
+	struct admission_ticket ticket;
+};
+
+struct request_log_fields;
+struct request_slow;
+
+struct request {
+	struct request_link *link;
+	struct request *next, *prev; /* request_list.c's */
+	enum request_state state;
+	unsigned role;    /* as sent */
+	uint16_t id;
+	bool keep_conn;
+	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
+	bool needs_stdin; /* its client sends all of FCGI_STDIN only before END_REQUEST */
+	enum front_end front_end;
+	uint32_t dropped; /* bytes that the script has written since its client left */
+	struct request_limits limits;
+	struct request_script script;
+	struct request_result result;
+	struct request_log_fields *log_fields; /* for the logs; owned, NULL: none */
+	struct request_slow *slow; /* for --slow-log; owned, NULL: not waited for */
+
+	struct params params;
+	struct body body;
+	struct relay relay;
+	struct errlog errlog;
+
+	struct loop_timer total;  /* --timeout */
+	struct loop_timer idle;   /* --idle-timeout; before that, the time for PARAMS */
+	struct loop_timer linger; /* what its state waits for: GRACE, LINGERING, EXITING, CLOSING */
+	struct loop_task discard;
+	int64_t started;          /* loop time of BEGIN_REQUEST */
+	int64_t active;           /* loop time of the last byte, in or out */
+	int64_t out_end;          /* outlet_end() after the last byte of its output */
+	int64_t taken;            /* of what is before that, outlet_taken() when last looked at */
+};
 
 static inline const struct options *request_options(const struct request *request)
 {
@@ -33,10 +97,16 @@ static inline void request_count(const struct request *request, enum tally_event
 	tally_add(request_tally(request), event, 1);
 }
 
+/* Whether its script has been started, and the response goes on. */
+static inline bool request_is_running(const struct request *request)
+{
+	return request->state >= REQUEST_RUNNING && request->state < REQUEST_CLOSING;
+}
+
 /* ---- request_report.c --------------------------------------------------------- */
 
 /* Keeps what lines of the logs want of the parameters, which are about to be freed. */
-void request_take_note(struct request *request);
+void request_keep_log_fields(struct request *request);
 
 /*
  * ", client: 192.0.2.7, request: \"GET /x?y\"": what its log lines end with, so that they

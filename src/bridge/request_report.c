@@ -4,7 +4,7 @@
  * numbers and the info in the scoreboard.
  *
  * Lines read the parameters for as long as these are there.  When the script has its copy
- * they are freed, and its client may leave: a note keeps what lines need of both.
+ * they are freed, and its client may leave: log_fields keeps what lines need of both.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +24,13 @@ enum asked_text {
 	ASKED_TEXTS
 };
 
-/* Who asked for what: strings of the parameters, or of the note. */
+/* Who asked for what: strings of the parameters, or of log_fields. */
 struct asked {
 	const char *text[ASKED_TEXTS];
 };
 
 /* The strings one after the other, as long as they are. */
-struct request_note {
+struct request_log_fields {
 	uint16_t at[ASKED_TEXTS]; /* where in `text` each begins */
 	char text[];
 };
@@ -57,28 +57,28 @@ static void read_params(const struct params *params, struct asked *asked)
 	}};
 }
 
-static void read_note(const struct request_note *note, struct asked *asked)
+static void read_log_fields(const struct request_log_fields *fields, struct asked *asked)
 {
 	for (int i = 0; i < ASKED_TEXTS; i++)
-		asked->text[i] = note->text + note->at[i];
+		asked->text[i] = fields->text + fields->at[i];
 }
 
 static void look_up(const struct request *request, struct asked *asked)
 {
-	if (request->note != NULL)
-		read_note(request->note, asked);
+	if (request->log_fields != NULL)
+		read_log_fields(request->log_fields, asked);
 	else
 		read_params(&request->params, asked);
 }
 
-void request_take_note(struct request *request)
+void request_keep_log_fields(struct request *request)
 {
 	size_t most = accesslog_is_open() ? ACCESSLOG_URI_MAX : URI_SHOWN + 1;
 	const size_t limits[ASKED_TEXTS] = {most, most, 63, 63, 95};
 	size_t lengths[ASKED_TEXTS];
 	size_t size = 0;
 	char peer[96];
-	struct request_note *note;
+	struct request_log_fields *fields;
 	struct asked asked;
 
 	read_params(&request->params, &asked);
@@ -90,20 +90,20 @@ void request_take_note(struct request *request)
 		lengths[i] = strnlen(asked.text[i], limits[i]);
 		size += lengths[i] + 1;
 	}
-	note = request->note = malloc(sizeof *note + size);
-	if (note == NULL) /* lines go without */
+	fields = request->log_fields = malloc(sizeof *fields + size);
+	if (fields == NULL) /* lines go without */
 		return;
 	for (size_t i = 0, at = 0; i < ASKED_TEXTS; i++) {
-		note->at[i] = (uint16_t)at;
-		memcpy(note->text + at, asked.text[i], lengths[i]);
+		fields->at[i] = (uint16_t)at;
+		memcpy(fields->text + at, asked.text[i], lengths[i]);
 		at += lengths[i];
-		note->text[at++] = '\0';
+		fields->text[at++] = '\0';
 	}
 }
 
 static bool is_known(const struct request *request)
 {
-	return request->note != NULL || request->params.list != NULL;
+	return request->log_fields != NULL || request->params.list != NULL;
 }
 
 const char *request_origin(const struct request *request, char *text, size_t size)
@@ -130,9 +130,9 @@ const char *request_subject(const struct request *request, char *text, size_t si
 	char peer[96];
 
 	request->link->describe(request->link, peer, sizeof peer);
-	if (request->pid > 0)
-		snprintf(text, size, "%s[%ld]: request %u from %s", request->script,
-		    (long)request->pid, (unsigned)request->id, peer);
+	if (request->script.pid > 0)
+		snprintf(text, size, "%s[%ld]: request %u from %s", request->script.path,
+		    (long)request->script.pid, (unsigned)request->id, peer);
 	else
 		snprintf(text, size, "request %u from %s", (unsigned)request->id, peer);
 	return text;
@@ -171,7 +171,7 @@ void request_log_flaws(struct request *request)
 		return;
 	for (unsigned flaw = 0; flaw < RESPONSE_FLAWS; flaw++)
 		if ((response->flaws & 1U << flaw) != 0 &&
-		    flaw_log_admits(told, request->script, flaw, loop_now(request_loop(request))))
+		    flaw_log_admits(told, request->script.path, flaw, loop_now(request_loop(request))))
 			log_warn("%s: in its header block: %s: %s",
 			    request_subject(request, who, sizeof who),
 			    response_flaw_text((enum response_flaw)flaw),
@@ -183,8 +183,8 @@ void request_log_flaws(struct request *request)
 
 int request_status(const struct request *request)
 {
-	if (request->answered != 0)
-		return request->answered;
+	if (request->result.own_status != 0)
+		return request->result.own_status;
 	if (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED)
 		return request->relay.response.status;
 	return 0;
@@ -196,10 +196,10 @@ void request_show(struct request *request)
 	    .started = loop_clock(request_loop(request)), .request = request->id};
 	const char *client = params_get_filled(&request->params, "REMOTE_ADDR");
 
-	scoreboard_cut(info.script, sizeof info.script, request->script);
+	scoreboard_cut(info.script, sizeof info.script, request->script.path);
 	scoreboard_cut(info.client, sizeof info.client, client == NULL ? "" : client);
 	request->link->describe(request->link, info.peer, sizeof info.peer);
-	scoreboard_describe(request->link->services->admission->board, request->ticket.slot, &info);
+	scoreboard_describe(request->link->services->admission->board, request->script.ticket.slot, &info);
 }
 
 static enum tally_event class_of(int status)
@@ -218,7 +218,7 @@ void request_count_end(struct request *request)
 	tally_move(tally, TALLY_ACTIVE, -1);
 	tally_add(tally, TALLY_BYTES_IN, request->body.received);
 	tally_add(tally, TALLY_BYTES_OUT, request->relay.sent);
-	if (status == 0 || request->own_page)
+	if (status == 0 || request->result.uncounted)
 		return;
 	tally_add(tally, class_of(status), 1);
 	tally_time(tally, TALLY_REQUEST, ms * 1000);
@@ -245,13 +245,13 @@ void request_log_end(const struct request *request)
 	    .method = asked.text[ASKED_METHOD],
 	    .uri = uri,
 	    .client = asked.text[ASKED_CLIENT],
-	    .script = request->script,
+	    .script = request->script.path,
 	    .status = request_status(request),
-	    .app_status = request->app_status,
+	    .app_status = request->result.app_status,
 	    .in = request->body.received,
 	    .out = request->relay.sent,
 	    .duration = loop_now(request_loop(request)) - request->started,
-	    .pid = request->pid,
-	    .end = request->outcome};
+	    .pid = request->script.pid,
+	    .end = request->result.outcome};
 	accesslog_write(&entry);
 }

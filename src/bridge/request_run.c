@@ -20,51 +20,65 @@ bool request_is_whole(const struct request *request)
 /* Lets a held response go once the script cannot want more of the request's body. */
 static void review_hold(struct request *request)
 {
-	if (request->state != REQUEST_RUNNING)
+	if (!request_is_running(request))
 		return;
-	if (request->body.ended || request->body.dropped || request->child == NULL ||
+	if (request->body.ended || request->body.dropped || request->script.child == NULL ||
 	    request->relay.eof)
 		relay_let_go(&request->relay);
 }
 
-/*
- * The output has ended, which is the end of the response; most scripts exit at once.  One
- * that is still to get some of its body is not cut off from it.
- */
+/* Its output has ended, which is the end of the response; most scripts exit at once. */
 static void await_exit(struct request *request)
 {
-	if (request_is_whole(request) && !loop_timer_active(&request->linger))
-		loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+	if (request->state == REQUEST_EXITING)
+		return;
+	request_set_state(request, REQUEST_EXITING);
+	loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+}
+
+/*
+ * Its script has exited, and more of its output may come.  A held answer whose output has
+ * ended waits for room, not for a descendant.
+ */
+static void await_output(struct request *request)
+{
+	if (request->state != REQUEST_LINGERING)
+		request_set_state(request, REQUEST_LINGERING);
+	if (request->relay.eof)
+		loop_timer_clear(request_loop(request), &request->linger);
+	else
+		loop_timer_set(request_loop(request), &request->linger,
+		    request_options(request)->linger);
 }
 
 /* What output and exit, in whichever order they come, ask for now. */
 static void request_advance(struct request *request)
 {
-	if (request->state != REQUEST_RUNNING)
+	bool exited = request->script.child == NULL;
+
+	if (!request_is_running(request))
 		return;
 	switch (request->relay.state) {
 	case RELAY_FAULT:
 		/* after the end of its output the exit, on its way, makes the better message */
-		if (!request->relay.eof || request->child == NULL)
+		if (!request->relay.eof || exited)
 			request_fail_response(request);
-		else if (!loop_timer_active(&request->linger))
-			loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+		else
+			await_exit(request);
 		return;
 	case RELAY_STARVED:
 		request_starve(request, "its output");
 		return;
 	case RELAY_ENDED:
-		if (request->child == NULL)
+		if (exited)
 			request_complete(request);
-		else
+		else if (request_is_whole(request)) /* else it is not cut off from its body */
 			await_exit(request);
 		return;
 	case RELAY_HEAD:
 	case RELAY_BODY:
-		/* a held answer whose output has ended waits for room, not for a descendant */
-		if (request->child == NULL && !request->relay.eof)
-			loop_timer_set(request_loop(request), &request->linger,
-			    request_options(request)->linger);
+		if (exited)
+			await_output(request);
 		return;
 	}
 }
@@ -73,8 +87,8 @@ void request_exited(void *context, int status)
 {
 	struct request *request = context;
 
-	request->child = NULL;
-	request->exit_status = status;
+	request->script.child = NULL;
+	request->script.exit_status = status;
 	review_hold(request);
 	request_advance(request);
 	request->link->touched(request->link);
@@ -91,11 +105,11 @@ static void end_grace(struct request *request, const char *why)
 {
 	char who[512];
 
-	request->outcome = ACCESSLOG_LOST;
+	request->result.outcome = ACCESSLOG_LOST;
 	log_info("%s: %s: %s", request_subject(request, who, sizeof who),
-	    request->child != NULL ? "script stopped" : "its output is closed", why);
+	    request->script.child != NULL ? "script stopped" : "its output is closed", why);
 	request_stop_script(request, ON_DISCONNECT_KILL);
-	request_end(request, request->child == NULL ? 0 : 128 + SIGTERM);
+	request_end(request, request->script.child == NULL ? 0 : 128 + SIGTERM);
 }
 
 /* What it has written is dropped.  A script that still writes much, or for long, has no end. */
@@ -103,14 +117,10 @@ static void spend_grace(struct request *request)
 {
 	const struct relay *relay = &request->relay;
 	int64_t begun = request->linger.when - request_options(request)->disconnect_grace;
-	bool late = request->child != NULL && request->active - begun > REQUEST_DROP_TIME;
+	bool late = request->state == REQUEST_GRACE && request->active - begun > REQUEST_DROP_TIME;
 
-	if (relay->state == RELAY_ENDED) {
-		/* the rest of its time is --timeout's, unless it waits for a body that does not come */
-		if (request_is_whole(request))
-			loop_timer_clear(request_loop(request), &request->linger);
+	if (relay->state == RELAY_ENDED) /* its grace goes on if it waits for a body that ends here */
 		return;
-	}
 	if (relay->last > UINT32_MAX - request->dropped)
 		request->dropped = UINT32_MAX;
 	else
@@ -133,22 +143,40 @@ static void stop_lingering(struct request *request)
 	request->link->touched(request->link);
 }
 
+/* The script has not exited in time: the response has ended all the same. */
+static void stop_exiting(struct request *request)
+{
+	if (request->relay.state == RELAY_FAULT)
+		request_fail_response(request);
+	else
+		request_complete(request);
+	request->link->touched(request->link);
+}
+
 static void on_linger(struct loop_timer *timer)
 {
 	struct request *request = CONTAINER_OF(timer, struct request, linger);
 
-	if (request->end_held) {
-		request_release_end(request);
-	} else if (request->child == NULL) {
-		stop_lingering(request);
-	} else if (request->relay.state == RELAY_FAULT) {
-		request_fail_response(request);
-		request->link->touched(request->link);
-	} else if (request->relay.state == RELAY_ENDED && request_is_whole(request)) {
-		request_complete(request);
-		request->link->touched(request->link);
-	} else {
+	switch (request->state) {
+	case REQUEST_GRACE:
 		end_grace(request, "it still runs after --disconnect-grace");
+		return;
+	case REQUEST_LINGERING:
+		stop_lingering(request);
+		return;
+	case REQUEST_EXITING:
+		stop_exiting(request);
+		return;
+	case REQUEST_CLOSING:
+		request_release_end(request);
+		return;
+	case REQUEST_PARAMS:
+	case REQUEST_BODY:
+	case REQUEST_QUEUED:
+	case REQUEST_RUNNING:
+	case REQUEST_DETACHED:
+	case REQUEST_ENDED:
+		return; /* they do not set it */
 	}
 }
 
@@ -175,9 +203,9 @@ static void on_relayed(struct relay *relay)
 		request_log_flaws(request);
 	if (relay->state == RELAY_BODY && !is_detached(request)) {
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
-		child_answers(request->child);
+		child_answers(request->script.child);
 	}
-	if (is_detached(request) && request->on_disconnect == ON_DISCONNECT_KILL)
+	if (is_detached(request) && request->limits.on_disconnect == ON_DISCONNECT_KILL)
 		spend_grace(request);
 	request_advance(request);
 	request->link->touched(request->link);
@@ -202,9 +230,9 @@ static void on_body_moved(struct body *body)
 void request_resume(struct request *request)
 {
 	review_hold(request);
-	if (request->state == REQUEST_RUNNING && request->errlog.flows)
+	if (request_is_running(request) && request->errlog.flows)
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
-	if (request->state == REQUEST_RUNNING)
+	if (request_is_running(request))
 		relay_resume(&request->relay);
 }
 
@@ -213,8 +241,8 @@ void request_resume(struct request *request)
 /* Looks several times within the limit: when the client takes something it does not tell. */
 static void set_idle_timer(struct request *request)
 {
-	int64_t left = request->active + request->idle_timeout - loop_now(request_loop(request));
-	int64_t step = request->idle_timeout / 4 + 1;
+	int64_t left = request->active + request->limits.idle - loop_now(request_loop(request));
+	int64_t step = request->limits.idle / 4 + 1;
 
 	loop_timer_set(request_loop(request), &request->idle, left < step ? left : step);
 }
@@ -223,7 +251,7 @@ void request_limit_silence(struct request *request)
 {
 	request->active = loop_now(request_loop(request));
 	loop_timer_clear(request_loop(request), &request->idle);
-	if (request->idle_timeout > 0)
+	if (request->limits.idle > 0)
 		set_idle_timer(request);
 }
 
@@ -241,7 +269,7 @@ static bool client_took_some(struct request *request)
 static void time_out(struct request *request, const char *what)
 {
 	request_count(request, TALLY_TIMEOUTS);
-	request->outcome = ACCESSLOG_TIMEOUT;
+	request->result.outcome = ACCESSLOG_TIMEOUT;
 	request_log_failure(request, what);
 	request_stop_script(request, ON_DISCONNECT_KILL);
 	request_fail(request, 504, "the script took too long", 128 + SIGTERM);
@@ -279,7 +307,7 @@ static void on_idle(struct loop_timer *timer)
 	}
 	if (client_took_some(request))
 		request->active = now;
-	if (now - request->active >= request->idle_timeout)
+	if (now - request->active >= request->limits.idle)
 		on_silence(request);
 	else
 		set_idle_timer(request);

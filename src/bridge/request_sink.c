@@ -23,12 +23,7 @@ static void sink_ended(struct request_link *link, struct request *request)
 	struct request_sink *sink = CONTAINER_OF(link, struct request_sink, link);
 
 	sink_touched(link);
-	if (request->next != NULL)
-		request->next->prev = request->prev;
-	if (request->prev != NULL)
-		request->prev->next = request->next;
-	else
-		sink->first = request->next;
+	request_list_remove(&sink->requests, request);
 	request_discard(request);
 }
 
@@ -50,8 +45,8 @@ void request_sink_init(struct request_sink *sink, const struct request_services 
 
 void request_sink_stop(struct request_sink *sink)
 {
-	while (sink->first != NULL)
-		request_stop(sink->first);
+	while (sink->requests.first != NULL)
+		request_stop(sink->requests.first);
 	outlet_fini(&sink->out);
 }
 
@@ -59,8 +54,8 @@ void request_sink_stop(struct request_sink *sink)
 
 bool request_ignores_abort(const struct request *request)
 {
-	return request->on_disconnect == ON_DISCONNECT_IGNORE &&
-	    request->state == REQUEST_RUNNING && request_is_whole(request);
+	return request->limits.on_disconnect == ON_DISCONNECT_IGNORE &&
+	    request_is_running(request) && request_is_whole(request);
 }
 
 /* Whether its client, which is gone, has what it may have wanted. */
@@ -68,28 +63,35 @@ static bool is_served(const struct request *request)
 {
 	if (request->relay.state == RELAY_ENDED && request_is_whole(request))
 		return true; /* the response is over: only the exit is waited for */
-	return request->on_disconnect == ON_DISCONNECT_KILL &&
+	return request->limits.on_disconnect == ON_DISCONNECT_KILL &&
 	    request_options(request)->disconnect_grace > 0 &&
 	    (request->relay.state == RELAY_BODY || request->relay.state == RELAY_ENDED);
 }
 
 bool request_may_detach(const struct request *request)
 {
-	return request->state == REQUEST_RUNNING &&
+	return request_is_running(request) &&
 	    (request_ignores_abort(request) || is_served(request));
 }
 
-/* Says that the script goes on, and for how long; its grace ends with its exit, too. */
+/*
+ * Says that the script goes on, and for how long; its grace ends with its exit, too.  One that
+ * lingers or is to exit has its time already.
+ */
 static void begin_grace(struct request *request)
 {
-	if (request->on_disconnect == ON_DISCONNECT_IGNORE) {
-		log_info("%s[%ld]: request %u: the client is gone: script goes on", request->script,
-		    (long)request->pid, (unsigned)request->id);
+	bool ignores = request->limits.on_disconnect == ON_DISCONNECT_IGNORE;
+
+	if (ignores)
+		log_info("%s[%ld]: request %u: the client is gone: script goes on",
+		    request->script.path, (long)request->script.pid, (unsigned)request->id);
+	else
+		log_debug("%s[%ld]: request %u: the client has the head of the response, and is gone",
+		    request->script.path, (long)request->script.pid, (unsigned)request->id);
+	if (request->state != REQUEST_RUNNING)
 		return;
-	}
-	log_debug("%s[%ld]: request %u: the client has the head of the response, and is gone",
-	    request->script, (long)request->pid, (unsigned)request->id);
-	if (!loop_timer_active(&request->linger))
+	request_set_state(request, ignores ? REQUEST_DETACHED : REQUEST_GRACE);
+	if (!ignores)
 		loop_timer_set(request_loop(request), &request->linger,
 		    request_options(request)->disconnect_grace);
 }
@@ -100,17 +102,13 @@ void request_detach(struct request *request)
 
 	begin_grace(request);
 	request_count(request, TALLY_LOST);
-	request->outcome = ACCESSLOG_DETACHED;
+	request->result.outcome = ACCESSLOG_DETACHED;
 	request->needs_stdin = false;
-	if (request->child != NULL)
-		child_leave(request->child, request_exited, request);
+	if (request->script.child != NULL)
+		child_leave(request->script.child, request_exited, request);
 	request->link = &sink->link;
 	relay_redirect(&request->relay, request->link->out);
 	errlog_turn_to_log(&request->errlog);
-	request->prev = NULL;
-	request->next = sink->first;
-	if (sink->first != NULL)
-		sink->first->prev = request;
-	sink->first = request;
+	request_list_add(&sink->requests, request);
 	request_resume(request);
 }

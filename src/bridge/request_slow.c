@@ -26,9 +26,9 @@ static void on_slow(struct loop_timer *timer)
 	char origin[REQUEST_ORIGIN_MAX];
 	char doing[SYS_DOING_MAX];
 
-	if (request->child == NULL) /* it has exited: what is awaited is --linger's */
+	if (request->script.child == NULL) /* it has exited: what is awaited is --linger's */
 		return;
-	sys_process_doing(request->pid, doing);
+	sys_process_doing(request->script.pid, doing);
 	log_warn("%s: slow: its script still runs after %lld.%03d s%s%s%s",
 	    request_subject(request, who, sizeof who), (long long)(age / 1000), (int)(age % 1000),
 	    doing[0] == '\0' ? "" : ": ", doing,

@@ -16,7 +16,7 @@
 
 /* Bytes of PARAMS that a request is given which is one too many on its connection: enough
  * to see whether it is a HEAD. */
-enum { CROWDED_PARAMS = 16 * 1024 };
+enum { OVERLOADED_PARAMS = 16 * 1024 };
 
 enum { SLOW_SPAWN = 2000 }; /* us for which it is worth to look at the clock again */
 
@@ -27,10 +27,10 @@ static void refuse_exec(struct request *request, const char *program, int error)
 {
 	char reason[1100];
 	char why[EXEC_FAULT_MAX];
-	bool handled = strcmp(program, request->script) != 0;
+	bool handled = strcmp(program, request->script.path) != 0;
 
 	exec_fault_describe(program, error, why);
-	snprintf(reason, sizeof reason, "%.400s: cannot execute%s%.100s: %s", request->script,
+	snprintf(reason, sizeof reason, "%.400s: cannot execute%s%.100s: %s", request->script.path,
 	    handled ? " its handler " : "", handled ? program : "", why);
 	if (error == E2BIG)
 		request_refuse(request, 431, "its parameters are too large", reason);
@@ -45,15 +45,15 @@ static void refuse_start(struct request *request, const struct sys_fault *fault)
 	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
 	    "cannot execute"};
 	const struct value_handler *handler =
-	    arguments_handler(request_options(request), request->script);
+	    arguments_handler(request_options(request), request->script.path);
 	char reason[512];
 
 	if (fault->step == SYS_STEP_EXEC) {
-		refuse_exec(request, handler == NULL ? request->script : handler->argv[0],
+		refuse_exec(request, handler == NULL ? request->script.path : handler->argv[0],
 		    fault->error);
 		return;
 	}
-	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script, steps[fault->step],
+	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script.path, steps[fault->step],
 	    strerror(fault->error), fault->step == SYS_STEP_FORK ? sys_remedy(fault->error) : "");
 	request_refuse(request, fault->step == SYS_STEP_FORK ? 503 : 500,
 	    "the script cannot be run", reason);
@@ -63,12 +63,12 @@ static void refuse_start(struct request *request, const struct sys_fault *fault)
 static const char *directory_of(const struct request *request, char *text, size_t size)
 {
 	const char *wish = params_get_filled(&request->params, "FCGI_CHDIR");
-	const char *slash = strrchr(request->script, '/');
-	int len = slash == request->script ? 1 : (int)(slash - request->script);
+	const char *slash = strrchr(request->script.path, '/');
+	int len = slash == request->script.path ? 1 : (int)(slash - request->script.path);
 
 	if (wish != NULL)
 		return strcmp(wish, "-") == 0 ? NULL : wish;
-	snprintf(text, size, "%.*s", len, request->script);
+	snprintf(text, size, "%.*s", len, request->script.path);
 	return text;
 }
 
@@ -83,12 +83,12 @@ static struct child *spawn(struct request *request, struct child_pipes *pipes,
 {
 	char directory[4096];
 	char **envp = params_environ(&request->params, request->link->services->environment);
-	char **argv = arguments_new(request_options(request), &request->params, request->script);
+	char **argv = arguments_new(request_options(request), &request->params, request->script.path);
 	struct child_plan plan = {
 	    .argv = argv,
 	    .dir = directory_of(request, directory, sizeof directory),
 	    .envp = envp,
-	    .slot = request->ticket.slot,
+	    .slot = request->script.ticket.slot,
 	    .wants_stdin = has_body(request),
 	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
 	};
@@ -109,8 +109,8 @@ static int attach(struct request *request, const struct child_pipes *pipes)
 	int failed = relay_attach(&request->relay, pipes->out);
 
 	if (pipes->err >= 0)
-		errlog_attach(&request->errlog, pipes->err, request->script,
-		    request->pid, request->id);
+		errlog_attach(&request->errlog, pipes->err, request->script.path,
+		    request->script.pid, request->id);
 	if (pipes->in >= 0)
 		failed |= body_attach(&request->body, pipes->in);
 	else
@@ -132,7 +132,7 @@ static bool wait_for_descriptors(struct request *request, const struct sys_fault
 	    (fault->error == EMFILE && fault->step == SYS_STEP_FORK);
 
 	if (!short_of || !admission_put_back(request->link->services->admission,
-		&request->ticket, fault->error))
+		&request->script.ticket, fault->error))
 		return false;
 	queue_up(request);
 	return true;
@@ -146,32 +146,32 @@ static void start(struct request *request)
 	int64_t spent;
 
 	request_show(request);
-	request->child = spawn(request, &pipes, &fault);
-	if (request->child == NULL && wait_for_descriptors(request, &fault))
+	request->script.child = spawn(request, &pipes, &fault);
+	if (request->script.child == NULL && wait_for_descriptors(request, &fault))
 		return;
-	if (request->child == NULL) {
+	if (request->script.child == NULL) {
 		request_count(request, TALLY_SPAWN_FAILURES);
-		scoreboard_release(request->link->services->admission->board, request->ticket.slot);
+		scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
 		refuse_start(request, &fault);
 		return;
 	}
-	request->pid = child_pid(request->child);
+	request->script.pid = child_pid(request->script.child);
 	request_count(request, TALLY_SPAWNED);
 	spent = clock_us() - before;
 	tally_time(request_tally(request), TALLY_SPAWN, spent);
 	if (spent > SLOW_SPAWN) /* what the system took is not taken from the script's time */
 		loop_refresh(request_loop(request));
-	log_debug("%s[%ld]: request %u: started", request->script, (long)request->pid,
+	log_debug("%s[%ld]: request %u: started", request->script.path, (long)request->script.pid,
 	    (unsigned)request->id);
 	request_set_state(request, REQUEST_RUNNING);
-	admission_begin(request->link->services->admission, &request->ticket);
+	admission_begin(request->link->services->admission, &request->script.ticket);
 	request_limit_silence(request);
-	if (request->timeout > 0)
-		loop_timer_set(request_loop(request), &request->total, request->timeout);
+	if (request->limits.timeout > 0)
+		loop_timer_set(request_loop(request), &request->total, request->limits.timeout);
 	request_slow_begin(request);
 	if (!request->body.ended && front_end_stops_stdin(request->front_end))
 		relay_hold(&request->relay);
-	request_take_note(request);
+	request_keep_log_fields(request);
 	params_fini(&request->params); /* the script has its copy */
 	if (attach(request, &pipes) == 0)
 		return;
@@ -182,7 +182,7 @@ static void start(struct request *request)
 
 static void on_decided(struct admission_ticket *ticket, int granted)
 {
-	struct request *request = CONTAINER_OF(ticket, struct request, ticket);
+	struct request *request = CONTAINER_OF(ticket, struct request, script.ticket);
 
 	if (granted) {
 		start(request);
@@ -197,7 +197,7 @@ static void on_decided(struct admission_ticket *ticket, int granted)
 /* Asks for a slot; starts at once if there is one. */
 static void admit(struct request *request)
 {
-	switch (admission_ask(request->link->services->admission, &request->ticket, on_decided)) {
+	switch (admission_ask(request->link->services->admission, &request->script.ticket, on_decided)) {
 	case ADMISSION_GRANTED:
 		start(request);
 		return;
@@ -205,7 +205,7 @@ static void admit(struct request *request)
 		queue_up(request);
 		return;
 	case ADMISSION_FULL:
-		request->protocol_status = FCGI_OVERLOADED;
+		request->result.protocol_status = FCGI_OVERLOADED;
 		request_count(request, TALLY_REFUSED);
 		request_refuse(request, 503, "too many scripts are running",
 		    "--max-scripts are running and --queue requests wait");
@@ -300,7 +300,7 @@ void request_admit(struct request *request)
 
 /* ---- its parameters --------------------------------------------------- */
 
-static void note_method(struct request *request)
+static void read_method(struct request *request)
 {
 	const char *method = params_get(&request->params, "REQUEST_METHOD");
 
@@ -333,25 +333,25 @@ static int64_t time_wanted(const struct request *request, const char *name, int6
 }
 
 /* What the web server asks for, for this request alone. */
-static void take_wishes(struct request *request)
+static void read_overrides(struct request *request)
 {
 	static const struct value_rule choices = {0, 0, ON_DISCONNECT_CHOICES};
 	const char *wish = params_get_filled(&request->params, "CGIBRIDGE_ON_DISCONNECT");
 	const char *why;
 	int how;
 
-	request->timeout = time_wanted(request, "CGIBRIDGE_TIMEOUT", request->timeout);
-	request->idle_timeout =
-	    time_wanted(request, "CGIBRIDGE_IDLE_TIMEOUT", request->idle_timeout);
+	request->limits.timeout = time_wanted(request, "CGIBRIDGE_TIMEOUT", request->limits.timeout);
+	request->limits.idle =
+	    time_wanted(request, "CGIBRIDGE_IDLE_TIMEOUT", request->limits.idle);
 	if (wish == NULL)
 		return;
 	if (value_choice.read(&choices, &how, wish, &why) == 0)
-		request->on_disconnect = (enum on_disconnect)how;
+		request->limits.on_disconnect = (enum on_disconnect)how;
 	else
 		ignore_param(request, "CGIBRIDGE_ON_DISCONNECT", wish);
 }
 
-static void note_client(struct request *request)
+static void read_front_end(struct request *request)
 {
 	request->front_end = front_end_of(&request->params);
 	request->needs_stdin =
@@ -403,25 +403,28 @@ static void refuse_script(struct request *request, const struct script_refusal *
 /* What BEGIN_REQUEST asked for and is not to be had; answered only now (spec 5.1, 6.1). */
 static bool refuse_begin(struct request *request)
 {
-	if (request->crowded) {
-		request->protocol_status = FCGI_OVERLOADED;
+	switch (request->result.protocol_status) {
+	case FCGI_OVERLOADED:
 		request_count(request, TALLY_REFUSED);
 		request_refuse(request, 503, "too many requests on one connection",
 		    "more than --max-scripts requests on one connection");
 		return true;
+	case FCGI_UNKNOWN_ROLE:
+		request_refuse(request, 500, "this FastCGI role is not served",
+		    "its role is neither responder nor authorizer");
+		return true;
+	case FCGI_CANT_MPX_CONN:
+	case FCGI_REQUEST_COMPLETE:
+		break;
 	}
-	if (request->role == FCGI_RESPONDER || request->role == FCGI_AUTHORIZER)
-		return false;
-	request->protocol_status = FCGI_UNKNOWN_ROLE;
-	request_refuse(request, 500, "this FastCGI role is not served",
-	    "its role is neither responder nor authorizer");
-	return true;
+	return false;
 }
 
 /* Whether it is to be refused whatever its parameters say, and has sent enough of them. */
-static bool is_hopeless(const struct request *request, size_t len)
+static bool is_rejected_early(const struct request *request, size_t len)
 {
-	return request->crowded && buf_len(&request->params.raw) + len > CROWDED_PARAMS;
+	return request->result.protocol_status == FCGI_OVERLOADED &&
+	    buf_len(&request->params.raw) + len > OVERLOADED_PARAMS;
 }
 
 static void launch(struct request *request)
@@ -432,17 +435,17 @@ static void launch(struct request *request)
 		refuse_params(request);
 		return;
 	}
-	note_client(request);
-	note_method(request);
-	take_wishes(request);
+	read_front_end(request);
+	read_method(request);
+	read_overrides(request);
 	if (request_answer_page(request) || refuse_begin(request))
 		return;
 	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {
 		refuse_script(request, &refusal);
 		return;
 	}
-	request->script = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
-	if (request->script == NULL) {
+	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
+	if (request->script.path == NULL) {
 		request_refuse(request, 503, "out of resources", "no memory for its path");
 		return;
 	}
@@ -453,14 +456,14 @@ static void launch(struct request *request)
 		request_limit_silence(request);
 }
 
-void request_take_params(struct request *request, const void *bytes, size_t len)
+void request_read_params(struct request *request, const void *bytes, size_t len)
 {
 	if (request->state != REQUEST_PARAMS)
 		return;
 	request->active = loop_now(request_loop(request));
 	if (len == 0)
 		launch(request);
-	else if (is_hopeless(request, len))
+	else if (is_rejected_early(request, len))
 		(void)refuse_begin(request);
 	else if (params_feed(&request->params, bytes, len) != 0)
 		refuse_params(request);
