@@ -98,7 +98,7 @@ static struct child *start(const char *body)
 
 static void leave(struct child *child, int64_t time)
 {
-	left_take(&list, &(struct left_script){.child = child, .script = strdup("/srv/x"),
+	left_adopt(&list, &(struct left_script){.child = child, .script = strdup("/srv/x"),
 			     .pid = child == NULL ? 4711 : child_pid(child), .id = 7, .time = time,
 			     .answered = true, .errlog = &errlog});
 }

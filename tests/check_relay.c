@@ -571,16 +571,16 @@ START_TEST(a_slow_client_stops_the_script_and_not_the_bridge)
 		ck_assert_int_lt(++turns, 100);
 	} while (more > 0);
 	ck_assert(!relay_has_room(&relay));
-	ck_assert(relay.paused);
+	ck_assert(relay_is_paused(&relay));
 	ck_assert_uint_lt(said, 1 << 20);
 	turns = moves;
 	turn_for(loop, 5);
 	ck_assert_int_eq(moves, turns); /* it does not spin */
 	relay_resume(&relay); /* no room yet: nothing */
-	ck_assert(relay.paused);
+	ck_assert(relay_is_paused(&relay));
 	take_records();
 	relay_resume(&relay);
-	ck_assert(!relay.paused);
+	ck_assert(!relay_is_paused(&relay));
 	ck_assert_int_gt(moves, turns);
 	finish();
 	ck_assert_uint_eq(content_len, strlen(ANSWER) + said);
@@ -681,10 +681,10 @@ static size_t write_much(const char *head)
 	size_t said = 0;
 
 	say(head);
-	while (relay.move_from > 0 && said < 500000) {
+	while (relay.splice == SPLICE_COPIED && said < 500000) {
 		said += say_much((char)('a' + said / 8192 % 26));
 		turn();
-		if (!relay.paused)
+		if (!relay_is_paused(&relay))
 			flush();
 	}
 	return said;

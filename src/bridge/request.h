@@ -2,15 +2,15 @@
 /*
  * request: one FastCGI request, from its BEGIN_REQUEST to its END_REQUEST.
  *
- *   PARAMS --end of params--> BODY --length known--> QUEUED --slot--> RUNNING
- *      |                       |                        |                |
- *      |                       |                        |                +-- client gone --> GRACE
- *      |                       |                        |                |    or DETACHED
- *      |                       |                        |                |-- exit, output open --> LINGERING
- *      |                       |                        |                |-- output ended --> EXITING
- *      +--- refused, lost, aborted, timed out ----------+-- all of it ---+
- *                                                                  |
- *                       ENDED <--all of FCGI_STDIN has come-- CLOSING or, at once, ENDED
+ *   PARAMS --all of them--> BODY --its length is known--> QUEUED --a slot--> RUNNING
+ *
+ *   RUNNING --client gone---> GRACE, or with --on-disconnect ignore DETACHED
+ *   these three
+ *      |----script exited---> LINGERING
+ *      \----output ended----> EXITING
+ *
+ *   all of them --answered, refused, cut, stopped--> CLOSING --end of FCGI_STDIN--> ENDED
+ *                                                \--> ENDED, where that is not waited for
  *
  * It owns the parameters, the body on its way in, the script, and the response on
  * its way out.  It writes records to its connection's buffer and tells it through
@@ -125,7 +125,8 @@ struct request_result {
 /*
  * A request that has begun.  NULL with errno ENOMEM.  `link` is borrowed.
  */
-struct request *request_new(struct request_link *link, const struct request_begin *begin) MUST_CHECK;
+struct request *request_new(struct request_link *link,
+    const struct request_begin *begin) MUST_CHECK;
 
 /* Frees it, ended or not begun: a script that runs has been left by then. */
 void request_free(struct request **request);

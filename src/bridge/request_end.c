@@ -86,7 +86,7 @@ static void leave_script(struct request *request)
 		script.time = left > 0 ? left : 0; /* it may be up, and fire in this turn */
 	request->script.path = NULL;
 	request->script.child = NULL;
-	left_take(request->link->services->left, &script);
+	left_adopt(request->link->services->left, &script);
 }
 
 static void warn_of_longer_body(const struct request *request)

@@ -121,11 +121,11 @@ static void spend_grace(struct request *request)
 
 	if (relay->state == RELAY_ENDED) /* its grace goes on if it waits for a body that ends here */
 		return;
-	if (relay->last > UINT32_MAX - request->dropped)
+	if (relay->last_read > UINT32_MAX - request->dropped)
 		request->dropped = UINT32_MAX;
 	else
-		request->dropped += (uint32_t)relay->last;
-	if (request->dropped > REQUEST_DROP_MAX || (relay->last > 0 && late))
+		request->dropped += (uint32_t)relay->last_read;
+	if (request->dropped > REQUEST_DROP_MAX || (relay->last_read > 0 && late))
 		end_grace(request, "its client is gone, and it goes on writing");
 }
 

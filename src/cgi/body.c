@@ -17,10 +17,7 @@ static void on_writable(struct loop_watch *watch, unsigned events);
 void body_init(struct body *body, struct loop *loop, uint64_t max, const char *dir,
     body_moved_fn *moved)
 {
-	*body = (struct body){.loop = loop,
-	    .left = BODY_LENGTH_UNKNOWN,
-	    .move_from = BODY_BULK,
-	    .moved = moved};
+	*body = (struct body){.loop = loop, .left = BODY_LENGTH_UNKNOWN, .moved = moved};
 	spool_init(&body->spool, max, dir);
 	loop_watch_init(&body->pipe, on_writable);
 }
@@ -164,17 +161,18 @@ int body_feed(struct body *body, const void *bytes, size_t len)
 
 bool body_is_bulky(const struct body *body)
 {
-	return body->received >= body->move_from && body->pipe.fd >= 0 && !body->ended &&
-	    body_waiting(body) == 0;
+	return splice_may(body->splice, body->received, BODY_BULK) && body->pipe.fd >= 0 &&
+	    !body->ended && body_waiting(body) == 0;
 }
 
 ssize_t body_move(struct body *body, int from, size_t len)
 {
 	ssize_t n;
 
-	if (body->move_from == BODY_BULK)
+	if (body->splice == SPLICE_COPIED) {
 		sys_pipe_widen(body->pipe.fd, BODY_PIPE);
-	body->move_from = 0;
+		splice_set_state(&body->splice, SPLICE_SPLICED);
+	}
 	if (len > body->left)
 		len = (size_t)body->left;
 	do {
@@ -187,7 +185,7 @@ ssize_t body_move(struct body *body, int from, size_t len)
 		if (body->left == 0)
 			finish(body);
 	} else if (n < 0 && errno != EAGAIN) {
-		body->move_from = UINT64_MAX; /* reading and writing will tell what is wrong */
+		splice_set_state(&body->splice, SPLICE_BROKEN);
 	}
 	return n;
 }

@@ -18,6 +18,7 @@
 
 #include "base/attributes.h"
 #include "base/loop.h"
+#include "cgi/splice.h"
 #include "cgi/spool.h"
 
 #define BODY_LENGTH_UNKNOWN UINT64_MAX
@@ -39,7 +40,7 @@ struct body {
 	struct loop_watch pipe; /* the script's stdin while it is open and attached */
 	uint64_t left;          /* still to come from the client, or BODY_LENGTH_UNKNOWN */
 	uint64_t received;      /* bytes that have come and count */
-	uint64_t move_from;     /* of them, from where on it may be moved; 0: it has been */
+	enum splice_state splice;
 	bool ended;             /* nothing more will come */
 	bool dropped;           /* nobody wants it: the script is gone or has closed it */
 	body_moved_fn *moved;   /* the script has taken bytes, or has closed its stdin */

@@ -13,6 +13,7 @@
  */
 #include "cgi/child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -53,6 +54,29 @@ struct child {
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
 };
+
+static bool may_follow(enum child_state from, enum child_state to)
+{
+	switch (from) {
+	case CHILD_RUNNING:
+		return to == CHILD_DYING || to == CHILD_GONE;
+	case CHILD_DYING:
+		return to == CHILD_KILLED || to == CHILD_ORPHANED || to == CHILD_GONE;
+	case CHILD_KILLED:
+		return to == CHILD_STUCK || to == CHILD_GONE;
+	case CHILD_STUCK:
+	case CHILD_ORPHANED:
+	case CHILD_GONE:
+		return false;
+	}
+	return false;
+}
+
+static void set_state(struct child *child, enum child_state state)
+{
+	assert(may_follow(child->state, state));
+	child->state = state;
+}
 
 int children_init(struct children *children, struct loop *loop, struct scoreboard *board,
     int64_t kill_delay)
@@ -168,11 +192,11 @@ static void on_exited(struct loop_child *process, int status)
 	if (child->state == CHILD_KILLED && kill(-process->pid, 0) != 0 && errno == EPERM)
 		log_survivors(child);
 	if (child->state == CHILD_DYING && group_is_alive(child)) {
-		child->state = CHILD_ORPHANED;
+		set_state(child, CHILD_ORPHANED);
 		child->noted = scoreboard_note_group(family->board, family->worker, process->pid);
 		look_again(child);
 	} else if (child->state != CHILD_STUCK) {
-		child->state = CHILD_GONE; /* its number may soon be another's */
+		set_state(child, CHILD_GONE); /* its number may soon be another's */
 	}
 	give_slot_back(child);
 	child->exited = NULL;
@@ -216,7 +240,7 @@ static void give_up(struct child *child)
 
 	log_warn("%s: still runs after SIGKILL (%s): left running, and its slot is given back",
 	    name_of(child, name, sizeof name), error == 0 ? "it does not end" : strerror(error));
-	child->state = CHILD_STUCK;
+	set_state(child, CHILD_STUCK);
 	child->exited = NULL;
 	give_slot_back(child);
 	if (exited != NULL)
@@ -231,7 +255,7 @@ static void on_kill(struct loop_timer *timer)
 	switch (child->state) {
 	case CHILD_DYING:
 		(void)send_kill(child);
-		child->state = CHILD_KILLED;
+		set_state(child, CHILD_KILLED);
 		loop_timer_set(child->family->loop, timer, LAST_WAIT);
 		return;
 	case CHILD_KILLED:
@@ -251,7 +275,7 @@ void child_terminate(struct child *child)
 {
 	if (child->state != CHILD_RUNNING)
 		return;
-	child->state = CHILD_DYING;
+	set_state(child, CHILD_DYING);
 	show(child, SCOREBOARD_STOPPING);
 	(void)signal_all(child, SIGTERM); /* what comes of it is seen at the KILL */
 	child->kill_at = loop_now(child->family->loop) + child->family->kill_delay;

@@ -4,6 +4,7 @@
  */
 #include "cgi/left.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,14 +15,21 @@
 #include "base/list.h"
 #include "base/log.h"
 
+enum left_state {
+	LEFT_RUNNING, /* its script runs, or ends after its TERM */
+	LEFT_HELD,    /* its script has exited, somebody else holds its stderr */
+	LEFT_GONE,    /* it is freed when this turn's events have been seen */
+};
+
 struct left {
 	struct left_list *list;
 	struct left *next, *prev;
+	enum left_state state;
 	bool answered;
 	char *script; /* owned */
 	pid_t pid;
 	uint16_t id;
-	struct child *child;     /* NULL: has exited; somebody else holds its stderr */
+	struct child *child;     /* NULL: it has exited */
 	struct body body;
 	struct errlog errlog;
 	struct loop_timer timer; /* --timeout; then LEFT_STDERR_TIME */
@@ -54,19 +62,23 @@ static void on_reap(struct loop_task *task)
 	left_free(CONTAINER_OF(task, struct left, reap));
 }
 
+/* ---- its state ------------------------------------------------------------- */
+
+static void set_state(struct left *left, enum left_state state)
+{
+	struct left_list *list = left->list;
+
+	assert(state > left->state);
+	if (left->state == LEFT_HELD)
+		list->held--;
+	if (state == LEFT_HELD)
+		list->held++;
+	else
+		loop_post(list->loop, &left->reap);
+	left->state = state;
+}
+
 /* ---- its stderr ------------------------------------------------------------ */
-
-static bool is_held(const struct left *left)
-{
-	return left->child == NULL && left->errlog.fd >= 0;
-}
-
-/* Its stderr has been closed, there or here. */
-static void let_go(struct left *left)
-{
-	left->list->held--;
-	loop_post(left->list->loop, &left->reap);
-}
 
 static void close_stderr(struct left *left, const char *why)
 {
@@ -74,7 +86,7 @@ static void close_stderr(struct left *left, const char *why)
 	    "it left behind still holds it: redirect it there (2>FILE)",
 	    left->script, (long)left->pid, (unsigned)left->id, why);
 	errlog_finish(&left->errlog);
-	let_go(left);
+	set_state(left, LEFT_GONE);
 }
 
 /* The one that has been held for the longest, `newest` if there is no other. */
@@ -83,7 +95,7 @@ static struct left *find_oldest(struct left *newest)
 	struct left *oldest = newest;
 
 	for (struct left *left = newest->list->first; left != NULL; left = left->next)
-		if (is_held(left) && left->timer.when < oldest->timer.when)
+		if (left->state == LEFT_HELD && left->timer.when < oldest->timer.when)
 			oldest = left;
 	return oldest;
 }
@@ -94,11 +106,11 @@ static void hold_stderr(struct left *left)
 	struct left_list *list = left->list;
 	char why[64];
 
-	if (!is_held(left)) {
-		loop_post(list->loop, &left->reap);
+	if (left->errlog.fd < 0) {
+		set_state(left, LEFT_GONE);
 		return;
 	}
-	list->held++;
+	set_state(left, LEFT_HELD);
 	loop_timer_set(list->loop, &left->timer, LEFT_STDERR_TIME);
 	if (list->held <= LEFT_STDERR_MAX)
 		return;
@@ -109,12 +121,11 @@ static void hold_stderr(struct left *left)
 static void on_stderr(struct loop_watch *watch, unsigned events)
 {
 	struct left *left = CONTAINER_OF(watch, struct left, errlog.pipe);
-	bool held = is_held(left);
 
 	(void)events;
 	errlog_read(&left->errlog);
-	if (held && !is_held(left))
-		let_go(left);
+	if (left->state == LEFT_HELD && left->errlog.fd < 0)
+		set_state(left, LEFT_GONE);
 }
 
 /* ---- its script ------------------------------------------------------------ */
@@ -148,20 +159,32 @@ static void on_exited(void *context, int status)
 	hold_stderr(left);
 }
 
-static void on_timer(struct loop_timer *timer)
+static void stop_script(struct left *left)
 {
-	struct left *left = CONTAINER_OF(timer, struct left, timer);
 	const struct children *children = left->list->children;
 
-	if (is_held(left))
-		close_stderr(left, "24 hours after its exit");
-	/* the exit, or the end of stderr, may have come in the same turn */
-	if (left->child == NULL || child_is_stopped(left->child))
+	if (child_is_stopped(left->child))
 		return;
 	tally_add(scoreboard_tally(children->board, children->worker), TALLY_TIMEOUTS, 1);
 	log_warn("%s[%ld]: request %u: longer than --timeout: stopped, after the end of its response",
 	    left->script, (long)left->pid, (unsigned)left->id);
 	child_terminate(left->child);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+	struct left *left = CONTAINER_OF(timer, struct left, timer);
+
+	switch (left->state) {
+	case LEFT_RUNNING:
+		stop_script(left);
+		return;
+	case LEFT_HELD:
+		close_stderr(left, "24 hours after its exit");
+		return;
+	case LEFT_GONE: /* in this very turn */
+		return;
+	}
 }
 
 static void on_body_moved(struct body *body)
@@ -171,7 +194,7 @@ static void on_body_moved(struct body *body)
 
 /* ---- life ------------------------------------------------------------------ */
 
-static void take_streams(struct left *left, const struct left_script *script)
+static void adopt_streams(struct left *left, const struct left_script *script)
 {
 	if (script->body != NULL)
 		body_hand_over(script->body, &left->body, on_body_moved);
@@ -197,7 +220,7 @@ static void refuse(const struct left_script *script)
 	free(script->script);
 }
 
-void left_take(struct left_list *list, const struct left_script *script)
+void left_adopt(struct left_list *list, const struct left_script *script)
 {
 	struct left *left = calloc(1, sizeof *left);
 
@@ -214,7 +237,7 @@ void left_take(struct left_list *list, const struct left_script *script)
 	loop_timer_init(&left->timer, on_timer);
 	loop_task_init(&left->reap, on_reap);
 	LIST_PREPEND(list->first, left);
-	take_streams(left, script);
+	adopt_streams(left, script);
 	if (left->child == NULL) {
 		hold_stderr(left);
 		return;
@@ -230,7 +253,7 @@ void left_fini(struct left_list *list)
 
 	for (struct left *left = list->first; left != NULL; left = next) {
 		next = left->next;
-		if (is_held(left))
+		if (left->state == LEFT_HELD)
 			close_stderr(left, "this worker ends");
 		left_free(left);
 	}

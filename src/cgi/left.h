@@ -56,7 +56,7 @@ struct left_script {
 void left_init(struct left_list *list, struct loop *loop, struct children *children);
 
 /* Takes it over, `script->script`, its child, body and stderr included. */
-void left_take(struct left_list *list, const struct left_script *script);
+void left_adopt(struct left_list *list, const struct left_script *script);
 
 /*
  * The worker ends: forgets them all.  Scripts that run are the children's to end; what is

@@ -4,6 +4,7 @@
  */
 #include "cgi/relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -21,7 +22,6 @@ void relay_init(struct relay *relay, const struct relay_plan *plan)
 	    .scratch = plan->scratch,
 	    .out = plan->out,
 	    .id = plan->id,
-	    .move_from = RELAY_BULK,
 	    .moved = plan->moved,
 	};
 	response_init(&relay->response, plan->kind, plan->strict);
@@ -75,6 +75,27 @@ bool relay_has_room(const struct relay *relay)
 	    !outlet_is_moving(relay->out, relay->pipe.fd);
 }
 
+static bool may_follow(enum relay_state from, enum relay_state to)
+{
+	switch (from) {
+	case RELAY_HEAD:
+		return to == RELAY_BODY || to == RELAY_FAULT || to == RELAY_STARVED;
+	case RELAY_BODY:
+		return to == RELAY_ENDED || to == RELAY_STARVED;
+	case RELAY_ENDED:
+	case RELAY_FAULT:
+	case RELAY_STARVED:
+		return false;
+	}
+	return false;
+}
+
+static void set_state(struct relay *relay, enum relay_state state)
+{
+	assert(may_follow(relay->state, state));
+	relay->state = state;
+}
+
 const char *relay_fault(const struct relay *relay)
 {
 	return relay->response.fault;
@@ -83,14 +104,14 @@ const char *relay_fault(const struct relay *relay)
 static void set_fault(struct relay *relay, const char *fault)
 {
 	relay->response.fault = fault;
-	relay->state = RELAY_FAULT;
+	set_state(relay, RELAY_FAULT);
 	close_pipe(relay);
 }
 
 /* That is our fault, not the script's. */
 static void starve(struct relay *relay)
 {
-	relay->state = RELAY_STARVED;
+	set_state(relay, RELAY_STARVED);
 	close_pipe(relay);
 }
 
@@ -130,7 +151,7 @@ static void send_output(struct relay *relay, unsigned char *content, size_t len)
 		starve(relay);
 		return;
 	}
-	relay->state = RELAY_BODY;
+	set_state(relay, RELAY_BODY);
 	relay->sent += first;
 	if (record_put_stream(records, FCGI_STDOUT, relay->id, content + first, len - first) == 0)
 		relay->sent += len - first;
@@ -206,7 +227,7 @@ static void examine_head(struct relay *relay, unsigned char *raw, size_t had, si
 	else
 		keep_head(relay, raw, had, len);
 	if (relay->state == RELAY_BODY && relay->eof)
-		relay->state = RELAY_ENDED;
+		set_state(relay, RELAY_ENDED);
 }
 
 /* Draws the conclusions from what is there, and from the end of it. */
@@ -217,7 +238,7 @@ static void advance(struct relay *relay)
 	if (relay->state == RELAY_HEAD)
 		examine_head(relay, claim_scratch(relay), len, len);
 	else if (relay->state == RELAY_BODY && relay->eof)
-		relay->state = RELAY_ENDED;
+		set_state(relay, RELAY_ENDED);
 }
 
 /* ---- reading ---------------------------------------------------------------------- */
@@ -229,7 +250,7 @@ static void end_of_output(struct relay *relay)
 	advance(relay);
 }
 
-static void take_body(struct relay *relay, unsigned char *bytes, size_t n)
+static void send_body(struct relay *relay, unsigned char *bytes, size_t n)
 {
 	n = response_body(&relay->response, bytes, n);
 	if (n == 0)
@@ -261,14 +282,14 @@ static void read_head(struct relay *relay, bool last)
 	unsigned char *raw = claim_scratch(relay);
 	ssize_t n = read_pipe(relay, raw + had, room);
 
-	relay->last = n > 0 ? (size_t)n : 0;
+	relay->last_read = n > 0 ? (size_t)n : 0;
 	if (is_empty(n))
 		return;
 	if (n <= 0 || (last && (size_t)n < room)) {
 		relay->eof = true;
 		close_pipe(relay);
 	}
-	examine_head(relay, raw, had, had + relay->last);
+	examine_head(relay, raw, had, had + relay->last_read);
 }
 
 static void read_body(struct relay *relay, bool last)
@@ -281,11 +302,11 @@ static void read_body(struct relay *relay, bool last)
 		return;
 	}
 	n = read_pipe(relay, to, RELAY_CHUNK);
-	relay->last = n > 0 ? (size_t)n : 0;
+	relay->last_read = n > 0 ? (size_t)n : 0;
 	if (is_empty(n))
 		return;
 	if (n > 0)
-		take_body(relay, to, (size_t)n);
+		send_body(relay, to, (size_t)n);
 	if (n <= 0 || (last && n < RELAY_CHUNK))
 		end_of_output(relay);
 }
@@ -304,8 +325,8 @@ static void read_some(struct relay *relay, bool last)
 /* Whether there may be enough in the pipe: FIONREAD is not for those that trickle. */
 static bool is_bulky(const struct relay *relay)
 {
-	return relay->state == RELAY_BODY && relay->sent >= relay->move_from &&
-	    relay->last >= RELAY_WORTH;
+	return relay->state == RELAY_BODY && splice_may(relay->splice, relay->sent, RELAY_BULK) &&
+	    relay->last_read >= RELAY_WORTH;
 }
 
 /* Sends the next record from the pipe of `waiting` bytes: its length, or 0 if it is not to be. */
@@ -334,22 +355,23 @@ static bool move_some(struct relay *relay)
 	} while (len > 0 && moved < RELAY_BURST && relay_has_room(relay));
 	if (moved == 0)
 		return false;
-	relay->last = moved;
-	if (relay->move_from > 0)
+	relay->last_read = moved;
+	if (relay->splice == SPLICE_COPIED) {
 		sys_pipe_widen(relay->pipe.fd, RELAY_PIPE);
-	relay->move_from = 0;
+		splice_set_state(&relay->splice, SPLICE_SPLICED);
+	}
 	return true;
 }
 
 /* ---- both --------------------------------------------------------------------------- */
 
-/* Takes what there is; `last` as for read_some().  Without room it waits for relay_resume(). */
-static void take_some(struct relay *relay, bool last)
+/* Reads what there is, or moves it; `last` as for read_some().  Without room it waits for relay_resume(). */
+static void read_on(struct relay *relay, bool last)
 {
 	if (!move_some(relay))
 		read_some(relay, last);
-	relay->paused = outlet_is_moving(relay->out, relay->pipe.fd);
-	loop_want(relay->loop, &relay->pipe, relay->paused ? 0 : LOOP_IN);
+	loop_want(relay->loop, &relay->pipe,
+	    outlet_is_moving(relay->out, relay->pipe.fd) ? 0 : LOOP_IN);
 	relay->moved(relay);
 }
 
@@ -358,18 +380,21 @@ static void on_readable(struct loop_watch *watch, unsigned events)
 	struct relay *relay = CONTAINER_OF(watch, struct relay, pipe);
 
 	if (relay_has_room(relay)) {
-		take_some(relay, (events & LOOP_HUP) != 0);
+		read_on(relay, (events & LOOP_HUP) != 0);
 		return;
 	}
-	relay->paused = true;
 	loop_want(relay->loop, &relay->pipe, 0);
+}
+
+bool relay_is_paused(const struct relay *relay)
+{
+	return relay->pipe.fd >= 0 && relay->pipe.wanted == 0;
 }
 
 void relay_resume(struct relay *relay)
 {
-	if (!relay->paused || !relay_has_room(relay))
-		return;
-	take_some(relay, false);
+	if (relay_is_paused(relay) && relay_has_room(relay))
+		read_on(relay, false);
 }
 
 void relay_hold(struct relay *relay)

@@ -7,6 +7,9 @@
  *                                -> body, read straight into a record of `out`
  *                                -> much body: moved to the socket, unseen
  *
+ *   HEAD --empty line--> BODY --end of file--> ENDED
+ *     \--> FAULT             \--> STARVED, also from HEAD
+ *
  * Each read goes on at once.  It reads only while `out` has room, so a slow reader
  * stops the script, not the bridge.
  */
@@ -21,6 +24,7 @@
 #include "base/loop.h"
 #include "fcgi/outlet.h"
 #include "cgi/response.h"
+#include "cgi/splice.h"
 
 enum {
 	RELAY_CHUNK = 32 * 1024,  /* of the body, read at most, at once */
@@ -66,9 +70,8 @@ struct relay {
 	size_t head_len;   /* of the header block, once it is whole */
 	struct outlet *out; /* the connection's, borrowed */
 	uint16_t id;
-	size_t last;       /* bytes that the last read brought, or move */
-	uint64_t move_from; /* bytes sent from which on it may move; 0: it has */
-	bool paused;       /* had something to read, and no room for it */
+	size_t last_read;  /* bytes that the last read brought, or move */
+	enum splice_state splice;
 	bool hold;         /* the header block is not to go out yet */
 	bool eof;          /* the script's side has ended, or was closed by relay_stop() */
 	uint64_t sent;     /* bytes that went into records */
@@ -97,6 +100,9 @@ void relay_redirect(struct relay *relay, struct outlet *out);
 
 /* Whether there is room for another read. */
 bool relay_has_room(const struct relay *relay);
+
+/* Whether it had something to read, and no room for it. */
+bool relay_is_paused(const struct relay *relay);
 
 /* `out` has room again: reads on, at once if there was something. */
 void relay_resume(struct relay *relay);
