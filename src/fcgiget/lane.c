@@ -4,6 +4,7 @@
  */
 #include "fcgiget/lane.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -18,6 +19,29 @@ enum {
 	RETRY_DELAY = 5, /* ms between attempts at a full unix socket queue */
 };
 
+static bool may_follow(enum lane_state from, enum lane_state to)
+{
+	switch (from) {
+	case LANE_CLOSED:
+	case LANE_QUEUED:
+		return to == LANE_CLOSED || to == LANE_QUEUED || to == LANE_CONNECTING;
+	case LANE_CONNECTING:
+		return to == LANE_CLOSED || to == LANE_BUSY;
+	case LANE_BUSY:
+	case LANE_REUSED:
+		return to == LANE_CLOSED || to == LANE_KEPT;
+	case LANE_KEPT:
+		return to == LANE_CLOSED || to == LANE_REUSED;
+	}
+	return false;
+}
+
+static void set_state(struct lane *l, enum lane_state state)
+{
+	assert(may_follow(l->state, state));
+	l->state = state;
+}
+
 static bool asks_values(const struct lane *l)
 {
 	return l->errand->options->action == ACTION_VALUES;
@@ -29,7 +53,7 @@ static void drop(struct lane *l)
 {
 	loop_close(l->loop, &l->watch);
 	client_fini(&l->client);
-	l->state = LANE_CLOSED;
+	set_state(l, LANE_CLOSED);
 }
 
 static void end(struct lane *l, enum outcome outcome, const char *why)
@@ -54,12 +78,13 @@ static void time_out(struct loop_timer *timer)
 	struct lane *l = CONTAINER_OF(timer, struct lane, timeout);
 
 	give_up(l, OUTCOME_TIMEOUT,
-	    l->state == LANE_BUSY ? "timed out waiting for the response"
-	                          : "timed out waiting for the connection");
+	    l->state == LANE_BUSY || l->state == LANE_REUSED
+	        ? "timed out waiting for the response"
+	        : "timed out waiting for the connection");
 }
 
 /* Whether the bytes are whole pairs. */
-static int are_pairs(const struct buf *b)
+static bool are_pairs(const struct buf *b)
 {
 	const unsigned char *at = buf_bytes(b);
 	size_t left = buf_len(b);
@@ -69,11 +94,11 @@ static int are_pairs(const struct buf *b)
 		size_t n = fcgi_get_pair(at, left, &pair);
 
 		if (n == 0)
-			return 0;
+			return false;
 		at += n;
 		left -= n;
 	}
-	return 1;
+	return true;
 }
 
 static enum outcome judge_values(const struct lane *l, const char **why)
@@ -121,7 +146,7 @@ static void finish(struct lane *l)
 		l->ending.app_status = c->app_status;
 	}
 	if (can_keep(l) && !c->surplus)
-		l->state = LANE_KEPT;
+		set_state(l, LANE_KEPT);
 	else
 		drop(l);
 	end(l, outcome, why);
@@ -129,7 +154,7 @@ static void finish(struct lane *l)
 
 /* ---- the response ---------------------------------------------------------------- */
 
-static void take_output(struct client *c, void *context, const unsigned char *bytes, size_t len)
+static void on_output(struct client *c, void *context, const unsigned char *bytes, size_t len)
 {
 	struct lane *l = context;
 
@@ -138,7 +163,7 @@ static void take_output(struct client *c, void *context, const unsigned char *by
 		client_fail(c, "%s", answer_explain(errno));
 }
 
-static void take_errors(struct client *c, void *context, const unsigned char *bytes, size_t len)
+static void on_errors(struct client *c, void *context, const unsigned char *bytes, size_t len)
 {
 	struct lane *l = context;
 
@@ -154,14 +179,13 @@ static void dial(struct lane *l)
 	int fd = dial_begin(&l->errand->options->server);
 	int error = errno;
 
-	l->reused = 0;
 	if (fd < 0 && error == EAGAIN) {
-		l->state = LANE_QUEUED;
+		set_state(l, LANE_QUEUED);
 		loop_timer_set(l->loop, &l->retry, RETRY_DELAY);
 		return;
 	}
 	if (fd >= 0 && loop_watch(l->loop, &l->watch, fd, LOOP_OUT) == 0) {
-		l->state = LANE_CONNECTING;
+		set_state(l, LANE_CONNECTING);
 		return;
 	}
 	if (fd >= 0) {
@@ -193,7 +217,7 @@ static unsigned wanted(const struct client *c)
 	return ((events & POLLIN) != 0 ? LOOP_IN : 0U) | ((events & POLLOUT) != 0 ? LOOP_OUT : 0U);
 }
 
-static void settle(struct lane *l)
+static void lane_advance(struct lane *l)
 {
 	switch (l->client.state) {
 	case CLIENT_OPEN:
@@ -203,7 +227,7 @@ static void settle(struct lane *l)
 		finish(l);
 		break;
 	case CLIENT_FAILED:
-		if (l->reused && !l->client.heard)
+		if (l->state == LANE_REUSED && !l->client.heard)
 			redial(l);
 		else
 			give_up(l, OUTCOME_PROTOCOL, l->client.error);
@@ -229,7 +253,7 @@ static void go_on(struct lane *l, short events)
 {
 	feed(l);
 	client_ready(&l->client, events, 1);
-	settle(l);
+	lane_advance(l);
 }
 
 static void send_request(struct lane *l)
@@ -237,7 +261,6 @@ static void send_request(struct lane *l)
 	static const char *const names[] = {"FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"};
 	const struct fcgiget_options *o = l->errand->options;
 
-	l->state = LANE_BUSY;
 	if (asks_values(l))
 		client_ask(&l->client, names, sizeof names / sizeof *names);
 	else
@@ -254,6 +277,7 @@ static void connected(struct lane *l)
 	}
 	l->ending.connects++;
 	client_init(&l->client, l->watch.fd, &l->sink);
+	set_state(l, LANE_BUSY);
 	send_request(l);
 }
 
@@ -279,6 +303,7 @@ static void ready(struct loop_watch *watch, unsigned events)
 		connected(l);
 		break;
 	case LANE_BUSY:
+	case LANE_REUSED:
 		go_on(l, poll_events(events));
 		break;
 	case LANE_KEPT: /* closed by the server, or it speaks unasked */
@@ -306,7 +331,7 @@ static void begin(struct loop_task *task)
 		dial(l);
 		return;
 	}
-	l->reused = 1;
+	set_state(l, LANE_REUSED);
 	client_again(&l->client);
 	send_request(l);
 }
@@ -317,7 +342,7 @@ void lane_init(struct lane *l, struct loop *loop, const struct errand *errand,
 	*l = (struct lane){
 	    .loop = loop, .errand = errand, .ended = ended, .context = context};
 	l->sink = (struct client_sink){
-	    .output = take_output, .errors = take_errors, .context = l};
+	    .output = on_output, .errors = on_errors, .context = l};
 	client_init(&l->client, -1, &l->sink);
 	answer_init(&l->answer);
 	loop_watch_init(&l->watch, ready);

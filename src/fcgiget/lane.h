@@ -2,9 +2,9 @@
 /*
  * lane: one request after another over one connection at a time, in a loop.
  *
- *    CLOSED -> CONNECTING <-> QUEUED        begin, dial
- *                  |
- *                BUSY -> CLOSED or KEPT     the answer, judged, goes to the owner
+ *    CLOSED -> QUEUED -> CONNECTING -> BUSY          begin, dial
+ *    KEPT -> REUSED                                  begin
+ *    BUSY, REUSED -> CLOSED or KEPT                  the answer, judged, goes to the owner
  *
  * A kept connection that the server closes before it has said anything about the request
  * is not a failure: it may have been closed before the request came.  Such a request is sent
@@ -31,7 +31,8 @@ enum lane_state {
 	LANE_CLOSED,
 	LANE_QUEUED,     /* the server's queue is full: tries again */
 	LANE_CONNECTING,
-	LANE_BUSY,       /* a request is under way */
+	LANE_BUSY,       /* a request is under way ... */
+	LANE_REUSED,     /* ... on a connection that was kept: it may have been closed before */
 	LANE_KEPT,       /* connected, with nothing under way */
 };
 
@@ -55,7 +56,6 @@ struct lane {
 	struct loop_task start;
 	int64_t since;         /* clock_us() when the request began */
 	size_t body_at;        /* bytes of the body given to the client */
-	int reused;            /* the request went out on a kept connection */
 	struct ending ending;  /* so far */
 };
 

@@ -47,7 +47,7 @@ struct session {
 	struct answer answer;
 	struct outlet out;
 	struct outlet err;
-	int head_request; /* HEAD: no body is printed */
+	bool head_request; /* HEAD: no body is printed */
 	enum exit_status failure; /* EXIT_OK until something ends the session early */
 };
 
@@ -75,7 +75,7 @@ static void body_ready(struct session *s)
 static void outlet_init(struct outlet *o, int fd)
 {
 	struct stat st;
-	int regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
 	*o = (struct outlet){.fd = fd, .chunk = regular ? OUTLET_MAX : PIPE_BUF};
 	buf_init(&o->pending, OUTLET_MAX);
@@ -98,7 +98,7 @@ static int outlet_flush(struct outlet *o)
 	return n >= 0 || errno == EAGAIN || errno == EINTR ? 0 : -1;
 }
 
-static void take_errors(struct client *c, void *context, const unsigned char *bytes, size_t len)
+static void on_errors(struct client *c, void *context, const unsigned char *bytes, size_t len)
 {
 	struct session *s = context;
 
@@ -107,7 +107,7 @@ static void take_errors(struct client *c, void *context, const unsigned char *by
 }
 
 /* Moves header bytes to the answer.  Returns how many, or -1 after failing `c`. */
-static ssize_t take_head(struct session *s, const unsigned char *bytes, size_t len)
+static ssize_t read_head(struct session *s, const unsigned char *bytes, size_t len)
 {
 	struct answer *a = &s->answer;
 	ssize_t n = answer_take(a, bytes, len);
@@ -119,13 +119,13 @@ static ssize_t take_head(struct session *s, const unsigned char *bytes, size_t l
 	return n;
 }
 
-static void take_output(struct client *c, void *context, const unsigned char *bytes, size_t len)
+static void on_output(struct client *c, void *context, const unsigned char *bytes, size_t len)
 {
 	struct session *s = context;
 
 	(void)c;
 	if (s->answer.status == 0) {
-		ssize_t n = take_head(s, bytes, len);
+		ssize_t n = read_head(s, bytes, len);
 
 		if (n < 0)
 			return;
@@ -153,7 +153,7 @@ static struct pollfd watch(int fd, short events)
 
 static void watch_all(const struct session *s, struct pollfd fds[WATCH_COUNT])
 {
-	int body = s->upload.fd >= 0 && client_wants_body(&s->client);
+	bool body = s->upload.fd >= 0 && client_wants_body(&s->client);
 
 	fds[WATCH_SOCKET] = watch(s->client.fd, client_interest(&s->client, has_room(s)));
 	fds[WATCH_BODY] = watch(s->upload.fd, body ? POLLIN : 0);
@@ -322,7 +322,7 @@ static enum exit_status run_values(struct session *s)
 static enum exit_status session_run_on(struct session *s, int fd)
 {
 	const struct client_sink sink = {
-	    .output = take_output, .errors = take_errors, .context = s};
+	    .output = on_output, .errors = on_errors, .context = s};
 	enum exit_status status;
 
 	s->head_request = strcmp(fcgiget_method(s->options), "HEAD") == 0;
