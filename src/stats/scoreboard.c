@@ -55,20 +55,6 @@ static unsigned layout(void)
 	    (unsigned)(sizeof(struct shared_info) + sizeof(struct shared_slot) + sizeof(struct shared));
 }
 
-int scoreboard_count(const atomic_int *number)
-{
-	int value = atomic_load(number);
-
-	return value < 0 ? 0 : value > COUNT_MAX ? COUNT_MAX : value;
-}
-
-int64_t scoreboard_time(int64_t value)
-{
-	const int64_t max = INT64_C(1) << 50; /* ms: sums and differences do not overflow */
-
-	return value < -max || value > max ? 0 : value;
-}
-
 static struct scoreboard *make(int workers, int scripts)
 {
 	struct scoreboard *board = calloc(1, sizeof *board);

@@ -7,6 +7,20 @@
 
 #include "stats/scoreboard_private.h"
 
+int scoreboard_count(const atomic_int *number)
+{
+	int value = atomic_load(number);
+
+	return value < 0 ? 0 : value > COUNT_MAX ? COUNT_MAX : value;
+}
+
+int64_t scoreboard_time(int64_t value)
+{
+	const int64_t max = INT64_C(1) << 50; /* ms: sums and differences do not overflow */
+
+	return value < -max || value > max ? 0 : value;
+}
+
 void scoreboard_cut(char *to, size_t size, const char *text)
 {
 	size_t len = strlen(text);

@@ -72,7 +72,7 @@ struct scoreboard {
 	int passed_respawns;
 };
 
-/* ---- scoreboard.c --------------------------------------------------------------- */
+/* ---- scoreboard_info.c ---------------------------------------------------------- */
 
 /*
  * From the memory, whatever was written there: a count, from 0 to COUNT_MAX; a time in ms with

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * status_private: what status.c and the forms, status_*.c, have of each other.  Nobody
- * else includes it.
+ * status_private: what status.c and the status_*.c have of each other.  Nobody else
+ * includes it.  They are a chain, each calls those before it: status_snapshot, the forms
+ * (status_text, _json, _metrics, _html), status.
  */
 #ifndef CGIBRIDGE_STATUS_PRIVATE_H
 #define CGIBRIDGE_STATUS_PRIVATE_H
@@ -90,6 +91,9 @@ struct status_script {
 	int64_t started; /* ms since 1970 */
 	bool slow;       /* it is older than --slow-log */
 };
+
+/* Reads what there is now. */
+void status_snapshot(struct status_snapshot *snapshot, const struct status_source *source);
 
 void status_worker(
     const struct status_snapshot *snapshot, int number, struct status_worker *worker);
