@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard_private: the memory as scoreboard.c and scoreboard_info.c see it.  Nobody else
- * includes it.
+ * scoreboard_private: the memory as scoreboard.c, which calls scoreboard_info.c, and that see
+ * it.  Nobody else includes it.
  */
 #ifndef CGIBRIDGE_SCOREBOARD_PRIVATE_H
 #define CGIBRIDGE_SCOREBOARD_PRIVATE_H
