@@ -278,7 +278,7 @@ static void conn_turn(struct loop_task *task)
 		end_writing(conn);
 		return;
 	}
-	conn_take_unread(conn);
+	conn_read_unread(conn);
 	if (waited)
 		resume_requests(conn);
 	if (conn->active == 0)

@@ -129,10 +129,10 @@ size_t conn_put_values(unsigned char *out, size_t room, const struct conn_values
  * Takes the next `len` bytes of records; may close the connection.  Those that there is no
  * room to answer become `conn->unread`, which has to be NULL.
  */
-void conn_take_bytes(struct conn *conn, const unsigned char *bytes, size_t len);
+void conn_read_records(struct conn *conn, const unsigned char *bytes, size_t len);
 
 /* Goes on with `conn->unread`, as far as there is room. */
-void conn_take_unread(struct conn *conn);
+void conn_read_unread(struct conn *conn);
 
 /* ---- conn_read.c -------------------------------------------------------------------- */
 

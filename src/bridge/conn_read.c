@@ -31,7 +31,7 @@ static bool is_whole(const struct conn *conn)
  * may still be waiting for its answer.  When the scripts have ended there is nobody to
  * stop: what is left of the answer goes out, or that fails.
  */
-static void take_eof(struct conn *conn, unsigned events)
+static void handle_eof(struct conn *conn, unsigned events)
 {
 	bool gone = conn->peer.addr.any.sa_family != AF_UNIX || (events & LOOP_HUP) != 0;
 
@@ -42,7 +42,7 @@ static void take_eof(struct conn *conn, unsigned events)
 		conn_close(conn);
 }
 
-static void take_reset(struct conn *conn)
+static void handle_reset(struct conn *conn)
 {
 	if (conn_takes_requests(conn) && !fcgi_reader_between(&conn->reader))
 		conn_reject(conn, "reset by the client in the middle of a record");
@@ -59,11 +59,11 @@ static bool read_some(struct conn *conn, unsigned events, size_t len)
 		n = read(conn->socket.fd, conn->owner->scratch, len);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0)
-		conn_take_bytes(conn, conn->owner->scratch, (size_t)n);
+		conn_read_records(conn, conn->owner->scratch, (size_t)n);
 	else if (n == 0)
-		take_eof(conn, events);
+		handle_eof(conn, events);
 	else if (errno != EAGAIN && errno != EWOULDBLOCK)
-		take_reset(conn);
+		handle_reset(conn);
 	return n > 0;
 }
 
@@ -95,7 +95,7 @@ static bool move_stdin(struct conn *conn, struct request *request, unsigned even
 	if (n > 0)
 		fcgi_reader_skip(&conn->reader, (size_t)n);
 	else if (n == 0)
-		take_eof(conn, events);
+		handle_eof(conn, events);
 	return n > 0;
 }
 

@@ -52,7 +52,7 @@ static void begin_request(struct conn *conn, uint16_t id)
 	expect_answer(conn, begin.keep_conn);
 }
 
-static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
+static void handle_begin(struct conn *conn, const struct fcgi_piece *piece)
 {
 	fcgi_collect(piece, conn->begin, sizeof conn->begin, &conn->begin_len);
 	if (!piece->last)
@@ -62,7 +62,7 @@ static void take_begin(struct conn *conn, const struct fcgi_piece *piece)
 	conn->begin_len = 0;
 }
 
-static void take_abort(struct conn *conn, struct request *request)
+static void handle_abort(struct conn *conn, struct request *request)
 {
 	if (request_has_ended(request))
 		return;
@@ -76,7 +76,7 @@ static void take_abort(struct conn *conn, struct request *request)
 	conn_touch(conn);
 }
 
-static void take_stdin(struct conn *conn, struct request *request, const struct fcgi_piece *piece)
+static void handle_stdin(struct conn *conn, struct request *request, const struct fcgi_piece *piece)
 {
 	request_read_stdin(request, piece->bytes, piece->len);
 	if (piece->content == 0 && request_has_ended(request) &&
@@ -86,12 +86,12 @@ static void take_stdin(struct conn *conn, struct request *request, const struct 
 	}
 }
 
-static void take_for_request(struct conn *conn, const struct fcgi_piece *piece)
+static void handle_request_record(struct conn *conn, const struct fcgi_piece *piece)
 {
 	struct request *request = conn_find_request(conn, piece->id);
 
 	if (piece->type == FCGI_BEGIN_REQUEST) {
-		take_begin(conn, piece);
+		handle_begin(conn, piece);
 		return;
 	}
 	if (request == NULL) /* spec 3.3: records of an inactive id are ignored */
@@ -99,9 +99,9 @@ static void take_for_request(struct conn *conn, const struct fcgi_piece *piece)
 	if (piece->type == FCGI_PARAMS)
 		request_read_params(request, piece->bytes, piece->len);
 	else if (piece->type == FCGI_STDIN)
-		take_stdin(conn, request, piece);
+		handle_stdin(conn, request, piece);
 	else if (piece->type == FCGI_ABORT_REQUEST && piece->last)
-		take_abort(conn, request);
+		handle_abort(conn, request);
 	/* DATA is the filter role's, which is refused; other types mean nothing to a request */
 }
 
@@ -120,7 +120,7 @@ static int answer_values(struct conn *conn)
 	return record_put(&conn->out.records, FCGI_GET_VALUES_RESULT, FCGI_NULL_REQUEST_ID, answer, len);
 }
 
-static void take_management(struct conn *conn, const struct fcgi_piece *piece)
+static void handle_management(struct conn *conn, const struct fcgi_piece *piece)
 {
 	int failed = 0;
 
@@ -155,18 +155,18 @@ static void reject_bytes(struct conn *conn, const unsigned char *bytes, size_t l
 	conn_reject(conn, why);
 }
 
-static void take_piece(struct conn *conn, const struct fcgi_piece *piece)
+static void handle_piece(struct conn *conn, const struct fcgi_piece *piece)
 {
 	if (piece->len == 0 && !piece->last)
 		return;
 	if (piece->id == FCGI_NULL_REQUEST_ID)
-		take_management(conn, piece);
+		handle_management(conn, piece);
 	else
-		take_for_request(conn, piece);
+		handle_request_record(conn, piece);
 }
 
 /* Returns how many of the bytes it has taken: fewer if there is no room to answer more. */
-static size_t take_some(struct conn *conn, const unsigned char *bytes, size_t len)
+static size_t read_records(struct conn *conn, const unsigned char *bytes, size_t len)
 {
 	size_t taken = 0;
 
@@ -179,7 +179,7 @@ static size_t take_some(struct conn *conn, const unsigned char *bytes, size_t le
 			break;
 		}
 		taken += (size_t)n;
-		take_piece(conn, &piece);
+		handle_piece(conn, &piece);
 	}
 	return conn->state < CONN_FAILED ? taken : len;
 }
@@ -191,9 +191,9 @@ struct conn_unread {
 	unsigned char bytes[];
 };
 
-void conn_take_bytes(struct conn *conn, const unsigned char *bytes, size_t len)
+void conn_read_records(struct conn *conn, const unsigned char *bytes, size_t len)
 {
-	size_t taken = take_some(conn, bytes, len);
+	size_t taken = read_records(conn, bytes, len);
 
 	if (taken == len)
 		return;
@@ -207,13 +207,13 @@ void conn_take_bytes(struct conn *conn, const unsigned char *bytes, size_t len)
 	memcpy(conn->unread->bytes, bytes + taken, len - taken);
 }
 
-void conn_take_unread(struct conn *conn)
+void conn_read_unread(struct conn *conn)
 {
 	struct conn_unread *unread = conn->unread;
 
 	if (unread == NULL)
 		return;
-	unread->at += take_some(conn, unread->bytes + unread->at, unread->len - unread->at);
+	unread->at += read_records(conn, unread->bytes + unread->at, unread->len - unread->at);
 	if (unread->at < unread->len)
 		return;
 	free(unread);

@@ -365,7 +365,10 @@ static bool move_some(struct relay *relay)
 
 /* ---- both --------------------------------------------------------------------------- */
 
-/* Reads what there is, or moves it; `last` as for read_some().  Without room it waits for relay_resume(). */
+/*
+ * Reads what there is, or moves it; `last` as for read_some().  Without room it waits for
+ * relay_resume().
+ */
 static void read_on(struct relay *relay, bool last)
 {
 	if (!move_some(relay))

@@ -88,7 +88,7 @@ static const char *set_status(struct response *response, const char *text, size_
 }
 
 /* Keeps the line that counts of those of one field. */
-static const char *note_field(struct response *response, struct block *block,
+static const char *keep_field(struct response *response, struct block *block,
     const struct response_line *line, size_t at)
 {
 	enum response_field field = response_line_field(line);
@@ -108,7 +108,7 @@ static const char *note_field(struct response *response, struct block *block,
 }
 
 /* Reads one line, `at` bytes behind the first; NULL, or what is wrong with it. */
-static const char *check_line(struct response *response, struct block *block,
+static const char *read_line(struct response *response, struct block *block,
     const struct response_line *line, size_t at)
 {
 	const char *fault = NULL;
@@ -132,7 +132,7 @@ static const char *check_line(struct response *response, struct block *block,
 	block->headers++;
 	if (line->folded)
 		fault = admit_flaw(response, FLAW_FOLDED);
-	return fault != NULL ? fault : note_field(response, block, line, at);
+	return fault != NULL ? fault : keep_field(response, block, line, at);
 }
 
 /* ---- the body's framing ----------------------------------------------------- */
@@ -301,7 +301,7 @@ static ptrdiff_t read_block(struct response *response, const unsigned char *raw,
 	size_t n;
 
 	while ((n = response_line_read(raw + at, len - at, &line)) > 0) {
-		response->fault = check_line(response, &block, &line, at);
+		response->fault = read_line(response, &block, &line, at);
 		at += n;
 		if (response->fault == NULL && line.len == 0)
 			response->fault = conclude(response, &block);

@@ -13,7 +13,7 @@ static enum chunk_state begin_chunk(const struct response *response)
 	return response->left == 0 ? CHUNK_TRAILER : CHUNK_DATA;
 }
 
-static enum chunk_state take_size(struct response *response, unsigned char c)
+static enum chunk_state read_size(struct response *response, unsigned char c)
 {
 	int digit = hex_digit((char)c);
 
@@ -29,12 +29,12 @@ static enum chunk_state take_size(struct response *response, unsigned char c)
 }
 
 /* The state after byte `c` of anything but chunk data. */
-static enum chunk_state take_chunk_byte(struct response *response, unsigned char c)
+static enum chunk_state read_chunk_byte(struct response *response, unsigned char c)
 {
 	switch (response->chunk) {
 	case CHUNK_START:
 	case CHUNK_SIZE:
-		return take_size(response, c);
+		return read_size(response, c);
 	case CHUNK_EXTENSION:
 		return c == '\n' ? begin_chunk(response) : CHUNK_EXTENSION;
 	case CHUNK_DATA_END:
@@ -60,7 +60,7 @@ static size_t unchunk(struct response *response, unsigned char *bytes, size_t le
 		size_t n = len - at;
 
 		if (response->chunk != CHUNK_DATA) {
-			response->chunk = take_chunk_byte(response, bytes[at++]);
+			response->chunk = read_chunk_byte(response, bytes[at++]);
 			continue;
 		}
 		if (n > response->left)

@@ -21,6 +21,13 @@ enum {
 	REQUEST_ID = 1,
 };
 
+static void set_state(struct client *c, enum client_state state)
+{
+	assert(c->state == CLIENT_OPEN ? state != CLIENT_OPEN
+	                               : c->state == CLIENT_ENDED && state == CLIENT_OPEN);
+	c->state = state;
+}
+
 void client_init(struct client *c, int fd, const struct client_sink *sink)
 {
 	*c = (struct client){.fd = fd, .sink = sink};
@@ -39,8 +46,8 @@ void client_again(struct client *c)
 {
 	assert(c->state == CLIENT_ENDED && buf_len(&c->out) == 0 && !c->surplus);
 	buf_consume(&c->final, buf_len(&c->final));
-	c->state = CLIENT_OPEN;
-	c->heard = 0;
+	set_state(c, CLIENT_OPEN);
+	c->heard = false;
 }
 
 void client_fail(struct client *c, const char *fmt, ...)
@@ -49,7 +56,7 @@ void client_fail(struct client *c, const char *fmt, ...)
 
 	if (c->state != CLIENT_OPEN)
 		return;
-	c->state = CLIENT_FAILED;
+	set_state(c, CLIENT_FAILED);
 	va_start(args, fmt);
 	vsnprintf(c->error, sizeof c->error, fmt, args);
 	va_end(args);
@@ -108,7 +115,7 @@ void client_send(struct client *c, const void *bytes, size_t len)
 		fail_errno(c, "cannot queue the body");
 }
 
-short client_interest(const struct client *c, int reading)
+short client_interest(const struct client *c, bool reading)
 {
 	int events = 0;
 
@@ -150,10 +157,10 @@ static void finish(struct client *c)
 	}
 	if (c->awaited == FCGI_END_REQUEST)
 		fcgi_get_end(buf_bytes(&c->final), &c->app_status, &c->protocol_status);
-	c->state = CLIENT_ENDED;
+	set_state(c, CLIENT_ENDED);
 }
 
-static void take_final(struct client *c, const struct fcgi_piece *piece)
+static void read_final(struct client *c, const struct fcgi_piece *piece)
 {
 	if (buf_append(&c->final, piece->bytes, piece->len) != 0)
 		fail_errno(c, "cannot keep the answer");
@@ -161,14 +168,14 @@ static void take_final(struct client *c, const struct fcgi_piece *piece)
 		finish(c);
 }
 
-static void take_piece(struct client *c, const struct fcgi_piece *piece)
+static void handle_piece(struct client *c, const struct fcgi_piece *piece)
 {
 	if (piece->type == 0)
 		return;
 	if (c->state == CLIENT_ENDED)
-		c->surplus = 1;
+		c->surplus = true;
 	else if (piece->id == c->id && piece->type == (unsigned)c->awaited)
-		take_final(c, piece);
+		read_final(c, piece);
 	else if (c->id == FCGI_NULL_REQUEST_ID || piece->id != c->id ||
 	    (piece->type != FCGI_STDOUT && piece->type != FCGI_STDERR))
 		client_fail(c, "unexpected record: type %u (%s), request id %u", piece->type,
@@ -179,7 +186,7 @@ static void take_piece(struct client *c, const struct fcgi_piece *piece)
 		c->sink->errors(c, c->sink->context, piece->bytes, piece->len);
 }
 
-static void take_bytes(struct client *c, const unsigned char *bytes, size_t len)
+static void read_records(struct client *c, const unsigned char *bytes, size_t len)
 {
 	/* padding behind the awaited record is part of it */
 	while (len > 0 && c->state != CLIENT_FAILED) {
@@ -187,12 +194,12 @@ static void take_bytes(struct client *c, const unsigned char *bytes, size_t len)
 		ssize_t n = fcgi_reader_next(&c->reader, bytes, len, &piece);
 
 		if (n < 0) {
-			c->surplus = 1;
+			c->surplus = true;
 			client_fail(c, "not FastCGI: version byte %u where a record should begin",
 			    c->reader.header[0]);
 			return;
 		}
-		take_piece(c, &piece);
+		handle_piece(c, &piece);
 		bytes += n;
 		len -= (size_t)n;
 	}
@@ -203,9 +210,9 @@ static void receive(struct client *c)
 	unsigned char bytes[CLIENT_READ_MAX];
 	ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
 
-	c->heard |= n > 0;
+	c->heard = c->heard || n > 0;
 	if (n > 0)
-		take_bytes(c, bytes, (size_t)n);
+		read_records(c, bytes, (size_t)n);
 	else if (n == 0)
 		client_fail(c, "connection closed %s, before %s",
 		    fcgi_reader_between(&c->reader) ? "by the server" : "inside a record",
@@ -214,7 +221,7 @@ static void receive(struct client *c)
 		fail_errno(c, "cannot receive");
 }
 
-void client_ready(struct client *c, short events, int reading)
+void client_ready(struct client *c, short events, bool reading)
 {
 	if ((events & (POLLOUT | POLLHUP | POLLERR)) != 0 && buf_len(&c->out) > 0)
 		flush(c);

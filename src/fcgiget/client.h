@@ -53,8 +53,8 @@ struct client {
 	struct buf out;                 /* records on their way to the server */
 	struct fcgi_reader reader;
 	struct buf final;
-	int heard;                      /* the server has sent something in this exchange */
-	int surplus;                    /* and more behind `final`: the socket is spoilt */
+	bool heard;                     /* the server has sent something in this exchange */
+	bool surplus;                   /* and more behind `final`: the socket is spoilt */
 	const struct client_sink *sink;
 	uint32_t app_status;            /* of END_REQUEST */
 	unsigned protocol_status;
@@ -82,20 +82,20 @@ void client_request(struct client *c, unsigned flags, const struct buf *params);
 /* Asks for the `count` values named in `names`. */
 void client_ask(struct client *c, const char *const *names, size_t count);
 
-/* Non-zero while more of the body has somewhere to go. */
+/* Whether more of the body has somewhere to go. */
 bool client_wants_body(const struct client *c);
 
 /* Queues `len` bytes of the body; 0 ends it. */
 void client_send(struct client *c, const void *bytes, size_t len);
 
-/* The poll(2) events to wait for; `reading` is non-zero while the sink has room. */
-short client_interest(const struct client *c, int reading);
+/* The poll(2) events to wait for; `reading`: the sink has room. */
+short client_interest(const struct client *c, bool reading);
 
 /*
  * Acts on the events that came, `reading` being the same; calls the sink with at
  * most CLIENT_READ_MAX bytes.  The state may change.
  */
-void client_ready(struct client *c, short events, int reading);
+void client_ready(struct client *c, short events, bool reading);
 
 /* Ends the exchange as failed; the first reason stays. */
 void client_fail(struct client *c, const char *fmt, ...) PRINTF_LIKE(2, 3);

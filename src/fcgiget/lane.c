@@ -212,7 +212,7 @@ static void redial(struct lane *l)
 
 static unsigned wanted(const struct client *c)
 {
-	short events = client_interest(c, 1);
+	short events = client_interest(c, true);
 
 	return ((events & POLLIN) != 0 ? LOOP_IN : 0U) | ((events & POLLOUT) != 0 ? LOOP_OUT : 0U);
 }
@@ -252,7 +252,7 @@ static void feed(struct lane *l)
 static void go_on(struct lane *l, short events)
 {
 	feed(l);
-	client_ready(&l->client, events, 1);
+	client_ready(&l->client, events, true);
 	lane_advance(l);
 }
 
