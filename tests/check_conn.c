@@ -1111,15 +1111,17 @@ END_TEST
 
 START_TEST(one_that_has_the_head_lets_the_script_end)
 {
+	int gate = close_gate();
+
 	options.disconnect_grace = 3600 * 1000;
-	script("work.cgi", HEAD "while ! test -e gone; do sleep 0.01; done; echo late; echo >done\n");
+	script("work.cgi", HEAD WAIT_AT_GATE "; echo late; echo >done\n");
 	put_get(1, 0, "work.cgi");
 	send_stream();
 	wait_for_head(1);
 	hang_up();
 	ck_assert(turn_until(loop, is_closed, NULL));
 	ck_assert_uint_eq(children.count, 1);
-	temp_write("gone", 0644, "");
+	close(gate);
 	ck_assert(turn_until(loop, has_no_children, NULL));
 	ck_assert_int_eq(access(temp_path("done"), F_OK), 0);
 }

@@ -18,10 +18,17 @@ sub sh ($name, $text) {
 
 my $head = q{printf 'Content-Type: text/plain\n\n'};
 
-# Waits for a file that the test makes.
-my $wait = q{while ! test -e "$TEST_GO"; do sleep 0.02; done};
+# Waits at a gate of the test's: one that is shut, and is opened by its path.
+my $wait = q{flock -s -w 60 "$TEST_GO" true};
+my %shut;
 
-sub go ($file) { spew($file, '') }
+sub shut () {
+    my ($path, $hold) = gate();
+    $shut{$path} = $hold;
+    return $path;
+}
+
+sub go ($path) { close delete $shut{$path} }
 
 # Waits until no script has a slot.
 sub is_free ($b = $bridge) {
@@ -42,7 +49,7 @@ sh('works-on', <<~SH);
 
 on_both 'a script that closes its output and works on' => sub ($kind) {
     for my $keep (0, 1) {
-        my ($mark, $go) = (file(), file());
+        my ($mark, $go) = (file(), shut());
         my $c = $bridge->connect($kind);
         my $r = $c->start(1, $bridge->params('works-on', TEST_MARK => $mark, TEST_GO => $go),
             keep => $keep);
@@ -83,7 +90,7 @@ on_both 'one that closes its output without an answer' => sub ($kind) {
 
 on_both '--timeout counts after the response, too' => sub ($kind) {
     my ($file, $mark) = (file(), $bridge->mark);
-    my $r = $bridge->get($kind, 'works-on', [ TEST_GO => file(), TEST_MARK => $file,
+    my $r = $bridge->get($kind, 'works-on', [ TEST_GO => shut(), TEST_MARK => $file,
         CGIBRIDGE_TIMEOUT => '1s' ]);
     is(FastCGI::body($r), "answer\n", 'the answer');
     ok($bridge->wait_for_log(qr/works-on\[\d+\]: request 1: longer than --timeout: stopped, after/,
@@ -108,7 +115,7 @@ on_both '--on-disconnect close: --timeout, and the slot' => sub ($kind) {
 scenario 'a worker that drains waits for it' => sub {
     for my $signal (qw(TERM QUIT)) {
         my $other = Bridge->start(args => [ '--kill-delay', '300ms' ]);
-        my ($mark, $go) = (file(), file());
+        my ($mark, $go) = (file(), shut());
         $other->get('unix', 'works-on', [ TEST_MARK => $mark, TEST_GO => $go ]);
         my @family = ($other->workers, map { Bridge::children($_) } $other->workers);
         is(scalar @family, 2, 'a worker and a script');
@@ -128,7 +135,7 @@ scenario 'a worker that drains waits for it' => sub {
 scenario 'the death of its worker ends it' => sub {
     my $other = Bridge->start;
     my $mark = file();
-    $other->get('unix', 'works-on', [ TEST_MARK => $mark, TEST_GO => file() ]);
+    $other->get('unix', 'works-on', [ TEST_MARK => $mark, TEST_GO => shut() ]);
     my ($worker) = $other->workers;
     my @scripts = Bridge::descendants($worker);
     ok(scalar @scripts, 'a script runs');
@@ -147,7 +154,7 @@ sh('appends', <<~SH);
     SH
 
 on_both 'a client that hangs up after the headers' => sub ($kind) {
-    my ($mark, $go, $log) = (file(), file(), $bridge->mark);
+    my ($mark, $go, $log) = (file(), shut(), $bridge->mark);
     my $c = $bridge->connect($kind);
     $c->start(1, $bridge->params('appends', TEST_MARK => $mark, TEST_GO => $go));
     $c->wait_out(1);
@@ -232,7 +239,7 @@ on_both 'a job in the background that has kept standard error' => sub ($kind) {
         $head; echo started
         ($wait; echo 'a warning' >&2; echo more >&2; echo finished >"\$TEST_MARK") >/dev/null </dev/null &
         SH
-    my ($mark, $go, $log) = (file(), file(), $bridge->mark);
+    my ($mark, $go, $log) = (file(), shut(), $bridge->mark);
     my $r = $bridge->get($kind, 'job', [ TEST_MARK => $mark, TEST_GO => $go ]);
     is(FastCGI::body($r), "started\n", 'the answer');
     cmp_ok($r->{seconds}, '<', slow(1), 'at once');
@@ -245,7 +252,7 @@ on_both 'a job in the background that has kept standard error' => sub ($kind) {
 };
 
 scenario 'standard error of what is stopped, and to the client' => sub {
-    sh('laments', "trap 'echo last words >&2; exit' TERM; $head; echo; while :; do sleep 0.02; done");
+    sh('laments', "trap 'echo last words >&2; exit' TERM; $head; echo; sleep 60");
     my $mark = $bridge->mark;
     my $c = $bridge->connect('unix');
     $c->start(1, $bridge->params('laments'), keep => 1);
@@ -254,7 +261,7 @@ scenario 'standard error of what is stopped, and to the client' => sub {
     $c->wait_end(1);
     ok($bridge->wait_for_log(qr/stderr: last words/, 5, from => $mark), 'is in the log');
     my $told = Bridge->start(args => [ '-f' ]);
-    my ($file, $go) = (file(), file());
+    my ($file, $go) = (file(), shut());
     my $r = $told->get('unix', 'job', [ TEST_MARK => $file, TEST_GO => $go ]);
     go($go);
     ok($told->wait_for_log(qr/stderr: a warning/, 5), 'after the response also with -f');
