@@ -276,8 +276,10 @@ for my $name (sort keys %patterns) {
         ok($bridge->wait_for_log(qr/worker \d \(pid $worker\) was killed/, 10, from => $mark),
             'it is buried');
         $mark = $bridge->mark;
+        my @old = $bridge->workers; # one of them still has what was written
         $bridge->signal('HUP');
         ok($bridge->wait_for_log(qr/\bready\b/, 20, from => $mark), 'a reload inherits from it');
+        is_deeply([ gone(20, @old) ], [], 'the workers from before end');
         is(FastCGI::body($bridge->get('unix', 'hello')), "hello\n", 'and serves');
         $bridge->signal('USR2');
         ok($bridge->wait_for_log(qr/status: worker 1: .*requests in all/, 10, from => $mark),

@@ -212,6 +212,7 @@ scenario 'there is no room for the trial' => sub {
     ok($bridge->wait_for_log(qr/not reloaded: .*going on as before/, 15, from => $mark),
         'not reloaded');
     goes_on($bridge, \@workers, 'no process');
+    unlimit($bridge->pid); # a leak checker wants a process at the end
     $bridge->stop;
 };
 
