@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 use Bridge;
 
-my $bridge = Bridge->start(args => [ '--kill-delay', '1s' ]);
+my $bridge = Bridge->start(args => [ '--disconnect-grace', '0', '--kill-delay', '1s' ]);
 my $dir = Bridge::cgi();
 my ($worker) = $bridge->workers;
 

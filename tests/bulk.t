@@ -217,13 +217,14 @@ on_both 'a script that takes its output back' => sub ($kind) {
     my $mark = file();
     script('thief', <<~'PERL');
         #!/usr/bin/perl
-        use Fcntl;
+        use Fcntl qw(:DEFAULT :flock);
         $| = 1;
         $SIG{TERM} = sub { exit 0 }; # a script that is killed has no end in either case
         print "Content-Type: text/plain\n\n";
         if (!fork) {
             open my $own, '<', '/proc/self/fd/1' or exit 1;
-            until (-e $ENV{TEST_MARK}) { select undef, undef, undef, 0.01 }
+            open my $gate, '<', $ENV{QUERY_STRING} or exit 1;
+            flock $gate, LOCK_SH;
             fcntl $own, F_SETFL, O_NONBLOCK;
             kill TERM => getppid; # which would fill the pipe again
             select undef, undef, undef, 0.2;
@@ -235,10 +236,12 @@ on_both 'a script that takes its output back' => sub ($kind) {
         syswrite STDOUT, $bytes for 1 .. 50;
         PERL
     my $c = $bridge->connect($kind);
-    my $r = $c->start(1, $bridge->params('thief', TEST_MARK => $mark), keep => 1, no_read => 1);
+    my ($gate, $shut) = gate();
+    my $r = $c->start(1, $bridge->params('thief', TEST_MARK => $mark, QUERY_STRING => $gate),
+        keep => 1, no_read => 1);
     sleep 1;
     my $log = $bridge->mark;
-    spew($mark, '');
+    close $shut;
     wait_until(5, sub { -e "$mark.done" });
     $c->read_until(10, sub { $r->{end} });
     if ($bridge->log_since($log) =~ /taken back output/) {

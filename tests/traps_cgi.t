@@ -326,7 +326,7 @@ script('warns', <<~'SH');
     printf 'Content-Type: text/plain\n\n'
     sleep 0.1
     echo first >&2
-    until test -e warns.go; do sleep 0.02; done
+    flock -s -w 60 "$QUERY_STRING" true
     head -c 100000 /dev/zero >&2
     SH
 
@@ -359,13 +359,13 @@ on_both 'trap 14: what is held of stderr is bounded (-f)' => sub ($kind) {
 
 on_both 'trap 14: stderr after the header record goes out as it comes (-f)' => sub ($kind) {
     my $c = $said{client}->connect($kind);
-    my $r = $c->start(1, $said{client}->params('warns'), keep => 1);
+    my ($gate, $shut) = gate();
+    my $r = $c->start(1, $said{client}->params('warns', QUERY_STRING => $gate), keep => 1);
     ok($c->read_until(slow(10), sub { $r->{err} eq "first\n" }), 'without a byte of output after it');
     ok(!$r->{end}, 'while the script runs');
-    spew("$dir/warns.go", '');
+    close $shut;
     $c->wait_end(1);
     is(length $r->{err}, 6 + 100_000, 'and all of it, however much');
-    unlink "$dir/warns.go";
 };
 
 on_both 'trap 14: stderr for a client that does not take it (-f)' => sub ($kind) {
