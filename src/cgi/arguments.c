@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * arguments: the handler of an extension, the words of a query.
+ * arguments: the handler for an extension, and the words of a query.
  */
 #include "cgi/arguments.h"
 
@@ -12,7 +12,7 @@
 
 #include "base/hex.h"
 
-/* A file named like the extension alone has none. */
+/* A file named ".cgi" does not have the extension ".cgi". */
 static bool has_extension(const char *script, const struct value_handler *handler)
 {
 	size_t len = strlen(script);
@@ -22,7 +22,7 @@ static bool has_extension(const char *script, const struct value_handler *handle
 	    script[len - tail - 1] != '/';
 }
 
-/* Whether the kernel would run it by its first line: that says better what it is for. */
+/* Whether the kernel would run it by its "#!" line, which says more than an extension. */
 static bool has_interpreter(const char *script)
 {
 	char start[2] = "";
@@ -52,7 +52,7 @@ const struct value_handler *arguments_handler(const struct options *options, con
 
 /* ---- words of a query ------------------------------------------------------- */
 
-/* Decodes the word of `len` bytes in place and ends it; false when it is none. */
+/* Decodes the word of `len` bytes in place and terminates it; false if it cannot be an argument. */
 static bool decode_word(char *word, size_t len)
 {
 	char *to = word;
@@ -72,7 +72,7 @@ static bool decode_word(char *word, size_t len)
 	return len > 0;
 }
 
-/* Cuts `query` into words and enters them in `argv`; how many, 0 if one of them is none. */
+/* Splits `query` into words and stores them in `argv`; returns how many, 0 if one is unusable. */
 static size_t cut_words(char *query, char **argv)
 {
 	size_t count = 0;
@@ -90,7 +90,7 @@ static size_t cut_words(char *query, char **argv)
 	}
 }
 
-/* The query if it is words, "" otherwise. */
+/* The query if it is a list of words, else "". */
 static const char *words_of(const struct options *options, const struct params *params)
 {
 	const char *query = params_get_filled(params, "QUERY_STRING");
@@ -103,7 +103,7 @@ static const char *words_of(const struct options *options, const struct params *
 
 /* ---- argv --------------------------------------------------------------------- */
 
-/* Copies `text` to `*to` and moves that behind it; returns the copy. */
+/* Copies `text` to `*to` and advances `*to` past it; returns the copy. */
 static char *put_text(char **to, const char *text)
 {
 	char *copy = *to;

@@ -45,7 +45,7 @@ void body_hand_over(struct body *from, struct body *to, body_moved_fn *moved)
 	spool_init(&from->spool, from->spool.max, from->spool.dir);
 	from->dropped = true;
 	if (fd >= 0 && loop_watch(to->loop, &to->pipe, fd, wanted) != 0) {
-		close(fd); /* no memory: its script sees an end */
+		close(fd); /* no memory: the script sees end of file */
 		body_drop(to);
 	}
 }
@@ -58,8 +58,8 @@ void body_drop(struct body *body)
 }
 
 /*
- * Writes to the script; returns how much it took.  A closed stdin is no error:
- * the body is dropped, and all of it counts as taken.
+ * Writes to the script; returns how much it took.  A closed stdin is not an error: the body is
+ * dropped, and all of it counts as taken.
  */
 static size_t write_pipe(struct body *body, const void *bytes, size_t len)
 {
@@ -76,7 +76,7 @@ static size_t write_pipe(struct body *body, const void *bytes, size_t len)
 	return len;
 }
 
-/* Writes what waits, until the pipe is full or nothing waits; closes it at the end. */
+/* Writes waiting bytes until the pipe is full or none are left; closes it at the body's end. */
 static void flush(struct body *body)
 {
 	const unsigned char *bytes;
@@ -114,7 +114,7 @@ static void on_writable(struct loop_watch *watch, unsigned events)
 	body->moved(body);
 }
 
-/* The end is here, by record or by length: the script sees it when it has read all. */
+/* The body has ended, by record or by length; the script sees that when it has read it all. */
 static void finish(struct body *body)
 {
 	body->ended = true;
@@ -124,7 +124,7 @@ static void finish(struct body *body)
 
 void body_expect(struct body *body, uint64_t length)
 {
-	if (body->received > length) { /* nothing of it can have gone to a script yet */
+	if (body->received > length) { /* none of it can have reached a script yet */
 		spool_cut(&body->spool, length);
 		body->received = length;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * child: pipes, spawn, and the way from TERM to KILL to reaped.
+ * child: pipes, spawning, and the way from TERM through KILL to being reaped.
  *
  *   RUNNING --exit--> GONE, freed
  *      | TERM
@@ -9,7 +9,7 @@
  *      | KILL after the delay
  *   KILLED --exit--> GONE, freed
  *      | still not reaped after LAST_WAIT
- *   STUCK (its slot is given back, its owner told, nobody waits for it) --exit--> freed
+ *   STUCK (its slot is released, its owner told, it is not waited for) --exit--> freed
  */
 #include "cgi/child.h"
 
@@ -28,7 +28,7 @@
 #include "base/log.h"
 
 enum {
-	ORPHAN_LOOK = 50, /* ms between looks at a group that has lost its script */
+	ORPHAN_LOOK = 50, /* ms between checks of a group whose script has exited */
 	LAST_WAIT = 1000, /* ms that a process may take to end after KILL */
 };
 
@@ -46,7 +46,7 @@ struct child {
 	struct child *next, *prev;
 	enum child_state state;
 	int slot; /* -1 once given back */
-	int noted; /* its group, in the scoreboard: to be killed if we die before; -1: it is not */
+	int noted; /* its group in the scoreboard, killed if this worker dies; -1: not there */
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* loop time; 0 before TERM */
@@ -86,7 +86,7 @@ int children_init(struct children *children, struct loop *loop, struct scoreboar
 	return children->null_fd < 0 ? -1 : 0;
 }
 
-/* One fewer is waited for. */
+/* There is one script fewer to wait for. */
 static void leave_count(struct children *family)
 {
 	family->count--;
@@ -114,7 +114,7 @@ static void on_reap(struct loop_task *task)
 	child_free(CONTAINER_OF(task, struct child, reap));
 }
 
-/* Says in the scoreboard what the script does now. */
+/* Shows in the scoreboard what the script does now. */
 static void show(const struct child *child, enum scoreboard_state state)
 {
 	if (child->slot >= 0)
@@ -128,13 +128,13 @@ static void give_slot_back(struct child *child)
 	child->slot = -1;
 }
 
-/* Whether its pid may be signalled: it is the script's until the script has been reaped. */
+/* Whether the script has been reaped: its pid may then be another process's. */
 static bool is_reaped(const struct child *child)
 {
 	return child->state == CHILD_ORPHANED || child->state == CHILD_GONE;
 }
 
-/* To the script's group; and to the script, which may have left it.  0, or an errno. */
+/* Signals the script's group, and the script too if it has left that group.  0, or an errno. */
 static int signal_all(const struct child *child, int signo)
 {
 	pid_t pid = child->process.pid;
@@ -146,15 +146,15 @@ static int signal_all(const struct child *child, int signo)
 }
 
 /*
- * Whether anyone is left in the group: then its number cannot be another's.  Those that
- * have become another user may not be signalled, and are there.
+ * Whether any process is left in the group, whose number cannot be reused until then.  EPERM:
+ * there are some, but they run as another user.
  */
 static bool group_is_alive(const struct child *child)
 {
 	return kill(-child->process.pid, 0) == 0 || errno == EPERM;
 }
 
-/* Nobody reports the end of a group: without its script it is looked at until the delay is over. */
+/* The end of a group is not reported: it is polled until the delay is over. */
 static void look_again(struct child *child)
 {
 	int64_t left = child->kill_at - loop_now(child->family->loop);
@@ -162,7 +162,7 @@ static void look_again(struct child *child)
 	loop_timer_set(child->family->loop, &child->kill, left < ORPHAN_LOOK ? left : ORPHAN_LOOK);
 }
 
-/* "/srv/x.cgi[4711]", or without its path if that is not known. */
+/* "/srv/x.cgi[4711]", or "script[4711]" if its path is not known. */
 static const char *name_of(const struct child *child, char *text, size_t size)
 {
 	struct scoreboard_script script;
@@ -196,7 +196,7 @@ static void on_exited(struct loop_child *process, int status)
 		child->noted = scoreboard_note_group(family->board, family->worker, process->pid);
 		look_again(child);
 	} else if (child->state != CHILD_STUCK) {
-		set_state(child, CHILD_GONE); /* its number may soon be another's */
+		set_state(child, CHILD_GONE); /* its pid may soon be another process's */
 	}
 	give_slot_back(child);
 	child->exited = NULL;
@@ -213,7 +213,7 @@ static int send_kill(struct child *child)
 	return signal_all(child, SIGKILL);
 }
 
-/* The script has gone: its group gets its KILL when the delay is over. */
+/* The script has exited: KILL for the rest of its group when the delay is over. */
 static void look_after_group(struct child *child)
 {
 	bool alive = group_is_alive(child);
@@ -228,9 +228,9 @@ static void look_after_group(struct child *child)
 }
 
 /*
- * All has been tried: others may run in its place, and nobody waits for it any more.  Its
- * owner is told that it has ended: the number of scripts that have no slot has no bound, so
- * nothing may be kept for them.
+ * KILL had no effect: its slot goes to others, and it is not waited for any more.  Its owner is
+ * told that it has ended: scripts without a slot are not limited in number, and nothing may be
+ * kept for them.
  */
 static void give_up(struct child *child)
 {
@@ -277,7 +277,7 @@ void child_terminate(struct child *child)
 		return;
 	set_state(child, CHILD_DYING);
 	show(child, SCOREBOARD_STOPPING);
-	(void)signal_all(child, SIGTERM); /* what comes of it is seen at the KILL */
+	(void)signal_all(child, SIGTERM); /* if that fails, KILL follows and reports it */
 	child->kill_at = loop_now(child->family->loop) + child->family->kill_delay;
 	loop_timer_set(child->family->loop, &child->kill, child->family->kill_delay);
 }

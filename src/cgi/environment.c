@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A name that ends in '*' stands for all that start so. */
+/* A name that ends in '*' is a prefix. */
 static const char *const withheld[] = {
-	/* RFC 3875 4.1: the request's, and only the request's */
+	/* RFC 3875 4.1: these come from the request only */
 	"AUTH_TYPE", "CONTENT_*", "DOCUMENT_ROOT", "DOCUMENT_URI", "GATEWAY_INTERFACE", "HTTPS",
 	"HTTP_*", "PATH_INFO", "PATH_TRANSLATED", "QUERY_STRING", "REDIRECT_*", "REMOTE_*",
 	"REQUEST_*", "SCRIPT_*", "SERVER_*",
-	/* between the daemon and whoever started it */
+	/* meant for the daemon, from the process that started it */
 	"CGIBRIDGE_*", "FCGI_*", "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_*", "MAINPID",
 	"MANAGERPID", "MEMORY_PRESSURE_*", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "WATCHDOG_*",
 };
@@ -34,7 +34,7 @@ static bool is_withheld(const char *item, size_t name_len)
 	return false;
 }
 
-/* An empty PATH would have scripts look in their own directory only: it counts as none. */
+/* With an empty PATH, scripts would search only their own directory: it counts as unset. */
 static bool is_empty_path(const char *item)
 {
 	return strcmp(item, "PATH=") == 0;

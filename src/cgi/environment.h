@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * environment: what a script inherits besides its request's parameters.
+ * environment: the variables that a script inherits in addition to its request's parameters.
  *
- * The daemon's own environment, as administrators rely on it, less everything
- * that would be taken for a part of the request (RFC 3875 4.1 meta-variables,
- * HTTP_*) or that is between the daemon and its starter (LISTEN_*, NOTIFY_*, ...);
- * and what --env adds.
+ * The daemon's own environment, on which administrators rely, without the variables that a
+ * script would take for a part of the request (RFC 3875 4.1 meta-variables, HTTP_*) and those
+ * meant for the daemon itself (LISTEN_*, NOTIFY_*, ...); plus those that --env adds.
  */
 #ifndef CGIBRIDGE_ENVIRONMENT_H
 #define CGIBRIDGE_ENVIRONMENT_H
@@ -20,7 +19,7 @@ struct environment {
 	size_t count;
 };
 
-/* What an administrator asks for. */
+/* The administrator's settings: --env and its relatives. */
 struct environment_wish {
 	int clear; /* inherit nothing */
 	const struct value_variable *set;
@@ -28,9 +27,9 @@ struct environment_wish {
 };
 
 /*
- * Filters `source` (as environ(7)), sets what `wish` has (NULL: nothing) whatever the
- * filter says, and adds a PATH and GATEWAY_INTERFACE where there is none.  0, or -1
- * with errno ENOMEM.
+ * Filters `source` (as environ(7)), sets the variables of `wish` (NULL: none) whatever the
+ * filter says, and adds PATH and GATEWAY_INTERFACE if they are missing.  0, or -1 with errno
+ * ENOMEM.
  */
 int environment_init(struct environment *environment, char *const *source,
     const struct environment_wish *wish) MUST_CHECK;

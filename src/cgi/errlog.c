@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * errlog: reading, cutting into lines, and the two bounds.
+ * errlog: reading, splitting into lines, and the two limits.
  */
 #include "cgi/errlog.h"
 
@@ -61,7 +61,7 @@ static void keep_first(struct errlog *errlog, const char *text, size_t len)
 	errlog->started = true;
 	if (len > ERRLOG_FIRST_MAX)
 		len = ERRLOG_FIRST_MAX;
-	errlog->first = strndup(text, len); /* without memory the log line goes without it */
+	errlog->first = strndup(text, len); /* without memory, the log line does without it */
 }
 
 static void report_lost(struct errlog *errlog)
@@ -99,7 +99,7 @@ static void log_line(struct errlog *errlog, const char *text, size_t len)
 		errlog->lost += len;
 }
 
-/* Ends the line in `held` with `len` bytes more. */
+/* Completes the line in `held` with `len` more bytes and logs it. */
 static void end_line(struct errlog *errlog, const char *text, size_t len)
 {
 	if (buf_len(&errlog->held) == 0) {
@@ -139,7 +139,7 @@ static void take_for_log(struct errlog *errlog, const char *text, size_t len)
 
 /* ---- to the client -------------------------------------------------------------- */
 
-/* How many bytes may still be held, of `max`. */
+/* How many more bytes may be held, out of `max`. */
 static size_t room_for_client(const struct errlog *errlog, size_t max)
 {
 	size_t len = buf_len(&errlog->held);
@@ -169,7 +169,7 @@ void errlog_deliver(struct errlog *errlog, struct outlet *out, size_t most)
 		return;
 	if (record_put_stream(&out->records, FCGI_STDERR, errlog->id, buf_bytes(&errlog->held),
 		len) != 0)
-		return; /* no memory: it stays held, for the next time */
+		return; /* no memory: held until the next call */
 	buf_consume(&errlog->held, len);
 	buf_release(&errlog->held);
 	loop_want(errlog->loop, &errlog->pipe, LOOP_IN);
@@ -189,7 +189,7 @@ void errlog_turn_to_log(struct errlog *errlog)
 	loop_want(errlog->loop, &errlog->pipe, LOOP_IN);
 }
 
-/* There will be no more: the last line may have no end. */
+/* The end of stderr: the last line may lack its newline. */
 static void end_text(struct errlog *errlog)
 {
 	if (errlog->read == NULL && buf_len(&errlog->held) > 0)
@@ -240,7 +240,7 @@ static void on_readable(struct loop_watch *watch, unsigned events)
 	errlog_read(CONTAINER_OF(watch, struct errlog, pipe));
 }
 
-/* Without memory for the watch it is read at the end; a script that floods it waits till then. */
+/* If the pipe cannot be watched it is read at the end; a script that fills it waits until then. */
 static void on_delay(struct loop_timer *timer)
 {
 	struct errlog *errlog = CONTAINER_OF(timer, struct errlog, delay);
@@ -252,7 +252,7 @@ static void on_delay(struct loop_timer *timer)
 
 bool errlog_catch_up(struct errlog *errlog)
 {
-	/* a descendant may hold the pipe and go on writing: read what a pipe holds, no more */
+	/* a descendant may hold the pipe and go on writing: read only as much as a pipe holds */
 	for (int reads = 0; errlog->fd >= 0 && reads < ERRLOG_TAIL_READS; reads++)
 		if (!read_some(errlog, ERRLOG_READ))
 			break;

@@ -2,17 +2,17 @@
 /*
  * errlog: a script's stderr, line by line to the log, or to the client.
  *
- * To the client it goes as FCGI_STDERR and only after the response's header
- * record: clients take it for a fault before that.  From then on it goes out as it comes,
- * and a script whose client is slow has to wait.  Before that, and to the log, a script
- * that floods its stderr is always read, so it never blocks, and what is past the bounds
- * is dropped with one line that says so.
+ * To the client it is sent as FCGI_STDERR, but only after the record with the response's
+ * headers: earlier, clients take it for a failure.  From then on it is sent as it arrives, and
+ * a script whose client is slow has to wait.  Until then, and for the log, it is always read: a
+ * script that floods its stderr never blocks, the excess is dropped, and one log line says how
+ * much.
  *
- * It is read until nobody holds it any more: what a script has left in the background
- * would die of its next line otherwise.  After the response left.c does that.
+ * It is read until no process holds it open: one that the script left in the background would
+ * otherwise die of SIGPIPE at its next line.  After the response, left.c does that.
  *
- * Most scripts end at once and write nothing there: the pipe is watched only after
- * a moment, and read at the end.
+ * Most scripts end soon and write nothing to stderr: the pipe is watched only after a delay,
+ * and read at the end.
  */
 #ifndef CGIBRIDGE_ERRLOG_H
 #define CGIBRIDGE_ERRLOG_H
@@ -27,15 +27,15 @@
 #include "fcgi/outlet.h"
 
 enum {
-	ERRLOG_DELAY = 10,             /* ms until a script's stderr is looked at */
+	ERRLOG_DELAY = 10,             /* ms until a script's stderr is watched */
 	ERRLOG_LINE_MAX = 1024,        /* a longer line is logged in pieces */
 	ERRLOG_BURST = 200,            /* lines logged in ERRLOG_WINDOW ms */
 	ERRLOG_WINDOW = 10 * 1000,
-	ERRLOG_HELD_MAX = 8 * 1024,    /* bytes held for the client until it may have them ... */
+	ERRLOG_HELD_MAX = 8 * 1024,    /* bytes held for the client until they may be sent ... */
 	ERRLOG_READ = 4096,            /* ... read at once ... */
-	ERRLOG_TAIL_READS = 16,        /* ... and at the end, together what a pipe holds */
+	ERRLOG_TAIL_READS = 16,        /* ... reads at the end, together the size of a pipe */
 	ERRLOG_TAIL_MAX = ERRLOG_HELD_MAX + ERRLOG_TAIL_READS * ERRLOG_READ,
-	ERRLOG_FIRST_MAX = 160,        /* of the first line, for the line of a failed request */
+	ERRLOG_FIRST_MAX = 160,        /* bytes of the first line in a failed request's log line */
 };
 
 struct errlog;
@@ -47,54 +47,55 @@ struct errlog {
 	pid_t pid;
 	struct loop_watch pipe; /* for `fd`, once the script has run for ERRLOG_DELAY */
 	struct loop_timer delay;
-	const char *script; /* borrowed: whose stderr it is */
-	errlog_read_fn *read; /* to the client, something has been read; NULL: it goes to the log */
-	struct buf held;    /* log: a line's beginning; client: what it has not got yet */
+	const char *script; /* its path, borrowed */
+	errlog_read_fn *read; /* to the client: called after each read; NULL: to the log */
+	struct buf held;    /* log: the start of a line; client: bytes not sent yet */
 	char *first;        /* the first line, NULL if there was none; owned */
 	int64_t window;     /* when the current count of lines began */
 	uint64_t lost;      /* bytes dropped */
 	unsigned lines;     /* in this window */
 	uint16_t id;
-	bool started;       /* the first line has been seen whole */
-	bool flows;         /* the client may have it: it waits for room, and is not dropped */
+	bool started;       /* the first line has been seen */
+	bool flows;         /* it may go to the client: it waits for room, and is not dropped */
 };
 
 /*
- * To the log if `read` is NULL; else to the client: `read` is called when something has come,
- * and calls errlog_deliver() once the header record is out.
+ * Stderr goes to the log if `read` is NULL.  Otherwise it goes to the client: `read` is called
+ * after each read, and has to call errlog_deliver() once the header record is out.
  */
 void errlog_init(struct errlog *errlog, struct loop *loop, errlog_read_fn *read);
 void errlog_fini(struct errlog *errlog);
 
 /*
- * Reads from `fd`, which it owns and closes, on behalf of request `id` that runs
- * `script` (borrowed) as `pid`.
+ * Reads from `fd`, which it owns and closes, on behalf of request `id`, whose `script`
+ * (borrowed) runs as `pid`.
  */
 void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id);
 
-/* Reads what is in the pipe now; whether somebody still holds its other end. */
+/* Reads the bytes that are in the pipe now; returns whether its other end may still be open. */
 bool errlog_catch_up(struct errlog *errlog);
 
-/* Reads what is still in the pipe and closes it: whoever writes there then gets SIGPIPE. */
+/* Reads the bytes still in the pipe and closes it: later writers get SIGPIPE. */
 void errlog_finish(struct errlog *errlog);
 
 /*
- * The request ends, and somebody still holds the pipe: from here on `to` reads it, for the
+ * The request ends, and a process may still hold the pipe: from here on `to` reads it, for the
  * log, on behalf of `script` (borrowed).  `ready` is called when there is something to read,
- * and calls errlog_read().  0, or -1 with errno: it is not told then, errlog_finish() `to`.
+ * and has to call errlog_read().  0, or -1 with errno: `ready` will not be called then, and the
+ * caller has to call errlog_finish() on `to`.
  */
 int errlog_hand_over(struct errlog *from, struct errlog *to, const char *script,
     loop_ready_fn *ready) MUST_CHECK;
 
-/* The client has gone: what is held for it, and what still comes, goes to the log. */
+/* The client is gone: the bytes held for it, and all later ones, go to the log. */
 void errlog_turn_to_log(struct errlog *errlog);
 
-/* Reads once; at the end of the pipe `fd` is -1 then. */
+/* Reads once; sets `fd` to -1 at the end of the pipe. */
 void errlog_read(struct errlog *errlog);
 
 /*
- * Moves what is held for the client to `out` while less than `most` bytes wait there.  From
- * now on nothing is dropped: when there is no room it is not read, until this is called again.
+ * Moves the bytes held for the client to `out` if fewer than `most` bytes wait there.  From now
+ * on none are dropped: without room, stderr is not read until this is called again.
  */
 void errlog_deliver(struct errlog *errlog, struct outlet *out, size_t most);
 

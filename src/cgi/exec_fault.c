@@ -69,7 +69,7 @@ int exec_fault_status(int error)
 
 /* ---- the kinds of fault ------------------------------------------------------------- */
 
-/* In the words of the log; what is `named` is about the interpreter. */
+/* The texts for the log; `named`: the text follows the interpreter's name. */
 static const struct {
 	bool named;
 	const char *text;
@@ -193,7 +193,7 @@ void exec_fault_describe(const char *program, int error, char text[EXEC_FAULT_MA
 
 /* ---- without executing it ------------------------------------------------------------ */
 
-enum { SCRIPTS_DEEP = 4 }; /* interpreters that are scripts themselves, as Linux takes them */
+enum { SCRIPTS_DEEP = 4 }; /* how deep Linux follows interpreters that are scripts themselves */
 
 int exec_fault_foresee(const char *program)
 {

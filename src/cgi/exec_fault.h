@@ -2,8 +2,8 @@
 /*
  * exec_fault: why a program could not be executed, in words that help.
  *
- * execve(2) says "No such file or directory" of a script that is there.  This looks at the
- * beginning of the file, once it has failed, and names what is wrong with it.
+ * execve(2) says "No such file or directory" even if the script exists.  This looks at the
+ * beginning of the file after the failure, and names the cause.
  */
 #ifndef CGIBRIDGE_EXEC_FAULT_H
 #define CGIBRIDGE_EXEC_FAULT_H
@@ -12,17 +12,17 @@
 
 enum {
 	EXEC_FAULT_MAX = 512,
-	EXEC_FAULT_NAME_MAX = 255, /* more than this of a first line Linux does not look at */
+	EXEC_FAULT_NAME_MAX = 255, /* bytes of a first line that Linux looks at */
 };
 
 enum exec_fault_kind {
 	EXEC_FAULT_OTHER, /* errno says all that is known */
-	/* ENOENT, of a file that is there */
+	/* ENOENT, for a file that exists */
 	EXEC_FAULT_NO_LOADER,
 	EXEC_FAULT_NO_INTERPRETER,
 	EXEC_FAULT_INTERPRETER_CR,
 	EXEC_FAULT_INTERPRETER_RELATIVE,
-	EXEC_FAULT_INTERPRETER_BROKEN, /* it is there, but what it needs is not */
+	EXEC_FAULT_INTERPRETER_BROKEN, /* it exists, but cannot be started itself */
 	/* EACCES */
 	EXEC_FAULT_NOT_EXECUTABLE,
 	EXEC_FAULT_INTERPRETER_DENIED,
@@ -41,15 +41,15 @@ enum exec_fault_kind {
 
 struct exec_fault {
 	enum exec_fault_kind kind;
-	char interpreter[EXEC_FAULT_NAME_MAX + 1]; /* of its first line; "" without one */
+	char interpreter[EXEC_FAULT_NAME_MAX + 1]; /* from its first line; "" without one */
 };
 
-/* The HTTP status for an execve(2) of a script that failed with `error`. */
+/* The HTTP status for a script whose execve(2) failed with `error`. */
 int exec_fault_status(int error);
 
 /*
- * Writes the reason why execve(2) of `program` has failed with `error` to `text`: errno's
- * words and what was found, as "No such file or directory: its interpreter ...".
+ * Writes to `text` why execve(2) of `program` failed with `error`: errno's text and the cause
+ * that was found, as in "No such file or directory: its interpreter ...".
  */
 void exec_fault_describe(const char *program, int error, char text[EXEC_FAULT_MAX]);
 
@@ -57,8 +57,8 @@ void exec_fault_describe(const char *program, int error, char text[EXEC_FAULT_MA
 void exec_fault_find(const char *program, int error, struct exec_fault *fault);
 
 /*
- * The errno that execve(2) of `program`, as this process's user, would fail with, by what can
- * be seen from outside; 0: none.
+ * The errno with which execve(2) of `program` by this process's user would fail, as far as can
+ * be told without executing it; 0: it should succeed.
  */
 int exec_fault_foresee(const char *program) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * left: the script's exit, its time, and the two bounds on what is held of stderr.
+ * left: the script's exit, its time limit, and the two limits on a stderr that is held.
  */
 #include "cgi/left.h"
 
@@ -17,8 +17,8 @@
 
 enum left_state {
 	LEFT_RUNNING, /* its script runs, or ends after its TERM */
-	LEFT_HELD,    /* its script has exited, somebody else holds its stderr */
-	LEFT_GONE,    /* it is freed when this turn's events have been seen */
+	LEFT_HELD,    /* its script has exited, another process holds its stderr */
+	LEFT_GONE,    /* it is freed after this turn's events */
 };
 
 struct left {
@@ -100,7 +100,7 @@ static struct left *find_oldest(struct left *newest)
 	return oldest;
 }
 
-/* Its script has exited: either that was all, or its stderr is held. */
+/* Its script has exited: it is done, unless another process holds its stderr. */
 static void hold_stderr(struct left *left)
 {
 	struct left_list *list = left->list;
@@ -130,7 +130,7 @@ static void on_stderr(struct loop_watch *watch, unsigned events)
 
 /* ---- its script ------------------------------------------------------------ */
 
-/* A failure after the response; one that was to be stopped, or has lost its pipes, is none. */
+/* Logs a failure after the response, unless the script was stopped or its response cut. */
 static void report_exit(const struct left *left, bool stopped, int status)
 {
 	const struct children *children = left->list->children;
@@ -182,14 +182,14 @@ static void on_timer(struct loop_timer *timer)
 	case LEFT_HELD:
 		close_stderr(left, "24 hours after its exit");
 		return;
-	case LEFT_GONE: /* in this very turn */
+	case LEFT_GONE: /* earlier in this turn */
 		return;
 	}
 }
 
 static void on_body_moved(struct body *body)
 {
-	(void)body; /* it is the script's alone now */
+	(void)body; /* no client waits for room any more */
 }
 
 /* ---- life ------------------------------------------------------------------ */
@@ -207,7 +207,7 @@ static void adopt_streams(struct left *left, const struct left_script *script)
 	errlog_finish(&left->errlog);
 }
 
-/* Without memory to follow it, it must not run on. */
+/* A script that cannot be followed, for want of memory, must not go on running. */
 static void refuse(const struct left_script *script)
 {
 	struct child *child = script->child;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * left: what of a script outlives its request.
+ * left: scripts that outlive their request, and their stderr.
  *
  *   request ends, script runs ---> the script works on, or ends after its TERM --exit--\
  *                                      \ --timeout: TERM                               |
@@ -8,10 +8,10 @@
  *                                                              | yes              | no
  *                                          read until it closes, or a bound ---> freed
  *
- * A response ends with its output, or with its client; a script need not.  Whatever the
- * reason, this is where it goes on: it keeps its slot until its exit (child.c), --timeout
- * still counts, what waits of its body goes to it, and its stderr goes to the log until
- * nobody holds it any more, also if that is a process that the script has left behind.
+ * A response ends with its output, or with its client; a script need not.  Whatever the reason,
+ * it goes on here: it keeps its slot until its exit (child.c), --timeout still applies, it gets
+ * the rest of its body, and its stderr goes to the log until no process holds it any more, not
+ * even one that the script left behind.
  */
 #ifndef CGIBRIDGE_LEFT_H
 #define CGIBRIDGE_LEFT_H
@@ -27,40 +27,43 @@
 #include "cgi/errlog.h"
 
 enum {
-	LEFT_STDERR_MAX = 64,                /* in a worker, of scripts that have exited ... */
-	LEFT_STDERR_TIME = 24 * 3600 * 1000, /* ... each for so many ms at most */
+	LEFT_STDERR_MAX = 64,                /* held in a worker after the script's exit ... */
+	LEFT_STDERR_TIME = 24 * 3600 * 1000, /* ... each for at most this many ms */
 };
 
 struct left;
 
-/* The worker's; embedded there. */
+/* One for each worker, embedded there. */
 struct left_list {
 	struct loop *loop;
 	struct children *children;
 	struct left *first; /* the newest */
-	size_t held; /* of them, those whose script has exited and whose stderr is open */
+	size_t held; /* how many have an open stderr after their script's exit */
 };
 
-/* What a request leaves. */
+/* The things that a request leaves behind. */
 struct left_script {
 	struct child *child;   /* NULL: it has exited */
 	char *script;          /* its path; owned */
 	pid_t pid;
 	uint16_t id;           /* the request's */
 	int64_t time;          /* ms that are left of --timeout; -1: no limit */
-	bool answered;         /* its response is whole: how it exits is still of interest */
-	struct body *body;     /* what of it the script is still to read; NULL: nothing */
+	bool answered;         /* its response is whole: a failing exit is still logged */
+	struct body *body;     /* bytes that the script is still to read; NULL: none */
 	struct errlog *errlog; /* its stderr */
 };
 
 void left_init(struct left_list *list, struct loop *loop, struct children *children);
 
-/* Takes it over, `script->script`, its child, body and stderr included. */
+/*
+ * Takes over the script with its child, body, stderr and `script->script`; `script` is
+ * borrowed.  Without memory it stops the script, and leaves body and stderr to the request.
+ */
 void left_adopt(struct left_list *list, const struct left_script *script);
 
 /*
- * The worker ends: forgets them all.  Scripts that run are the children's to end; what is
- * held of the stderr of others is closed, and the log says so.
+ * The worker ends: frees them all.  Running scripts are left to children_fini(); a stderr that
+ * is still held is closed, and the log says so.
  */
 void left_fini(struct left_list *list);
 

@@ -20,7 +20,7 @@ enum {
 void params_init(struct params *params, size_t max)
 {
 	*params = (struct params){.max = max};
-	/* joined and set values are appended: as much again, and some */
+	/* joined and set values are appended: room for as much again, and some more */
 	buf_init(&params->raw, 2 * max + SPARE_BYTES);
 }
 
@@ -43,13 +43,13 @@ int params_feed(struct params *params, const void *bytes, size_t len)
 /* ---- the table of names -------------------------------------------------- */
 
 /*
- * A front end passes on header names as its clients choose them, so they must not be able to
+ * The clients of a front end choose the header names that it passes on, and must not be able to
  * choose names that collide.  This is multilinear hashing (Lemire and Kaser, "Strongly
  * universal string hashing is fast"): the sum of the words of a name, each multiplied by a
- * random number of its own.  Without these numbers, nobody can do better than chance, which
- * is 1 in 2^32 for two names.
+ * random number of its own.  A client that does not know these numbers cannot do better than
+ * chance, which is 1 in 2^32 for two names.
  */
-enum { HASH_WORDS = 8 }; /* of 64 bits, in a block; most names are one */
+enum { HASH_WORDS = 8 }; /* of 64 bits, in a block; most names fit in one */
 
 static struct {
 	bool drawn;
@@ -64,7 +64,7 @@ static void draw_key(void)
 	key.drawn = true;
 }
 
-/* Eight letters at once in capitals; all that is not a-z stays, as find_cell() compares. */
+/* Folds eight letters at once to upper case; other bytes stay, as in find_cell()'s comparison. */
 static uint64_t fold(uint64_t letters)
 {
 	const uint64_t each = 0x0101010101010101U;
@@ -95,7 +95,7 @@ static uint64_t load_word(const char *at)
 	return word;
 }
 
-/* Fewer than eight letters as a word.  Some may be in it twice: their places go by `len`. */
+/* Fewer than eight letters as one word.  Some may be in it twice: `len` decides where. */
 static uint64_t load_short(const char *at, size_t len)
 {
 	uint32_t first, last;
@@ -111,7 +111,7 @@ static uint64_t load_short(const char *at, size_t len)
 	    (uint64_t)(unsigned char)at[len - 1] << 16;
 }
 
-/* Word for word where they are; the last one ends with the name, and may overlap. */
+/* Word by word, in place; the last one ends with the name and may overlap the one before. */
 static uint32_t hash_name(const char *name, size_t len)
 {
 	uint64_t sum = hash_start((uint32_t)len);
@@ -162,7 +162,7 @@ static struct param *find(const struct params *params, const char *name, size_t 
 	return cell == 0 ? NULL : &params->list[cell - 1];
 }
 
-/* The entry of a name, made (unset) if there is none; NULL when the table is full. */
+/* The entry of a name, added (unset) if it is missing; NULL when the table is full. */
 static struct param *find_or_add(struct params *params, const char *name, size_t len)
 {
 	uint32_t hash = hash_name(name, len);
@@ -227,7 +227,7 @@ static bool names_equal(const char *name, size_t len, const char *other)
 	return strlen(other) == len && strncasecmp(name, other, len) == 0;
 }
 
-/* What no environment can hold, and what none should. */
+/* Pairs that an environment cannot hold, or should not. */
 static bool is_dropped(const struct fcgi_pair *pair)
 {
 	return pair->name_len == 0 || memchr(pair->name, '=', pair->name_len) != NULL ||
@@ -235,9 +235,9 @@ static bool is_dropped(const struct fcgi_pair *pair)
 }
 
 /*
- * Makes the string of `first` the last one in `raw`, with room for `more` bytes behind
- * it; returns its length, or -1 with errno.  One that is last already is not copied:
- * many repeated headers cost what they hold, not its square.
+ * Makes the string of `first` the last one in `raw`, with room for `more` bytes after it;
+ * returns its length, or -1 with errno.  One that is last already is not copied: a header that
+ * is repeated many times costs linear time, not quadratic.
  */
 static ssize_t make_last(struct params *params, struct param *first, size_t more)
 {
@@ -331,7 +331,7 @@ int params_decode(struct params *params)
 		errno = EBADMSG;
 		return -1;
 	}
-	/* the stream is only ever appended to, so it starts at raw.data */
+	/* bytes are only ever appended to the stream: it starts at raw.data */
 	if (make_table(params, (size_t)pairs) != 0)
 		return -1;
 	if (decode_pairs(params) == 0)
@@ -362,7 +362,7 @@ const char *params_get_filled(const struct params *params, const char *name)
 	return value == NULL || *value == '\0' ? NULL : value;
 }
 
-/* Where in `raw` `value` is, or SIZE_MAX: as numbers, which may be compared whatever they are. */
+/* The offset of `value` in `raw`, or SIZE_MAX; unlike pointers, numbers may be compared freely. */
 static size_t offset_of(const struct params *params, const char *value)
 {
 	uintptr_t at = (uintptr_t)value;

@@ -2,15 +2,13 @@
 /*
  * params: the FCGI_PARAMS stream of one request, then its environment.
  *
- * While the stream comes in, `raw` collects it as sent, so record splits cannot
- * matter.  params_decode() then turns it in place into "NAME=VALUE" strings: the
- * encoding spends at least two bytes a pair on lengths, which are just what '='
- * and the terminator need.
+ * `raw` collects the stream as it was sent: how it is split into records does not matter.
+ * params_decode() then turns it in place into "NAME=VALUE" strings: the encoding spends at
+ * least two bytes per pair on lengths, just enough for '=' and the terminator.
  *
- * Each name is there once (case-insensitively, RFC 3875 4.1): repeated HTTP_*
- * values are joined in order with ", " (HTTP_COOKIE with "; ", 4.1.18), of any
- * other name the last one wins.  HTTP_PROXY is dropped ("httpoxy": scripts take
- * it for their own proxy setting).
+ * Each name occurs once (case-insensitively, RFC 3875 4.1): repeated HTTP_* values are joined
+ * in order with ", " (HTTP_COOKIE with "; ", 4.1.18); for any other name the last value wins.
+ * HTTP_PROXY is dropped ("httpoxy": scripts take it for their own proxy setting).
  */
 #ifndef CGIBRIDGE_PARAMS_H
 #define CGIBRIDGE_PARAMS_H
@@ -24,7 +22,7 @@
 #include "cgi/environment.h"
 
 struct param {
-	size_t text;     /* offset of "NAME=VALUE" in raw; there even when not set */
+	size_t text;     /* offset of "NAME=VALUE" in raw; valid even when not set */
 	size_t name_len;
 	uint32_t hash;   /* of the name, case folded */
 	bool set;
@@ -38,7 +36,7 @@ struct params {
 	size_t count, cap, index_mask;
 };
 
-/* An empty set that takes a stream of at most `max` bytes. */
+/* Initialises an empty set for a stream of at most `max` bytes. */
 void params_init(struct params *params, size_t max);
 void params_fini(struct params *params);
 
@@ -46,10 +44,10 @@ void params_fini(struct params *params);
 int params_feed(struct params *params, const void *bytes, size_t len) MUST_CHECK;
 
 /*
- * Ends the stream and decodes it.  0, or -1: errno EBADMSG when a pair reaches past
- * the end, or a name or value has a NUL; E2BIG; ENOMEM.  A pair whose name is empty
- * or has a '=' is dropped: a client's odd header is no reason to refuse its request.
- * Until it is done nothing is set.
+ * Ends the stream and decodes it.  0, or -1: errno EBADMSG when a pair reaches past the end, or
+ * a name or value has a NUL; E2BIG; ENOMEM.  A pair whose name is empty or has a '=' is
+ * dropped: a client's odd header must not cost it its request.  Before this call, and after it
+ * has failed, no parameter is set.
  */
 int params_decode(struct params *params) MUST_CHECK;
 
@@ -59,14 +57,14 @@ const char *params_get(const struct params *params, const char *name);
 /* As params_get(), but an empty value is NULL too (RFC 3875 4.1: the same as unset). */
 const char *params_get_filled(const struct params *params, const char *name);
 
-/* Sets `name`, also to a value that points into `params`.  0, or -1: E2BIG or ENOMEM. */
+/* Sets `name`; `value` may point into `params`.  0, or -1: E2BIG or ENOMEM. */
 int params_set(struct params *params, const char *name, const char *value) MUST_CHECK;
 void params_unset(struct params *params, const char *name);
 
 /*
- * An environment for execve(2): the parameters over `below`, less those that are
- * addressed to the bridge (FCGI_CHDIR, CGIBRIDGE_*).  The vector is the caller's to
- * free, its strings belong to `params` and `below`.  NULL with errno ENOMEM.
+ * An environment for execve(2): the parameters on top of `below`, without those meant for the
+ * bridge (FCGI_CHDIR, CGIBRIDGE_*).  The caller frees the vector; its strings belong to
+ * `params` and `below`.  NULL with errno ENOMEM.
  */
 char **params_environ(const struct params *params, const struct environment *below) MUST_CHECK;
 

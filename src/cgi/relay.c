@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * relay: header collection, then reads straight into records, or none at all.
+ * relay: the header block, then the body, read straight into records or spliced.
  */
 #include "cgi/relay.h"
 
@@ -55,7 +55,7 @@ void relay_redirect(struct relay *relay, struct outlet *out)
 	relay->out = out;
 }
 
-/* How many bytes more may be kept until they can go out. */
+/* How many more bytes may be kept until they can be sent. */
 static size_t head_room(const struct relay *relay)
 {
 	size_t had = buf_len(&relay->head);
@@ -68,7 +68,7 @@ static size_t head_room(const struct relay *relay)
 
 bool relay_has_room(const struct relay *relay)
 {
-	/* a block that grows full without an end is a fault, and no longer in RELAY_HEAD */
+	/* a block that fills up without an end is a fault, and no longer in RELAY_HEAD */
 	if (relay->state == RELAY_HEAD && head_room(relay) == 0)
 		return false;
 	return outlet_waiting(relay->out) < RELAY_HIGH &&
@@ -108,7 +108,7 @@ static void set_fault(struct relay *relay, const char *fault)
 	close_pipe(relay);
 }
 
-/* That is our fault, not the script's. */
+/* A lack of memory is not the script's fault. */
 static void starve(struct relay *relay)
 {
 	set_state(relay, RELAY_STARVED);
@@ -118,8 +118,8 @@ static void starve(struct relay *relay)
 /* ---- the header block ----------------------------------------------------------- */
 
 /*
- * The shared memory, for this relay: what it has kept of the script's output is there, and
- * more can follow behind it.
+ * Claims the shared memory for this relay and copies the output it has kept to it; more can be
+ * read in after that.
  */
 static unsigned char *claim_scratch(struct relay *relay)
 {
@@ -133,8 +133,8 @@ static unsigned char *claim_scratch(struct relay *relay)
 }
 
 /*
- * Sends `len` bytes in the shared memory, with room in front of and behind them: as one
- * record if they fit into it, without a copy if there are many of them.
+ * Sends `len` bytes of the shared memory, with room before and after them: as one record if
+ * they fit into it, without a copy if there are many of them.
  */
 static void send_output(struct relay *relay, unsigned char *content, size_t len)
 {
@@ -161,8 +161,8 @@ static void send_output(struct relay *relay, unsigned char *content, size_t len)
 }
 
 /*
- * Sends the header block at `raw`, in normal form, and the rest of the `len` bytes there.
- * A block that is in that form already stays where it is; another takes its place.
+ * Sends the header block at `raw`, in normal form, and the rest of the `len` bytes there.  A
+ * block that is already in that form stays where it is; any other is replaced.
  */
 static void send_head(struct relay *relay, unsigned char *raw, size_t len)
 {
@@ -182,7 +182,7 @@ static void send_head(struct relay *relay, unsigned char *raw, size_t len)
 		    block_len + response_body(&relay->response, body, len - relay->head_len));
 }
 
-/* Apache keeps of a refusing authorizer's answer what comes with its header block. */
+/* Apache takes only as much of a refusing authorizer's body as comes with its header block. */
 static bool waits_for_body(const struct relay *relay, size_t len)
 {
 	return relay->response.kind == RESPONSE_AUTHORIZER &&
@@ -190,7 +190,7 @@ static bool waits_for_body(const struct relay *relay, size_t len)
 	    len - relay->head_len < RELAY_AUTHORIZER_BODY && len < RESPONSE_HEAD_MAX;
 }
 
-/* Looks for the header block's end, which only a line's end, or that of all, can bring. */
+/* Looks for the end of the header block, which only a newline or the end of output can bring. */
 static void parse_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
 {
 	ptrdiff_t head_len = 0;
@@ -208,7 +208,7 @@ static void parse_head(struct relay *relay, const unsigned char *raw, size_t had
 			: "its output ends before the empty line that ends the headers");
 }
 
-/* Keeps what cannot go out yet; of a fault's output, what is shown of it. */
+/* Keeps the bytes that cannot be sent yet; after a fault, those that will be shown. */
 static void keep_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
 {
 	if (relay->state == RELAY_FAULT && len > RESPONSE_START_MAX)
@@ -217,7 +217,7 @@ static void keep_head(struct relay *relay, const unsigned char *raw, size_t had,
 		starve(relay);
 }
 
-/* Draws the conclusions from the `len` bytes at `raw`, of which `had` have been seen before. */
+/* Acts on the `len` bytes at `raw`, of which `had` have been seen before. */
 static void examine_head(struct relay *relay, unsigned char *raw, size_t had, size_t len)
 {
 	if (relay->head_len == 0)
@@ -230,7 +230,7 @@ static void examine_head(struct relay *relay, unsigned char *raw, size_t had, si
 		set_state(relay, RELAY_ENDED);
 }
 
-/* Draws the conclusions from what is there, and from the end of it. */
+/* Acts on the bytes kept so far, and on the end of the output. */
 static void advance(struct relay *relay)
 {
 	size_t len = buf_len(&relay->head);
@@ -311,7 +311,7 @@ static void read_body(struct relay *relay, bool last)
 		end_of_output(relay);
 }
 
-/* `last`: nobody can write any more, so a read that had room for more is the last one. */
+/* `last`: no process can write any more, and a read that had room for more is the last one. */
 static void read_some(struct relay *relay, bool last)
 {
 	if (relay->state == RELAY_HEAD)
@@ -322,14 +322,14 @@ static void read_some(struct relay *relay, bool last)
 
 /* ---- moving ------------------------------------------------------------------------ */
 
-/* Whether there may be enough in the pipe: FIONREAD is not for those that trickle. */
+/* Whether there may be enough in the pipe; output that trickles is not worth a FIONREAD. */
 static bool is_bulky(const struct relay *relay)
 {
 	return relay->state == RELAY_BODY && splice_may(relay->splice, relay->sent, RELAY_BULK) &&
 	    relay->last_read >= RELAY_WORTH;
 }
 
-/* Sends the next record from the pipe of `waiting` bytes: its length, or 0 if it is not to be. */
+/* Splices the next record from the pipe, which holds `waiting` bytes; its length, or 0. */
 static size_t move_record(struct relay *relay, size_t waiting)
 {
 	size_t len = response_passes(&relay->response, waiting < RELAY_MOVE ? waiting : RELAY_MOVE);
@@ -342,7 +342,7 @@ static size_t move_record(struct relay *relay, size_t waiting)
 	return len;
 }
 
-/* Has much output go to the client without reading it; false if it has to be read. */
+/* Sends large output to the client without reading it; false if it has to be read. */
 static bool move_some(struct relay *relay)
 {
 	size_t waiting = is_bulky(relay) ? sys_readable(relay->pipe.fd) : 0;
@@ -366,8 +366,8 @@ static bool move_some(struct relay *relay)
 /* ---- both --------------------------------------------------------------------------- */
 
 /*
- * Reads what there is, or moves it; `last` as for read_some().  Without room it waits for
- * relay_resume().
+ * Reads the output that is there, or moves it; `last` as for read_some().  While it is being
+ * moved, the pipe is not watched until relay_resume().
  */
 static void read_on(struct relay *relay, bool last)
 {

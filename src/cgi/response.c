@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * response: the header block's rules: what it says, its flaws and its faults.
+ * response: the rules for a header block: its meaning, its flaws and its faults.
  *
- * Generous in what scripts write, where web servers with a CGI of their own are.  But
- * nothing is passed on that could be taken for another line: control characters are a
- * fault wherever they are.
+ * They are as lenient as those of web servers that run CGI scripts themselves.  But nothing is
+ * passed on that could be taken for another line: a control character is always a fault.
  */
 #include "cgi/response.h"
 
@@ -57,7 +56,7 @@ void response_init(struct response *response, enum response_kind kind, bool stri
 		response->line[i] = RESPONSE_NOWHERE;
 }
 
-/* NULL, or what is wrong if nothing may be. */
+/* Notes a flaw; NULL, or its text if flaws are faults. */
 static const char *admit_flaw(struct response *response, enum response_flaw flaw)
 {
 	response->flaws |= 1U << flaw;
@@ -87,7 +86,7 @@ static const char *set_status(struct response *response, const char *text, size_
 	return NULL;
 }
 
-/* Keeps the line that counts of those of one field. */
+/* Keeps the line of a field that counts, if there are several. */
 static const char *keep_field(struct response *response, struct block *block,
     const struct response_line *line, size_t at)
 {
@@ -107,7 +106,7 @@ static const char *keep_field(struct response *response, struct block *block,
 	return again ? admit_flaw(response, (enum response_flaw)field) : NULL;
 }
 
-/* Reads one line, `at` bytes behind the first; NULL, or what is wrong with it. */
+/* Reads one line, at offset `at`; NULL, or its fault. */
 static const char *read_line(struct response *response, struct block *block,
     const struct response_line *line, size_t at)
 {
@@ -137,7 +136,7 @@ static const char *read_line(struct response *response, struct block *block,
 
 /* ---- the body's framing ----------------------------------------------------- */
 
-/* Whether a body that is said to be chunked begins so; -1: too little of it is there. */
+/* Whether a body declared as chunked begins like one; -1: there is too little of it to tell. */
 static int looks_chunked(const unsigned char *bytes, size_t len)
 {
 	size_t at = 0;
@@ -153,7 +152,7 @@ static int looks_chunked(const unsigned char *bytes, size_t len)
 	return bytes[at] == '\n' || bytes[at] == ';';
 }
 
-/* Whether the body is to be decoded; false: more of it has to be there, to tell. */
+/* Decides whether the body is to be decoded; false: there is too little of it to tell. */
 static bool set_chunked(struct response *response, const unsigned char *body, size_t len,
     bool ended)
 {
@@ -181,7 +180,7 @@ static bool parse_length(const struct response_line *line, uint64_t *length)
 	return line->value_len > 0;
 }
 
-/* Reads the length of the body; NULL, or what is wrong. */
+/* Reads the length of the body; NULL, or its fault. */
 static const char *set_length(struct response *response, const struct block *block)
 {
 	const struct response_line *line = &block->field[RESPONSE_LENGTH];
@@ -197,7 +196,7 @@ static const char *set_length(struct response *response, const struct block *blo
 	return NULL;
 }
 
-/* Reads Transfer-Encoding, which no CGI response has, but many an "nph-" one. */
+/* Reads Transfer-Encoding, which does not belong in a CGI response, but in many an "nph-" one. */
 static const char *set_encoding(struct response *response, const struct block *block)
 {
 	if (block->encoding.text == NULL || (response->strict && !response->http))
@@ -230,14 +229,14 @@ static const char *set_framing(struct response *response, const struct block *bl
 		fault = set_encoding(response, block);
 	if (is_bodiless(response))
 		response->framing = RESPONSE_EMPTY;
-	if (response->status == 205) /* RFC 9110 15.3.6: nor may there be a length but 0 */
+	if (response->status == 205) /* RFC 9110 15.3.6: nor may it have a length other than 0 */
 		response->line[RESPONSE_LENGTH] = RESPONSE_NOWHERE;
 	return fault;
 }
 
 /* ---- the whole block ---------------------------------------------------------- */
 
-/* Whether a Status is where, and as, every client reads it: "Status: 404 Not Found" first. */
+/* Whether Status has the place and form that every client reads: first, "Status: 404 Not Found". */
 static bool is_good_status(const struct response *response, const struct response_line *line)
 {
 	return response->line[RESPONSE_STATUS] == 0 && line->value == line->text + 8 &&
@@ -267,7 +266,7 @@ static bool is_cgi(const struct response *response, const struct block *block)
 	    block->field[RESPONSE_TYPE].text != NULL;
 }
 
-/* Draws the conclusions from a whole block; NULL, or what is wrong. */
+/* Evaluates a whole block; NULL, or its fault. */
 static const char *conclude(struct response *response, const struct block *block)
 {
 	const struct response_line *status = &block->field[RESPONSE_STATUS];
@@ -292,7 +291,7 @@ static const char *conclude(struct response *response, const struct block *block
 	return fault;
 }
 
-/* Reads the block at response->begin: where it ends, 0 for more, -1 with the fault set. */
+/* Reads the block at response->begin; the offset of its end, 0: more needed, -1: fault set. */
 static ptrdiff_t read_block(struct response *response, const unsigned char *raw, size_t len)
 {
 	struct block block = {.encoding = {.text = NULL}};
@@ -313,7 +312,7 @@ static ptrdiff_t read_block(struct response *response, const unsigned char *raw,
 	return 0;
 }
 
-/* What a text editor may have put in front of a script's first line, or of its page. */
+/* Skips the byte order mark that a text editor may have put in front of a script's output. */
 static size_t skip_mark(struct response *response, const unsigned char *raw, size_t len)
 {
 	if (response->strict || len < 3 || memcmp(raw, "\xef\xbb\xbf", 3) != 0)

@@ -7,7 +7,7 @@
 #include "base/hex.h"
 #include "cgi/response.h"
 
-/* The line with a chunk's size has ended. */
+/* The state after the line with a chunk's size. */
 static enum chunk_state begin_chunk(const struct response *response)
 {
 	return response->left == 0 ? CHUNK_TRAILER : CHUNK_DATA;
@@ -28,7 +28,7 @@ static enum chunk_state read_size(struct response *response, unsigned char c)
 	return c == '\r' || c == ';' || c == ' ' || c == '\t' ? CHUNK_EXTENSION : CHUNK_BROKEN;
 }
 
-/* The state after byte `c` of anything but chunk data. */
+/* The state after byte `c` of anything other than chunk data. */
 static enum chunk_state read_chunk_byte(struct response *response, unsigned char c)
 {
 	switch (response->chunk) {
@@ -123,7 +123,7 @@ bool response_is_whole(const struct response *response)
 
 bool response_is_short(const struct response *response)
 {
-	if (response->kind == RESPONSE_HEAD) /* a script may know that nobody wants its body */
+	if (response->kind == RESPONSE_HEAD) /* a script may leave out a body that is dropped */
 		return false;
 	if (response->framing == RESPONSE_CHUNKED)
 		return response->chunk != CHUNK_DONE;

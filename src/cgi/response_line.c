@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * response_line: a header block's lines, and what they are.
+ * response_line: the lines of a header block, and their parts.
  */
 #include <string.h>
 #include <strings.h>
@@ -32,7 +32,10 @@ static bool has_control(const char *text, size_t len)
 	return bad != 0;
 }
 
-/* Adds to `line`, whose text has been set, what is at offset `from` up to the line end. */
+/*
+ * Extends `line`, whose text has been set, by the part from offset `from` to the line end.
+ * Returns the offset of the next line, 0 if the line end is not there yet.
+ */
 static size_t read_part(const unsigned char *raw, size_t len, size_t from,
     struct response_line *line)
 {
@@ -45,7 +48,7 @@ static size_t read_part(const unsigned char *raw, size_t len, size_t from,
 	if (n == from || raw[n - 1] != '\r')
 		line->lf = true;
 	else if (--n > from && raw[n - 1] == '\r') {
-		/* a text layer has made CR CR LF of CR LF */
+		/* a text layer turned CR LF into CR CR LF */
 		line->cr = true;
 		n--;
 	}
@@ -54,7 +57,7 @@ static size_t read_part(const unsigned char *raw, size_t len, size_t from,
 	return (size_t)(end - raw) + 1;
 }
 
-/* A blank, or a part of a line end that is in a folded line. */
+/* A blank, or a part of a line end inside a folded line. */
 static bool is_space(char c)
 {
 	return is_blank(c) || c == '\r' || c == '\n';
@@ -87,7 +90,7 @@ size_t response_line_read(const unsigned char *raw, size_t len, struct response_
 
 	*line = (struct response_line){.text = (const char *)raw};
 	at = read_part(raw, len, 0, line);
-	/* whether a line goes on is known when the next one has begun; an empty one never does */
+	/* the next line's first byte tells whether this one goes on; an empty one never does */
 	while (at > 0 && line->len > 0) {
 		if (at == len)
 			return 0;

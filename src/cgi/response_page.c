@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * response_page: answers of our own.
+ * response_page: responses of the bridge itself.
  */
 #include <stdio.h>
 

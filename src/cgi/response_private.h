@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * response_private: what the response*.c have of each other.  Nobody else includes it.
+ * response_private: shared by the response*.c files.  No other file includes it.
  */
 #ifndef CGIBRIDGE_RESPONSE_PRIVATE_H
 #define CGIBRIDGE_RESPONSE_PRIVATE_H
@@ -14,17 +14,17 @@ struct response_line {
 	const char *text;
 	size_t len;
 	size_t name_len;   /* up to the colon; 0: it is not "Name: value" */
-	const char *value; /* blanks around it skipped */
+	const char *value; /* without blanks around it */
 	size_t value_len;
 	bool folded;       /* there are line ends in it */
 	bool lf;           /* a line end of it is a bare LF ... */
 	bool cr;           /* ... or CR CR LF */
-	bool control;      /* there is a control character in it, NUL or CR for one */
+	bool control;      /* there is a control character in it, such as NUL or CR */
 };
 
 /*
- * Reads the line at `raw`; returns its length with its line ends, or 0 when it is not
- * known yet where it ends.
+ * Reads the line at `raw`; returns its length with its line ends, or 0 if its end is not known
+ * yet.
  */
 size_t response_line_read(
     const unsigned char *raw, size_t len, struct response_line *line) MUST_CHECK;

@@ -19,7 +19,7 @@ static unsigned char *put_line(unsigned char *out, const char *text, size_t len)
 	return put_text(put_text(out, text, len), "\r\n", 2);
 }
 
-/* One line of one that is folded: a blank for each line end and the blanks around it. */
+/* A folded line as one line: each line end, with the blanks after it, becomes one blank. */
 static unsigned char *put_joined(unsigned char *out, const char *text, size_t len)
 {
 	for (size_t at = 0; at < len; at++) {
@@ -34,7 +34,7 @@ static unsigned char *put_joined(unsigned char *out, const char *text, size_t le
 	return put_text(out, "\r\n", 2);
 }
 
-/* "Status: 404 Not Found": the script's own reason, if `given` has one behind the code. */
+/* "Status: 404 Not Found": the script's own reason, if `given` has one after the code. */
 static unsigned char *put_status(unsigned char *out, int status, const char *given, size_t len)
 {
 	char text[64];
@@ -51,7 +51,7 @@ static unsigned char *put_status(unsigned char *out, int status, const char *giv
 	return put_line(out, text, (size_t)n);
 }
 
-/* Headers about the connection to a client that the script does not have. */
+/* Headers about a connection to the client, which the script does not have. */
 static bool is_hop_header(const struct response_line *line)
 {
 	static const char *const names[] = {
@@ -80,7 +80,7 @@ static bool is_kept(const struct response *response, const struct response_line 
 	return true;
 }
 
-/* The Status line, if the block has one, or has to have. */
+/* Writes the Status line, if the block has or needs one. */
 static unsigned char *begin_block(const struct response *response, const unsigned char *raw,
     size_t len, unsigned char *out)
 {
@@ -89,7 +89,7 @@ static unsigned char *begin_block(const struct response *response, const unsigne
 	size_t at = found ? response->line[RESPONSE_STATUS] : response->begin;
 
 	if ((!found && !response->http) || response_line_read(raw + at, len - at, &line) == 0) {
-		/* Apache and Caddy would make a 200 of a Location alone */
+		/* Apache and Caddy would make a Location without Status a 200 */
 		if (response->status == 200 && response->kind != RESPONSE_AUTHORIZER)
 			return out;
 		return put_status(out, response->status, "", 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * script: resolving a path, splitting it, and the rules of what may run.
+ * script: resolving a path, splitting it, and the rules for scripts that may run.
  */
 #include "cgi/script.h"
 
@@ -16,15 +16,12 @@
 #include "base/hex.h"
 #include "cgi/arguments.h"
 
-/*
- * The path being resolved.  With PATH_INFO behind it, which is no path, it may be longer
- * than a file's path can be.
- */
+/* The path being resolved.  With PATH_INFO after it, it may be longer than a file's path can be. */
 struct path {
 	char *text;      /* `fixed`, or on the heap when it does not fit there */
-	size_t base;     /* bytes that SCRIPT_FILENAME (or the root) gave; the rest is from the URL */
+	size_t base;     /* bytes from SCRIPT_FILENAME (or the root); the rest is from the URL */
 	bool from_proxy; /* it was inside one of Apache's proxy: URLs */
-	char *rest;      /* the part behind the script; owned, NULL: none */
+	char *rest;      /* the part after the script; owned, NULL: none */
 	char fixed[PATH_MAX];
 };
 
@@ -45,8 +42,8 @@ static void path_fini(struct path *path)
 }
 
 /*
- * Makes it the `len` bytes at `first`, which may be its own text, and `second` behind
- * them, with a slash between if that has none.  0, or -1 with errno ENOMEM.
+ * Sets it to the `len` bytes at `first`, which may be its own text, followed by `second`, with
+ * a slash between them if `second` does not begin with one.  0, or -1 with errno ENOMEM.
  */
 static int path_join(struct path *path, const char *first, size_t len, const char *second)
 {
@@ -88,12 +85,12 @@ static int refuse_errno(struct script_refusal *refusal, const char *path, int er
 	return refuse(refusal, status, path, strerror(error));
 }
 
-/* ---- what the parameters name ------------------------------------------- */
+/* ---- the path in the parameters ----------------------------------------- */
 
 /*
  * Apache hands over proxy:fcgi://HOST:PORT/path, proxy:balancer://NAME/path and
- * proxy:unix:/socket|fcgi://HOST/path, each maybe with ?query: the path inside,
- * or NULL if there is none.
+ * proxy:unix:/socket|fcgi://HOST/path, each possibly with ?query.  Returns the path inside, or
+ * NULL if there is none; any other name as it is.
  */
 static const char *inside_proxy_url(const char *name)
 {
@@ -117,7 +114,7 @@ static int from_filename(const char *name, struct path *path, struct script_refu
 	return 0;
 }
 
-/* Whether a component of `path` is "..": in a part that came from the URL, a way out. */
+/* Whether a component of `path` is "..": in a part from the URL, a way out of the directory. */
 static bool climbs(const char *path)
 {
 	for (const char *at = strstr(path, ".."); at != NULL; at = strstr(at + 1, ".."))
@@ -163,9 +160,8 @@ static int name_path(const struct params *params, struct path *path, struct scri
 /* ---- the file ------------------------------------------------------------ */
 
 /*
- * The length of the prefix of `text` that is a file and no directory, going
- * from the left (each component but the last has to be a directory, so there is
- * only one); 0 with errno when there is none.
+ * The length of the prefix of `text` that is a file, not a directory, from the left (each
+ * component but the last has to be a directory: there is only one); 0 with errno if none is.
  */
 static size_t walk(char *text)
 {
@@ -198,7 +194,7 @@ static int check_kind(const char *path, mode_t mode, struct script_refusal *refu
 	    S_ISDIR(mode) ? "is a directory" : "is not a regular file");
 }
 
-/* Cuts `path` behind the script; the part behind becomes its `rest`. */
+/* Cuts `path` after the script; the part after it becomes its `rest`. */
 static int split(struct path *path, struct script_refusal *refusal)
 {
 	struct stat info;
@@ -222,7 +218,7 @@ static int split(struct path *path, struct script_refusal *refusal)
 	return check_kind(path->text, info.st_mode, refusal);
 }
 
-/* Undoes %XX in place; what is none stays. */
+/* Decodes %XX in place; any other '%' stays. */
 static void percent_decode(char *text)
 {
 	char *to = text;
@@ -241,9 +237,9 @@ static void percent_decode(char *text)
 }
 
 /*
- * How else a path that leads to no file can be meant: Apache's ProxyPassMatch leaves it
- * percent-encoded; rewritten, and without "proxy:" in front, it can have "?query" behind.
- * False if there is no other way.
+ * Tries the other meaning of a path that does not lead to a file: Apache's ProxyPassMatch
+ * leaves it percent-encoded; if it was rewritten, without "proxy:" in front, it can end in
+ * "?query".  False if there is no other meaning.
  */
 static bool reread(struct path *path)
 {
@@ -259,7 +255,7 @@ static bool reread(struct path *path)
 	return true;
 }
 
-/* As split(), and if no file is there once more with what else the path can mean. */
+/* As split(), and if no file is there, once more with the other meaning of the path. */
 static int find_file(struct path *path, struct script_refusal *refusal)
 {
 	bool climbed = climbs(path->text);
@@ -293,8 +289,8 @@ static int set_joined(struct params *params, const char *name, const char *first
 }
 
 /*
- * PATH_TRANSLATED is PATH_INFO below the document root (RFC 3875 4.1.6); there is none
- * without them, nor when no path can be so long: PATH_INFO need not be a path at all.
+ * PATH_TRANSLATED is PATH_INFO below the document root (RFC 3875 4.1.6); it is unset if one of
+ * them is missing, or if it would be too long for a path: PATH_INFO need not be a path at all.
  */
 static int translate(struct params *params)
 {
@@ -316,9 +312,9 @@ static bool ends_with(const char *text, const char *end)
 }
 
 /*
- * The script's path ended inside what came from the URL: what was behind it is
- * PATH_INFO, and must not be in SCRIPT_NAME too.  Apache's ProxyPass leaves it
- * percent-encoded in SCRIPT_FILENAME; in SCRIPT_NAME it never is.
+ * The script's path ended inside the part from the URL: the rest of that is PATH_INFO, and must
+ * not be in SCRIPT_NAME too.  Apache's ProxyPass leaves it percent-encoded in SCRIPT_FILENAME;
+ * in SCRIPT_NAME it never is.
  */
 static int move_rest(struct params *params, char *rest)
 {
@@ -342,7 +338,7 @@ static int move_rest(struct params *params, char *rest)
 	return translate(params);
 }
 
-/* SCRIPT_FILENAME is a directory, and PATH_INFO has script and path in one. */
+/* SCRIPT_FILENAME is a directory, and PATH_INFO holds both the script and the path. */
 static int move_script(struct params *params, const char *script, const char *rest)
 {
 	const char *name = params_get(params, "SCRIPT_NAME");
@@ -391,7 +387,7 @@ static int locate(struct params *params, struct path *path, struct script_refusa
 	bool in_info = false;
 
 	if (find_file(path, refusal) != 0) {
-		/* only a refused path is looked at twice */
+		/* only a refused path is tried twice */
 		if (info == NULL || refusal->status != 403 || !is_directory(path->text))
 			return -1;
 		if (from_url(path->text, info, path, refusal) != 0 || split(path, refusal) != 0)
@@ -403,7 +399,7 @@ static int locate(struct params *params, struct path *path, struct script_refusa
 	return refuse(refusal, 503, path->text, strerror(errno));
 }
 
-/* ---- what may run --------------------------------------------------------- */
+/* ---- scripts that may run ------------------------------------------------- */
 
 static bool is_listed(const struct value_list *programs, const char *path)
 {
@@ -413,7 +409,7 @@ static bool is_listed(const struct value_list *programs, const char *path)
 	return programs->count == 0;
 }
 
-/* Whether the canonical `path` is below the directory `root`, canonical by now. */
+/* Whether the canonical `path` is below the directory `root`, which is made canonical here. */
 static bool is_below(const char *root, const char *path)
 {
 	char canonical[PATH_MAX];
@@ -441,7 +437,7 @@ static bool is_rooted(const struct value_list *roots, const char *path)
 	return false;
 }
 
-/* A link is named with what it leads to: that is what has to be below one. */
+/* Names a symbolic link with its target, which has to be below a --root. */
 static int refuse_rootless(const char *path, struct script_refusal *refusal)
 {
 	char canonical[PATH_MAX];
@@ -465,7 +461,7 @@ static int check_rules(const char *path, const struct options *options,
 	return 0;
 }
 
-/* Without REDIRECT_STATUS php-cgi takes it for a request around the web server's rules. */
+/* Without REDIRECT_STATUS, php-cgi thinks that the request bypassed the web server's rules. */
 static int prepare_handler(struct params *params, const char *path, const struct options *options,
     struct script_refusal *refusal)
 {

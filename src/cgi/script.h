@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * script: parameters -> which file to run, and what it is told about its path.
+ * script: the parameters -> the file to run, and the parameters about its path.
  *
- * Front ends name a script in five ways (SCRIPT_FILENAME alone; with PATH_INFO
- * behind the file; as proxy:fcgi://host/path?query; as a directory with all in
- * PATH_INFO; not at all, with DOCUMENT_ROOT and SCRIPT_NAME).  All end here, in
- * one absolute path of a regular file, and SCRIPT_NAME, PATH_INFO and
- * PATH_TRANSLATED that fit it.  It runs nothing.
+ * Front ends name a script in five ways (SCRIPT_FILENAME alone; with PATH_INFO after the file;
+ * as proxy:fcgi://host/path?query; as a directory, with all the rest in PATH_INFO; not at all,
+ * with DOCUMENT_ROOT and SCRIPT_NAME).  All lead to the absolute path of a regular file, and to
+ * a SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED that fit it.  It runs nothing.
  */
 #ifndef CGIBRIDGE_SCRIPT_H
 #define CGIBRIDGE_SCRIPT_H
@@ -22,10 +21,10 @@ struct script_refusal {
 };
 
 /*
- * Finds the script of `params` and sets SCRIPT_FILENAME to its absolute path as
- * it is to be executed (symbolic links kept), SCRIPT_NAME, PATH_INFO and
- * PATH_TRANSLATED.  0, or -1 with `refusal` filled: 404 nothing there, 403 not
- * allowed by permission or by --program and --root, 500 the parameters name none.
+ * Finds the script of `params` and sets SCRIPT_FILENAME to its absolute path as it is to be
+ * executed (symbolic links kept), SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED.  0, or -1 with
+ * `refusal` filled: 404 nothing there, 403 not allowed by permission or by --program and
+ * --root, 500 the parameters do not name a script, 503 no memory.
  */
 int script_resolve(struct params *params, const struct options *options,
     struct script_refusal *refusal) MUST_CHECK;

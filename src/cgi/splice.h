@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * splice: whether what passes by is copied or, once there is much of it, spliced: moved
- * between a pipe and a socket within the kernel.  For relay, out of a script, and body, into it.
+ * splice: whether a stream is copied or, once it is large, spliced: moved between a pipe and a
+ * socket within the kernel.  For relay, out of a script, and for body, into it.
  *
  *   COPIED --enough has passed, some is moved--> SPLICED --an error--> BROKEN
  */
@@ -14,8 +14,8 @@
 
 enum splice_state {
 	SPLICE_COPIED,  /* until enough has passed */
-	SPLICE_SPLICED, /* some has been: its pipe is wide */
-	SPLICE_BROKEN,  /* not any more: reading and writing tell what is wrong */
+	SPLICE_SPLICED, /* some has been spliced: its pipe is wide */
+	SPLICE_BROKEN,  /* copied again: reading and writing tell what is wrong */
 };
 
 static inline void splice_set_state(enum splice_state *state, enum splice_state to)
@@ -24,7 +24,7 @@ static inline void splice_set_state(enum splice_state *state, enum splice_state 
 	*state = to;
 }
 
-/* Whether it may be spliced after `passed` bytes, when copying is for the first `few`. */
+/* Whether it may be spliced after `passed` bytes, where the first `few` are copied. */
 static inline bool splice_may(enum splice_state state, uint64_t passed, uint64_t few)
 {
 	return state == SPLICE_SPLICED || (state == SPLICE_COPIED && passed >= few);

@@ -57,7 +57,7 @@ static int open_file(struct spool *spool)
 	return 0;
 }
 
-/* Reads some bytes, but at least one: EIO at the end of the file. */
+/* Reads at least one byte; EIO at the end of the file. */
 static ssize_t read_at(int fd, void *to, size_t len, off_t at)
 {
 	ssize_t n;
@@ -72,8 +72,8 @@ static ssize_t read_at(int fd, void *to, size_t len, off_t at)
 }
 
 /*
- * Writes all of it; 0, or -1 with errno.  A disk that grows full takes a part first, and
- * need not say why until it is asked for the rest; one that takes nothing is full, too.
+ * Writes all of it; 0, or -1 with errno.  A disk that fills up takes a part first, and may
+ * report the error only when the rest is written; one that takes nothing is full, too.
  */
 static int write_at(int fd, const unsigned char *bytes, size_t len, off_t at)
 {
@@ -94,8 +94,8 @@ static int write_at(int fd, const unsigned char *bytes, size_t len, off_t at)
 }
 
 /*
- * Moves what waits to the front of the file once as much has been read before it, so
- * that the file is never longer than twice what waits.  Returns 0, or -1 with errno.
+ * Moves the waiting bytes to the front of the file once at least as many before them, and
+ * SPOOL_MEMORY, have been read: this bounds the file's length.  Returns 0, or -1 with errno.
  */
 static int move_to_front(struct spool *spool)
 {
@@ -121,7 +121,7 @@ static int append_to_file(struct spool *spool, const unsigned char *bytes, size_
 {
 	if (move_to_front(spool) != 0)
 		return -1;
-	/* else write_at does not move: a part that was written is not there */
+	/* on failure write_at stays: a part that was written does not count */
 	if (write_at(spool->fd, bytes, len, spool->write_at) != 0)
 		return -1;
 	spool->write_at += (off_t)len;

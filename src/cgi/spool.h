@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * spool: bytes that wait, in the order they came: in memory first, in an unlinked
- * temporary file once they are more than SPOOL_MEMORY, bounded in all.
+ * spool: a queue of bytes, bounded in all: in memory first, in an unlinked temporary file once
+ * there are more than SPOOL_MEMORY.
  *
  *     front -> [ memory, <= 64 KiB ] [ file: read_at ....... write_at ] <- append
  */
@@ -32,21 +32,21 @@ void spool_fini(struct spool *spool);
 uint64_t spool_len(const struct spool *spool);
 
 /*
- * Appends `len` bytes.  0, or -1: errno EMSGSIZE past `max`, ENOMEM, or what the
- * file system said (ENOSPC, EMFILE, EACCES, ...); the spool is then as it was.
+ * Appends `len` bytes.  0, or -1: errno EMSGSIZE past `max`, ENOMEM, or an error of the file
+ * system (ENOSPC, EMFILE, EACCES, ...); the spool is then unchanged.
  */
 int spool_append(struct spool *spool, const void *bytes, size_t len) MUST_CHECK;
 
 /*
- * The next bytes, at most SPOOL_MEMORY of them: `*bytes` is where they are until the
- * next call.  Returns how many, 0 if none wait, -1 with errno if they cannot be read.
+ * The next bytes, at most SPOOL_MEMORY of them: `*bytes` points to them until the next call.
+ * Returns how many, 0 if none wait, -1 with errno if they cannot be read.
  */
 ssize_t spool_peek(struct spool *spool, const unsigned char **bytes) MUST_CHECK;
 
-/* Drops what is behind the first `len` bytes that wait. */
+/* Drops all waiting bytes after the first `len`. */
 void spool_cut(struct spool *spool, uint64_t len);
 
-/* Drops `n` bytes that spool_peek() has shown. */
+/* Drops the first `n` of the bytes that spool_peek() returned. */
 void spool_consume(struct spool *spool, size_t n);
 
 #endif
