@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 
-enum { SHORTAGE_PAUSE = 10 * 1000 }; /* ms without another log line about it */
+enum { SHORTAGE_PAUSE = 10 * 1000 }; /* ms between two log lines about a shortage */
 
 static int is_empty(const struct admission *admission)
 {
@@ -25,7 +25,7 @@ static void unlink_ticket(struct admission *admission, struct admission_ticket *
 	scoreboard_wait(admission->board, admission->worker, -1);
 }
 
-/* What the queue's state asks for: the wake-up and the deadline of the first. */
+/* Watches for what the queue needs: the wake-up, and the deadline of the first. */
 static void watch_queue(struct admission *admission)
 {
 	if (is_empty(admission)) {
@@ -35,7 +35,7 @@ static void watch_queue(struct admission *admission)
 	}
 	loop_timer_set(admission->loop, &admission->timer,
 	    admission->queue.next->deadline - loop_now(admission->loop));
-	/* a slot that becomes free is of no use yet, but may be to another worker */
+	/* a free slot is of no use here yet, but may be to another worker */
 	if (admission->stalled)
 		loop_unwatch(admission->loop, &admission->wake);
 	else if (admission->wake.fd < 0 &&
@@ -44,7 +44,7 @@ static void watch_queue(struct admission *admission)
 		log_warn("cannot wait for a free script slot: %s", strerror(errno));
 }
 
-/* Gives slots to those who wait, in order, as long as there are any. */
+/* Gives slots to waiting tickets, in order, as long as there are any. */
 static void serve_queue(struct admission *admission)
 {
 	while (!is_empty(admission) && !admission->stalled) {
@@ -75,7 +75,7 @@ static void on_wake(struct loop_watch *watch, unsigned events)
 	(void)events;
 	scoreboard_clear_wake(admission->board);
 	serve_queue(admission);
-	/* what was taken for a queue that is empty now may be another worker's */
+	/* this queue is empty, and the wake-up may be another worker's */
 	if (is_empty(admission))
 		scoreboard_pass_wake(admission->board);
 }
@@ -84,7 +84,7 @@ static void on_deadline(struct loop_timer *timer)
 {
 	struct admission *admission = CONTAINER_OF(timer, struct admission, timer);
 
-	/* a slot may have become free that we have not been woken for yet */
+	/* a slot may be free whose wake-up has not been seen yet */
 	serve_queue(admission);
 	while (!is_empty(admission) &&
 	    admission->queue.next->deadline <= loop_now(admission->loop)) {
@@ -135,7 +135,7 @@ enum admission_answer admission_ask(struct admission *admission, struct admissio
 	ticket->prev = admission->queue.prev;
 	ticket->prev->next = admission->queue.prev = ticket;
 	scoreboard_wait(admission->board, admission->worker, 1);
-	/* a slot given back before we were counted has woken nobody: look once more */
+	/* a slot released before this ticket was counted woke no worker: try once more */
 	if (ticket->prev == &admission->queue) {
 		ticket->slot = scoreboard_claim(admission->board, admission->worker);
 		if (ticket->slot >= 0) {
@@ -183,7 +183,7 @@ void admission_leave(struct admission *admission, struct admission_ticket *ticke
 	if (ticket->runs) {
 		ticket->runs = false;
 		admission->running--;
-		if (admission->stalled) /* its descriptors are closed when this turn's tasks run */
+		if (admission->stalled) /* its descriptors are closed by this turn's tasks */
 			loop_post(admission->loop, &admission->retry);
 		return;
 	}

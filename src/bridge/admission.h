@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * admission: which request may start its script now.
+ * admission: decides which request may start its script now.
  *
- * The limit is the scoreboard's; this is one worker's queue in front of it.  First
- * come, first served within a worker; over the workers, a slot that is given back
- * wakes whoever waits.  A request that waits too long, or finds the queue full, is
- * refused: its answer is 503.
+ * The limit is the scoreboard's; this is one worker's queue in front of it.  First come, first
+ * served within a worker; between workers, a released slot wakes one that has requests waiting.
+ * A request that waits too long, or finds the queue full, is refused with 503.
  */
 #ifndef CGIBRIDGE_ADMISSION_H
 #define CGIBRIDGE_ADMISSION_H
@@ -21,9 +20,9 @@
 struct admission_ticket;
 typedef void admission_fn(struct admission_ticket *ticket, int granted);
 
-/* Embedded in who asks. */
+/* Embedded in the request that asks. */
 struct admission_ticket {
-	int slot;              /* -1 until granted; then the holder's to give back */
+	int slot;              /* -1 until granted; then the holder has to release it */
 	bool runs;             /* admission_begin() has been called, and admission_leave() not yet */
 	int64_t deadline;
 	admission_fn *decided; /* called later for a ticket that had to wait */
@@ -37,11 +36,11 @@ struct admission {
 	int worker;
 	struct admission_ticket queue; /* ring head */
 	struct loop_watch wake;
-	struct loop_timer timer;       /* of the first in the queue */
-	struct loop_task retry;        /* the queue is served again */
+	struct loop_timer timer;       /* the deadline of the first in the queue */
+	struct loop_task retry;        /* serves the queue again */
 	size_t running;                /* tickets that run */
-	bool stalled;                  /* until one of these ends: it may free descriptors */
-	int64_t quiet;                 /* until then that is not logged */
+	bool stalled;                  /* until one of these ends, which may free descriptors */
+	int64_t quiet;                 /* loop time until which a shortage is not logged */
 };
 
 /* The queue of worker number `worker`; all pointers are borrowed. */
@@ -56,9 +55,9 @@ enum admission_answer admission_ask(struct admission *admission, struct admissio
     admission_fn *decided) MUST_CHECK;
 
 /*
- * Gives its slot back: there were no descriptors for its script (`error`, for the log).  It
- * waits, as the first, until a script of this worker has ended; false if none runs, and the
- * slot is still the caller's.  Else `ticket->decided` is called later, once more.
+ * Releases its slot: there were no descriptors for its script (`error`, for the log).  The
+ * ticket waits, as the first, until a script of this worker has ended, and `ticket->decided` is
+ * called once more.  False if no script runs: the slot is still the caller's.
  */
 bool admission_put_back(struct admission *admission, struct admission_ticket *ticket,
     int error) MUST_CHECK;
@@ -66,7 +65,7 @@ bool admission_put_back(struct admission *admission, struct admission_ticket *ti
 /* The script of `ticket` runs now, and holds descriptors. */
 void admission_begin(struct admission *admission, struct admission_ticket *ticket);
 
-/* Leaves the queue, or has ended; nothing happens if `ticket` neither waits nor runs. */
+/* Leaves the queue, or its script has ended; does nothing if `ticket` neither waits nor runs. */
 void admission_leave(struct admission *admission, struct admission_ticket *ticket);
 
 #endif

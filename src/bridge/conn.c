@@ -2,8 +2,8 @@
 /*
  * conn: the writer, and the life of a connection from its first byte to its end.
  *
- * Callbacks only note what happened and post the connection's turn; conn_turn() then
- * writes, lets requests go on, and decides what comes next, once for all of it.
+ * Callbacks only record events and post the connection's turn; conn_turn() then writes, lets
+ * requests go on, and decides what comes next, once for all of them.
  */
 #include "bridge/conn_private.h"
 
@@ -31,7 +31,7 @@ const struct conn_times conn_times = {.first = 60 * 1000,
     .leave = 1000,
     .drain = 30 * 1000};
 
-/* ---- what requests say --------------------------------------------------------------- */
+/* ---- reports from requests ----------------------------------------------------------- */
 
 static void on_touched(struct request_link *link)
 {
@@ -57,8 +57,8 @@ static void log_cut(struct request_link *link, const struct request *request)
 }
 
 /*
- * END_REQUEST goes out, unless that would let a response pass for whole that is not: then
- * the connection ends without it, if nobody else uses it.  Else it says that it has failed.
+ * Sends END_REQUEST, unless a truncated response would then pass for a whole one: if no other
+ * request uses the connection, it ends without END_REQUEST; else appStatus says failure.
  */
 static void put_end(struct conn *conn, const struct request *request)
 {
@@ -91,7 +91,7 @@ static void on_ended(struct request_link *link, struct request *request)
 	if (!conn_takes_requests(conn))
 		return;
 	put_end(conn, request);
-	/* the id is needed until its stdin has ended, if it is up to us to close */
+	/* if the bridge closes the connection, the id is needed until its stdin has ended */
 	if (conn->state == CONN_OPEN || request_stdin_ended(request))
 		conn_forget_request(conn, request);
 	conn_touch(conn);
@@ -100,8 +100,8 @@ static void on_ended(struct request_link *link, struct request *request)
 /* ---- the turn: writing, and what comes next ------------------------------------------------ */
 
 /*
- * Has paused requests go on while there is room.  One that has been asked goes to the end
- * of the list, so the next to be asked is the one that room did not suffice for.
+ * Resumes paused requests while there is room.  Each one goes to the end of the list, and the
+ * next call begins with the one for which there was no room.
  */
 static void resume_requests(struct conn *conn)
 {
@@ -114,7 +114,7 @@ static void resume_requests(struct conn *conn)
 	}
 }
 
-/* Whether all that comes in has somewhere to go; what several requests share is always read. */
+/* Whether input has somewhere to go; a connection that several requests share is always read. */
 static bool wants_input(const struct conn *conn)
 {
 	const struct request *only = conn->active == 1 ? conn->requests.first : NULL;
@@ -131,7 +131,7 @@ static void watch_socket(struct conn *conn)
 	if (wants_input(conn))
 		events |= LOOP_IN;
 	else if (!conn->eof && conn->active > 0 && conn->peer.addr.any.sa_family != AF_UNIX)
-		events |= LOOP_SHUT; /* on TCP that is all there is to see of a client that left */
+		events |= LOOP_SHUT; /* on TCP, the only sign that a client has left */
 	if (outlet_waiting(&conn->out) > 0)
 		events |= LOOP_OUT;
 	loop_want(conn_loop(conn), &conn->socket, events == 0 ? LOOP_HUP : events);
@@ -146,8 +146,8 @@ static void start_drain(struct conn *conn)
 }
 
 /*
- * The client gets an end of file, and may go on sending.  In DRAIN it is silent, and perhaps
- * waits for that: nginx stops sending once it has the headers of its answer.
+ * The client gets an end of file, and may go on sending.  In DRAIN it has been silent, perhaps
+ * waiting for that: nginx stops sending once it has the headers of its answer.
  */
 static void shut_writing(struct conn *conn)
 {
@@ -158,7 +158,7 @@ static void shut_writing(struct conn *conn)
 	conn_await_client(conn);
 }
 
-/* Whether something of the client waits to be read, which may be its next request. */
+/* Whether bytes from the client wait to be read, which may be its next request. */
 static bool has_input(const struct conn *conn)
 {
 	char byte;
@@ -166,16 +166,16 @@ static bool has_input(const struct conn *conn)
 	return conn->unread != NULL || recv(conn->socket.fd, &byte, 1, MSG_PEEK) > 0;
 }
 
-/* The client has to take some of its answer within a time. */
+/* Limits the time in which the client has to take some of its answer. */
 static void await_writing(struct conn *conn)
 {
 	if (conn->state == CONN_NEW || conn->state == CONN_GRACE)
-		return; /* which is set by then, and less */
+		return; /* they have a shorter timer, already set */
 	conn->taken = outlet_taken(&conn->out);
 	loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->write);
 }
 
-/* No request is active: what the connection waits for now. */
+/* No request is active: sets up what the connection waits for now. */
 static void conn_idle(struct conn *conn)
 {
 	if (outlet_waiting(&conn->out) > 0) {
@@ -202,7 +202,7 @@ static void conn_idle(struct conn *conn)
 		break;
 	case CONN_NEW:
 	case CONN_GRACE:
-	case CONN_LEAVING: /* something comes */
+	case CONN_LEAVING: /* its client or its timer moves it on */
 	case CONN_SHUT:
 	case CONN_FAILED:
 	case CONN_CLOSED:
@@ -226,7 +226,7 @@ static void end_writing(struct conn *conn)
 	}
 }
 
-/* The last answer and our end of file: on TCP they go out together. */
+/* Writes the last answer and the end of file; on TCP they are sent together. */
 static int write_last_records(struct conn *conn)
 {
 	const int push = 1;
@@ -243,8 +243,8 @@ static int write_last_records(struct conn *conn)
 }
 
 /*
- * A client whose answer was whole before END_REQUEST, by its Content-Length, may have sent
- * its next request by now: that has a moment to arrive, unless this has gone on for long.
+ * A client whose answer was complete before END_REQUEST, by its Content-Length, may already
+ * have sent its next request: that gets a moment to arrive, unless this has gone on for long.
  */
 static int write_late_end(struct conn *conn)
 {
@@ -272,7 +272,7 @@ static void conn_turn(struct loop_task *task)
 {
 	struct conn *conn = CONTAINER_OF(task, struct conn, turn);
 
-	bool waited = outlet_waiting(&conn->out) > 0; /* else nobody has been paused */
+	bool waited = outlet_waiting(&conn->out) > 0; /* else no request is paused */
 
 	if (write_records(conn) != 0 || conn->state == CONN_FAILED) {
 		end_writing(conn);
@@ -289,7 +289,7 @@ static void conn_turn(struct loop_task *task)
 
 /* ---- time --------------------------------------------------------------------------------- */
 
-/* The time to take some of its answer is up; or it has taken some meanwhile. */
+/* The time to take some of its answer is up, but the client may have taken some meanwhile. */
 static void on_write_time(struct conn *conn)
 {
 	char why[96];
@@ -344,7 +344,7 @@ static void join_owner(struct conn *conn)
 	owner->count++;
 }
 
-/* How many bytes of records wait at most. */
+/* The largest number of bytes of records that may wait. */
 static size_t most_waiting(const struct conn *conn)
 {
 	bool with_stderr = conn->owner->services->options->stderr_to == STDERR_CLIENT;

@@ -11,21 +11,21 @@
  *                             |  \-----BEGIN, KEEP_CONN---------/            |
  *                             \--no request came in time---------------------/
  *
- *    OPEN --a response is cut, nobody else uses it--> LEAVING;  OPEN --idle for long--> SHUT
- *    any of them --client gone, or bytes that are no FastCGI--------------> CLOSED
+ *    OPEN --a response is cut, no other is active--> LEAVING;  OPEN --idle for long--> SHUT
+ *    any of them --client gone, or bytes that are not FastCGI-------------> CLOSED
  *    LAST, DRAIN, SHUT --nothing more to be sent by the client, or time up--> CLOSED
  *    any up to LAST --no memory for a record--> FAILED --its next turn------> CLOSED
  *
- * A request id stays known until its client has ended FCGI_STDIN: on a connection
- * that we are to close, the request object stays (ENDED), and DRAIN or SHUT reads on
- * until the terminating record, or the client's end of file, has been seen.  Closing
- * before would cost the client the answer (a reset), never closing would hang it.
+ * A request id stays known until its client has ended FCGI_STDIN: on a connection that the
+ * bridge has to close, the request object stays (ENDED), and DRAIN or SHUT reads on until it
+ * has seen the terminating record or the client's end of file.  Closing earlier could cost the
+ * client its answer (a reset); never closing would hang it.
  *
- * A client that has set KEEP_CONN does not expect us to close, and may be sending its next
- * request when we do.  So a connection is not closed under it: GRACE still answers what is
- * on its way, and then our side is shut first, right after the last answer.
+ * A client that has set KEEP_CONN does not expect the bridge to close the connection, and may
+ * be sending its next request just then.  GRACE therefore still answers a request that is on
+ * its way, and afterwards only the bridge's side is shut, right after the last answer.
  *
- * Nobody else decides what the socket is watched for.
+ * Only this family decides which events of the socket are watched.
  */
 #ifndef CGIBRIDGE_CONN_H
 #define CGIBRIDGE_CONN_H
@@ -43,16 +43,16 @@ struct conn_times {
 	int64_t first; /* NEW: for a request to begin ... */
 	int64_t late;  /* ... and when the worker drains */
 	int64_t grace; /* GRACE: for a request to begin */
-	int64_t settle; /* LEAVING: for one that may be on its way, after the last answer ... */
-	int64_t busy;   /* ... unless they have gone on coming for so long */
+	int64_t settle; /* LEAVING: for one possibly on its way, after the last answer ... */
+	int64_t busy;   /* ... unless they have kept coming for this long */
 	int64_t idle;  /* OPEN: for the next request */
 	int64_t write; /* for a client to take any of its answer */
-	int64_t quiet; /* DRAIN: of silence, before our side is shut */
+	int64_t quiet; /* DRAIN: of silence, before the bridge's side is shut */
 	int64_t leave; /* SHUT: of silence, from a client that has ended all FCGI_STDIN */
 	int64_t drain; /* DRAIN and SHUT, in all */
 };
 
-extern const struct conn_times conn_times; /* those of a worker */
+extern const struct conn_times conn_times; /* the times that a worker uses */
 
 /* The worker, as its connections see it; embedded there. */
 struct conn_owner {
@@ -60,11 +60,11 @@ struct conn_owner {
 	const struct conn_times *times;
 	struct conn *first; /* all connections of the worker */
 	size_t count;
-	int64_t leave_by;   /* draining: when connections end even if requests go on coming */
-	size_t max;         /* how many it accepts, for FCGI_GET_VALUES */
+	int64_t leave_by;   /* draining: when connections end even if requests keep coming */
+	size_t max;         /* how many it accepts; for FCGI_GET_VALUES */
 	unsigned char *scratch; /* CONN_SCRATCH bytes that every read goes through */
-	void (*opened)(struct conn_owner *owner); /* `count` is more; nothing has been read yet */
-	void (*closed)(struct conn_owner *owner); /* `count` is less */
+	void (*opened)(struct conn_owner *owner); /* `count` has grown; nothing has been read yet */
+	void (*closed)(struct conn_owner *owner); /* `count` has shrunk */
 };
 
 enum { CONN_SCRATCH = 64 * 1024 };
@@ -76,14 +76,14 @@ enum { CONN_SCRATCH = 64 * 1024 };
 int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer) MUST_CHECK;
 
 /*
- * The worker drains: each connection ends with the answers to what has begun, KEEP_CONN or
- * not.  An idle one still answers a request that comes within a moment.
+ * The worker drains: each connection ends with the answers to the requests that have begun,
+ * KEEP_CONN or not.  An idle one still answers a request that arrives within a moment.
  */
 void conn_drain_all(struct conn_owner *owner);
 
 /*
- * The worker stops: ends all requests at once, their clients are told with 503 where that
- * still goes, and closes what is idle.
+ * The worker stops: ends all requests at once, with a 503 to their clients where that is still
+ * possible, and closes idle connections.
  */
 void conn_stop_all(struct conn_owner *owner);
 

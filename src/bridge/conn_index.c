@@ -15,7 +15,7 @@ struct page {
 };
 
 struct conn_index {
-	struct page *pages[PAGES]; /* owned; NULL: no id of it is used */
+	struct page *pages[PAGES]; /* owned; NULL: none of its ids is used */
 };
 
 struct conn_index *conn_index_new(void)

@@ -2,10 +2,10 @@
 /*
  * conn_index: the requests of a connection that has many, by id.
  *
- * The client chooses the ids, so nothing is hashed: each id has a place of its own, in
- * one of 256 pages that are there only while they are used.  Finding, adding and removing take the
- * same time whatever the ids are, and memory grows with the requests: at most 2 KiB for
- * each, and 0.5 MiB in all.
+ * The client chooses the ids, and hashing them would let it force collisions: each id has a
+ * place of its own, in one of 256 pages that exist only while they are used.  Finding, adding
+ * and removing take the same time for all ids, and memory grows with the requests: about 2 KiB
+ * for each at most, and 0.5 MiB in all.
  */
 #ifndef CGIBRIDGE_CONN_INDEX_H
 #define CGIBRIDGE_CONN_INDEX_H
@@ -24,10 +24,10 @@ void conn_index_free(struct conn_index **index);
 /* The request that was added with `id`, or NULL. */
 struct request *conn_index_find(const struct conn_index *index, uint16_t id);
 
-/* Adds `request`, borrowed, under `id`, which has none.  0, or -1 with errno ENOMEM. */
+/* Adds `request`, borrowed, under `id`, which must be unused.  0, or -1 with errno ENOMEM. */
 int conn_index_add(struct conn_index *index, uint16_t id, struct request *request) MUST_CHECK;
 
-/* Takes out the request that was added with `id`. */
+/* Removes the request that was added with `id`, if any. */
 void conn_index_remove(struct conn_index *index, uint16_t id);
 
 #endif

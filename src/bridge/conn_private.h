@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn_private: what conn.c and the conn_*.c have of each other.  Nobody else includes it.
- * They are a chain, each calls those before it: conn_requests, conn_records, conn_read, conn.
+ * conn_private: shared by conn.c and the conn_*.c files.  No other file includes it.  They form
+ * a chain, each calling those before it: conn_requests, conn_records, conn_read, conn.
  */
 #ifndef CGIBRIDGE_CONN_PRIVATE_H
 #define CGIBRIDGE_CONN_PRIVATE_H
@@ -13,11 +13,11 @@
 enum conn_state {
 	CONN_NEW,     /* no request has begun yet: a client that connects means to send one */
 	CONN_OPEN,    /* every BEGIN_REQUEST had KEEP_CONN: the client may send another */
-	CONN_GRACE,   /* as OPEN, but the worker drains: waits a moment for one that is on its way */
-	CONN_LEAVING, /* as OPEN, but it ends with the answers to what has begun */
+	CONN_GRACE,   /* the worker drains: waits a moment for a request on its way */
+	CONN_LEAVING, /* as OPEN, but it ends with the answers to the requests begun */
 	CONN_LAST,    /* the same, and the client knows: a BEGIN_REQUEST had no KEEP_CONN */
-	CONN_DRAIN,   /* all answers are out: what the client still sends is read */
-	CONN_SHUT,    /* the same, and our side is shut */
+	CONN_DRAIN,   /* all answers are out: reads what the client still sends */
+	CONN_SHUT,    /* the same, and the bridge's side is shut */
 	CONN_FAILED,  /* a record could not be made: it is closed in its next turn */
 	CONN_CLOSED,
 };
@@ -27,7 +27,7 @@ struct conn_unread;
 struct conn {
 	struct conn_owner *owner;
 	struct conn *next, *prev;
-	struct request_link link; /* what requests see */
+	struct request_link link; /* the requests' view of it */
 	enum conn_state state;
 	struct address_peer peer;
 	bool eof;                 /* the client has shut its side */
@@ -45,11 +45,11 @@ struct conn {
 	struct buf values;          /* content of a GET_VALUES record that is coming in */
 	struct conn_unread *unread; /* read, but not looked at for want of room in `out`; or NULL */
 	struct outlet out;
-	struct request_list requests; /* the active ones: END_REQUEST is still to come */
+	struct request_list requests; /* the active ones: END_REQUEST is yet to come */
 	struct request_list ended;    /* those whose id is still needed */
-	struct conn_index *index;   /* both by id; NULL: they are few */
+	struct conn_index *index;   /* both lists by id; NULL: they are short */
 	unsigned active;            /* how many are in `requests` ... */
-	unsigned known;             /* ... and in both */
+	unsigned known;             /* ... and in both lists */
 };
 
 static inline struct loop *conn_loop(const struct conn *conn)
@@ -62,7 +62,7 @@ static inline bool conn_takes_requests(const struct conn *conn)
 	return conn->state <= CONN_LAST;
 }
 
-/* How many request ids of one connection are in use at most. */
+/* The largest number of request ids that one connection may use at a time. */
 static inline size_t conn_most_requests(const struct conn *conn)
 {
 	enum { SPARE = 1024 }; /* past --max-scripts */
@@ -71,8 +71,8 @@ static inline size_t conn_most_requests(const struct conn *conn)
 }
 
 /*
- * Whether there is room for the answer that the next record may ask for.  It is also how
- * long FCGI_STDIN is read: a client may be unable to take its answer before it has sent all.
+ * Whether there is room for the answer that the next record may ask for.  FCGI_STDIN is read
+ * that long, too: a client may be unable to take its answer before it has sent everything.
  */
 static inline bool conn_has_room(const struct conn *conn)
 {
@@ -83,42 +83,42 @@ static inline bool conn_has_room(const struct conn *conn)
 
 void conn_set_state(struct conn *conn, enum conn_state state);
 
-/* Something has changed: the connection gets its turn. */
+/* Something has changed: posts the connection's turn. */
 void conn_touch(struct conn *conn);
 
-/* Closes it as it is: its client is gone, or has all it will get. */
+/* Closes it as it is: its client is gone, or has received everything. */
 void conn_close(struct conn *conn);
 
 /* Closes it, and logs which one and why. */
 void conn_reject(struct conn *conn, const char *why);
 
-/* The request that `id` means, ended or not; NULL if it means none. */
+/* The request with this `id`, ended or not; NULL if there is none. */
 struct request *conn_find_request(const struct conn *conn, uint16_t id);
 
 /* Makes the first of its active requests the last, and returns it; NULL if there is none. */
 struct request *conn_rotate_requests(struct conn *conn);
 
-/* Enters a new, active request. */
+/* Adds a new, active request. */
 void conn_link_request(struct conn *conn, struct request *request);
 
 /* An active request has ended, but its id is still needed. */
 void conn_retire_request(struct conn *conn, struct request *request);
 
-/* Takes out one that has ended, and frees it; an active one, which goes on without a client. */
+/* Removes an ended request and frees it; or an active one, which goes on without a client. */
 void conn_forget_request(struct conn *conn, struct request *request);
 void conn_detach_request(struct conn *conn, struct request *request);
 
 /* ---- conn_values.c ------------------------------------------------------------------- */
 
-/* What a client may ask for with FCGI_GET_VALUES (spec 4.1). */
+/* The values that a client may ask for with FCGI_GET_VALUES (spec 4.1). */
 struct conn_values {
 	long max_conns;
 	long max_requests;
 };
 
 /*
- * Writes to `out`, which has `room` bytes, what is known of the names in the `len` bytes
- * at `asked`, the content of a FCGI_GET_VALUES record.  Returns how many bytes it wrote.
+ * Writes to `out`, which has `room` bytes, the known ones of the names in the `len` bytes at
+ * `asked`, the content of a FCGI_GET_VALUES record.  Returns how many bytes it wrote.
  */
 size_t conn_put_values(unsigned char *out, size_t room, const struct conn_values *values,
     const unsigned char *asked, size_t len);
@@ -126,8 +126,8 @@ size_t conn_put_values(unsigned char *out, size_t room, const struct conn_values
 /* ---- conn_records.c ------------------------------------------------------------------ */
 
 /*
- * Takes the next `len` bytes of records; may close the connection.  Those that there is no
- * room to answer become `conn->unread`, which has to be NULL.
+ * Handles the next `len` bytes of records; may close the connection.  Bytes for whose answers
+ * there is no room become `conn->unread`, which has to be NULL.
  */
 void conn_read_records(struct conn *conn, const unsigned char *bytes, size_t len);
 
@@ -136,7 +136,7 @@ void conn_read_unread(struct conn *conn);
 
 /* ---- conn_read.c -------------------------------------------------------------------- */
 
-/* The client's next byte, or its end, is awaited: sets the time for that, in DRAIN and SHUT. */
+/* In DRAIN and SHUT: limits the time for the client's next byte, or its end of file. */
 void conn_await_client(struct conn *conn);
 
 /* The socket's loop_watch_fn. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn_read: from the socket: bytes that are read, bodies that are moved past us, the end.
+ * conn_read: input from the socket: bytes that are read, bodies that are spliced, end of file.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -9,7 +9,7 @@
 #include "bridge/conn_private.h"
 
 enum {
-	MOVE_WORTH = 16 * 1024, /* content of a record of a body from which on it is moved */
+	MOVE_WORTH = 16 * 1024, /* a record of a body with at least this content is moved */
 	MOVE_STEPS = 16,        /* headers read, or contents moved, in one turn */
 };
 
@@ -26,10 +26,10 @@ static bool is_whole(const struct conn *conn)
 }
 
 /*
- * The client has shut its side, or has gone; on TCP the two look the same.  On a
- * unix socket, gone is a hang-up besides, and without it a client that has sent all
- * may still be waiting for its answer.  When the scripts have ended there is nobody to
- * stop: what is left of the answer goes out, or that fails.
+ * The client has shut its side, or is gone; on TCP the two look the same.  On a unix socket, a
+ * client that is gone shows as a hang-up; without it, one that has sent everything may still be
+ * waiting for its answer.  When the scripts have ended there is nothing to stop: the rest of
+ * the answer is sent, or that fails.
  */
 static void handle_eof(struct conn *conn, unsigned events)
 {
@@ -50,7 +50,7 @@ static void handle_reset(struct conn *conn)
 		conn_close(conn);
 }
 
-/* Reads up to `len` bytes; false if none have come. */
+/* Reads up to `len` bytes; false if there were none. */
 static bool read_some(struct conn *conn, unsigned events, size_t len)
 {
 	ssize_t n;
@@ -70,9 +70,9 @@ static bool read_some(struct conn *conn, unsigned events, size_t len)
 /* ---- bodies that are moved ---------------------------------------------------------------- */
 
 /*
- * The request whose body is moved, and `*left`, what is left of the record that is coming
- * in; NULL if bytes are to be read as they come.  Between two records that depends on the
- * last one, so that no more than the next one's header is read.
+ * The request whose body is moved, and in `*left` the rest of the record that is coming in;
+ * NULL if bytes are to be read.  Between two records the last one decides, and no more than the
+ * next one's header is read then.
  */
 static struct request *find_moving(const struct conn *conn, size_t *left)
 {
@@ -99,7 +99,7 @@ static bool move_stdin(struct conn *conn, struct request *request, unsigned even
 	return n > 0;
 }
 
-/* Something has come, and it is the script that has no room: waits for that, or reads. */
+/* There is input, but the script has no room: waits for room, or reads. */
 static void wait_or_read(struct conn *conn, struct request *request, unsigned events)
 {
 	if (request_moves_stdin(request)) {
@@ -110,7 +110,7 @@ static void wait_or_read(struct conn *conn, struct request *request, unsigned ev
 	read_some(conn, events, CONN_SCRATCH);
 }
 
-/* Moves records to a script, several but not for ever; reads where they are to be seen. */
+/* Moves records to a script, a limited number at a time; reads where nothing can be moved. */
 static void read_socket(struct conn *conn, unsigned events)
 {
 	for (int steps = 0; steps < MOVE_STEPS; steps++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn_records: what each record does.
+ * conn_records: the effect of each record.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 /* ---- records ---------------------------------------------------------------------------- */
 
-/* A request has begun: what becomes of the connection when it has been answered. */
+/* A request has begun: decides how the connection goes on after its answer. */
 static void expect_answer(struct conn *conn, bool keep_conn)
 {
 	if (!keep_conn)
@@ -39,7 +39,7 @@ static void begin_request(struct conn *conn, uint16_t id)
 		conn_reject(conn, "too many requests that never ended their FCGI_PARAMS or FCGI_STDIN");
 		return;
 	}
-	if (request != NULL) /* an old one whose stdin never ended: what comes is not for it */
+	if (request != NULL) /* an old one whose stdin never ended: new records are not for it */
 		conn_forget_request(conn, request);
 	fcgi_get_begin(conn->begin, &begin.role, &flags);
 	begin.keep_conn = (flags & FCGI_KEEP_CONN) != 0;
@@ -102,7 +102,7 @@ static void handle_request_record(struct conn *conn, const struct fcgi_piece *pi
 		handle_stdin(conn, request, piece);
 	else if (piece->type == FCGI_ABORT_REQUEST && piece->last)
 		handle_abort(conn, request);
-	/* DATA is the filter role's, which is refused; other types mean nothing to a request */
+	/* DATA belongs to the filter role, which is refused; other types are ignored */
 }
 
 /* ---- management records -------------------------------------------------------------- */
@@ -165,7 +165,7 @@ static void handle_piece(struct conn *conn, const struct fcgi_piece *piece)
 		handle_request_record(conn, piece);
 }
 
-/* Returns how many of the bytes it has taken: fewer if there is no room to answer more. */
+/* Returns how many of the bytes it has handled: fewer if there is no room for more answers. */
 static size_t read_records(struct conn *conn, const unsigned char *bytes, size_t len)
 {
 	size_t taken = 0;

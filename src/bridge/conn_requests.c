@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "bridge/conn_private.h"
 
-enum { FEW = 8 }; /* requests that are found by looking at each */
+enum { FEW = 8 }; /* up to this many requests are found without an index */
 
 /* ---- state ----------------------------------------------------------------------------- */
 
@@ -81,7 +81,7 @@ static void index_list(struct conn *conn, const struct request_list *list)
 			conn_index_free(&conn->index);
 }
 
-/* Without memory there is none, and requests are found by looking at each. */
+/* Without memory there is no index, and requests are found by searching the lists. */
 static void make_index(struct conn *conn)
 {
 	conn->index = conn_index_new();
@@ -164,8 +164,8 @@ static void lose_request(struct conn *conn, struct request *request, const char 
 }
 
 /*
- * The socket is closed, requests that still run lose their client (`why`, for the
- * log; NULL if that has been said), memory goes later.
+ * Closes the socket; requests that still run lose their client (`why`, for the log; NULL if
+ * that has been logged).  The memory is freed after this turn.
  */
 static void close_because(struct conn *conn, const char *why)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * front_end: the names, and what each one does.
+ * front_end: the names, and the quirks of each.
  */
 #include "bridge/front_end.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request: its life, and what its connection asks of it.  request_start.c has the way to a
- * running script, request_run.c what happens then, request_end.c the ways out; what each
- * stream does is in params, body, relay and errlog; what runs is in script and child.
+ * request: its life, and the calls of its connection.  The way to a running script is in
+ * request_start.c, its events while it runs in request_run.c, the ways out in request_end.c;
+ * the streams are in params, body, relay and errlog, the script in script and child.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/sys.h"
 #include "bridge/request_private.h"
 
-/* ---- what comes in ----------------------------------------------------------- */
+/* ---- input ------------------------------------------------------------------- */
 
 static void refuse_body(struct request *request)
 {
@@ -82,10 +82,10 @@ bool request_wants_input(const struct request *request, bool alone)
 	bool stuck = request_is_running(request) && !relay_has_room(&request->relay);
 	uint64_t enough = SPOOL_MEMORY;
 
-	/* In memory, always; in a file only if waiting could be for ever: the client may be
-	 * unable to read before it has sent all, the response be held until it has, and on a
-	 * shared connection others would wait.  One that is kept may come to be shared by what
-	 * is behind the body: as much as may wait at all, less what a read brings. */
+	/* In memory, always; in a file only if waiting could last for ever: the client may be
+	 * unable to read before it has sent everything, the response may be held until then, and
+	 * on a shared connection other requests would wait.  A kept connection may become shared
+	 * by a request that follows the body: allows all that may wait, less one read. */
 	if (request->keep_conn && request_options(request)->max_body > BODY_PASSING)
 		enough = request_options(request)->max_body - SPOOL_MEMORY;
 	if (request->state == REQUEST_BODY || request->state >= REQUEST_CLOSING || stuck ||
@@ -96,7 +96,7 @@ bool request_wants_input(const struct request *request, bool alone)
 	return body_waiting(&request->body) < enough;
 }
 
-/* ---- what it tells ------------------------------------------------------------ */
+/* ---- its answers -------------------------------------------------------------- */
 
 uint16_t request_id(const struct request *request)
 {
@@ -146,7 +146,7 @@ static void on_discard(struct loop_task *task)
 	request_free(&request);
 }
 
-/* What BEGIN_REQUEST asked for and is not to be had; PARAMS are read before it says so. */
+/* Whether BEGIN_REQUEST can be served; if not, the answer comes after PARAMS. */
 static enum fcgi_protocol_status judge(const struct request_begin *begin)
 {
 	if (begin->overloaded)

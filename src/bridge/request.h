@@ -12,10 +12,10 @@
  *   all of them --answered, refused, cut, stopped--> CLOSING --end of FCGI_STDIN--> ENDED
  *                                                \--> ENDED, where that is not waited for
  *
- * It owns the parameters, the body on its way in, the script, and the response on
- * its way out.  It writes records to its connection's buffer and tells it through
- * `struct request_link`; it knows no socket.  What is left of its script when it ends
- * goes to left.c.
+ * It owns the parameters, the body on its way in, the script, and the response on its way out.
+ * It writes records to its connection's buffer and notifies it through `struct request_link`;
+ * it does not know the socket.  When it ends, left.c takes over its script if that still runs,
+ * and its stderr.
  */
 #ifndef CGIBRIDGE_REQUEST_H
 #define CGIBRIDGE_REQUEST_H
@@ -41,26 +41,26 @@
 #include "cgi/relay.h"
 
 /*
- * The most that a connection's buffer of records holds: what relays let it grow to, one
- * record on top, the page that may answer the record which is taken then, some room for
- * management records; and for each request what it may end with, whether there is room or
- * not: a page of ours, the rest of its stderr, and END_REQUEST.
+ * The most that a connection's buffer of records holds: the size that relays let it grow to,
+ * one record on top, the page that may answer the record read then, and some room for
+ * management records; and for each request the records that it may end with, whether there is
+ * room or not: a page of the bridge, the rest of its stderr, and END_REQUEST.
  */
 enum {
 	REQUEST_OUT_MAX = RELAY_HIGH + 2 * FCGI_MAX_CONTENT + RESPONSE_GROWTH_MAX + 16 * 1024,
 	REQUEST_END_MAX = RESPONSE_PAGE_MAX + 64,
-	REQUEST_STDERR_MAX = ERRLOG_TAIL_MAX + 32, /* besides, with --stderr client */
+	REQUEST_STDERR_MAX = ERRLOG_TAIL_MAX + 32, /* in addition, with --stderr client */
 };
 
 enum {
-	REQUEST_EXIT_TIME = 20,       /* ms that the exit may come after the end of the output */
-	REQUEST_DROP_MAX = 64 * 1024, /* bytes that a script may write in its grace ... */
+	REQUEST_EXIT_TIME = 20,       /* ms that the exit may follow the end of the output */
+	REQUEST_DROP_MAX = 64 * 1024, /* bytes that a script may write in its grace period ... */
 	REQUEST_DROP_TIME = 1000,     /* ... and for how many ms from its beginning */
 };
 
 struct request_sink;
 
-/* What requests share in a worker.  All borrowed. */
+/* The parts of a worker that its requests share.  All borrowed. */
 struct request_services {
 	struct loop *loop;
 	const struct options *options;
@@ -84,15 +84,15 @@ struct request_list {
 struct request_link {
 	const struct request_services *services;
 	struct outlet *out; /* the way to the client */
-	/* Something has changed: records in `out`, what the request can take. */
+	/* Something has changed: the records in `out`, or whether the request takes input. */
 	void (*touched)(struct request_link *link);
-	/* The request is over; the connection writes END_REQUEST and frees it, later. */
+	/* The request is over; the connection writes END_REQUEST, and frees it later. */
 	void (*ended)(struct request_link *link, struct request *request);
-	/* Writes who the client is to `text`, for a log line. */
+	/* Writes a description of the client to `text`, for a log line. */
 	void (*describe)(struct request_link *link, char *text, size_t size);
 };
 
-/* Stands in for the connection of requests that go on without one. */
+/* Takes the place of the connection for requests that go on without one. */
 struct request_sink {
 	struct request_link link;
 	struct outlet out;
@@ -101,10 +101,10 @@ struct request_sink {
 
 void request_sink_init(struct request_sink *sink, const struct request_services *services);
 
-/* The worker ends: stops these requests, as request_stop(), and forgets their scripts. */
+/* The worker ends: stops these requests, as request_stop() does. */
 void request_sink_stop(struct request_sink *sink);
 
-/* What BEGIN_REQUEST says, and whether its connection has too many requests. */
+/* The content of BEGIN_REQUEST, and whether its connection has too many requests. */
 struct request_begin {
 	uint16_t id;
 	unsigned role;
@@ -112,31 +112,29 @@ struct request_begin {
 	bool overloaded;
 };
 
-/* What it ends with. */
+/* How it ended. */
 struct request_result {
-	bool truncated; /* the client must not take the response for whole */
-	bool uncounted; /* it is about ourselves: not among the answers that are counted */
-	int own_status; /* the status of a page of ours that has gone out; 0: none */
+	bool truncated; /* the client must not take the response for complete */
+	bool uncounted; /* about the bridge itself: not counted among the answers */
+	int own_status; /* the status of a page of the bridge that was sent; 0: none */
 	enum accesslog_end outcome;
 	uint32_t app_status;
 	enum fcgi_protocol_status protocol_status;
 };
 
-/*
- * A request that has begun.  NULL with errno ENOMEM.  `link` is borrowed.
- */
+/* A new request; `link` is borrowed.  NULL with errno ENOMEM. */
 struct request *request_new(struct request_link *link,
     const struct request_begin *begin) MUST_CHECK;
 
-/* Frees it, ended or not begun: a script that runs has been left by then. */
+/* Frees it, ended or never started: a script that runs has been handed to left.c by then. */
 void request_free(struct request **request);
 
-/* Frees it when this turn's events have been seen. */
+/* Frees it after this turn's events. */
 void request_discard(struct request *request);
 
 uint16_t request_id(const struct request *request);
 
-/* Whether it has ended, and what with; and whether its FCGI_STDIN has. */
+/* Whether it has ended, and how; and whether its FCGI_STDIN has ended. */
 bool request_has_ended(const struct request *request);
 const struct request_result *request_result(const struct request *request);
 bool request_stdin_ended(const struct request *request);
@@ -146,38 +144,38 @@ void request_read_params(struct request *request, const void *bytes, size_t len)
 void request_read_stdin(struct request *request, const void *bytes, size_t len);
 
 /*
- * Whether the FCGI_STDIN that is to come can be moved to its script, unseen; and that, for
- * up to `len` bytes of it that wait in socket `from`: as body_move().
+ * Whether further FCGI_STDIN can be moved to its script without being read; and doing so, as
+ * body_move(), with up to `len` bytes of it that wait in socket `from`.
  */
 bool request_moves_stdin(const struct request *request);
 ssize_t request_move_stdin(struct request *request, int from, size_t len) MUST_CHECK;
 
-/* The script has not read what it has: request_wants_input() until then says no, if it may. */
+/* The pipe to the script is full: until there is room, request_wants_input() may be false. */
 void request_await_room(struct request *request);
 
-/* FCGI_ABORT_REQUEST: ends now, its script as --on-disconnect says. */
+/* FCGI_ABORT_REQUEST: ends it now; --on-disconnect decides whether its script is stopped. */
 void request_abort(struct request *request);
 
-/* The client is gone: as request_abort(), but it is not told.  `why` is logged unless NULL. */
+/* The client is gone: as request_abort(), but without an answer; logs `why` unless it is NULL. */
 void request_lose(struct request *request, const char *why);
 
 /*
- * Whether its script is to go on when its client has closed the connection: it has its
- * grace, or --on-disconnect says so.  After ABORT_REQUEST only the latter counts.
+ * Whether its script is to go on when its client has closed the connection: for its grace
+ * period, or because of --on-disconnect.  After ABORT_REQUEST only the latter counts.
  */
 bool request_may_detach(const struct request *request);
 bool request_ignores_abort(const struct request *request);
 
-/* Lets it go on: the request, in no list of the connection any more, frees itself. */
+/* Lets it go on without a client.  It has to be out of the connection's lists; it frees itself. */
 void request_detach(struct request *request);
 
-/* The worker is asked to stop at once. */
+/* Stops it at once, with a 503 if nothing has been sent: the worker stops. */
 void request_stop(struct request *request);
 
-/* Whether more FCGI_STDIN has somewhere to go; `alone` if nobody else uses the connection. */
+/* Whether more FCGI_STDIN has somewhere to go; `alone`: no other request uses the connection. */
 bool request_wants_input(const struct request *request, bool alone);
 
-/* Whether it has been sent whole: what a half-closed connection still can answer. */
+/* Whether all of it has arrived: only then can a half-closed connection still get its answer. */
 bool request_is_whole(const struct request *request);
 
 /* The connection's buffer has room again. */
@@ -185,10 +183,10 @@ void request_resume(struct request *request);
 
 /* ---- lists of requests ------------------------------------------------------- */
 
-/* Adds it, as the last. */
+/* Adds `request` as the last. */
 void request_list_add(struct request_list *list, struct request *request);
 
-/* Takes it out of `list`, where it has to be. */
+/* Removes `request` from `list`, where it has to be. */
 void request_list_remove(struct request_list *list, struct request *request);
 
 /* Makes the first one the last, and returns it; NULL if there is none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_end: a request's states, how it can end, what its client gets then, and the log
- * line that says why.
+ * request_end: a request's states, the ways in which it can end, the answer to its client then,
+ * and the log line that gives the reason.
  */
 #include <assert.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ void request_clear_timers(struct request *request)
 	request_slow_end(request);
 }
 
-/* What the script, or what it has left behind, still needs goes on without the request. */
+/* Passes on the script, if it still runs, and its stderr: they go on without the request. */
 static void leave_script(struct request *request)
 {
 	bool ended = request->relay.state == RELAY_ENDED;
@@ -76,7 +76,7 @@ static void leave_script(struct request *request)
 	    .id = request->id,
 	    .time = -1,
 	    .answered = ended,
-	    /* one that has not come whole ends here: nothing more comes, and it may wait for that */
+	    /* an incomplete body ends here: the script must not wait for the rest */
 	    .body = ended && request->body.ended ? &request->body : NULL,
 	    .errlog = &request->errlog};
 
@@ -136,7 +136,7 @@ void request_discard(struct request *request)
 	loop_post(request_loop(request), &request->discard);
 }
 
-/* ---- answers of ours --------------------------------------------------------- */
+/* ---- answers of the bridge --------------------------------------------------- */
 
 static void put_page(struct request *request, int status, const char *detail)
 {
@@ -144,7 +144,7 @@ static void put_page(struct request *request, int status, const char *detail)
 	size_t len = response_page(request->relay.response.kind, status, detail, page);
 
 	request->result.own_status = status;
-	/* without memory for a page there is none for END either: the connection goes */
+	/* without memory for a page the response counts as cut: put_end() in conn.c */
 	if (record_put(&request->link->out->records, FCGI_STDOUT, request->id, page, len) == 0)
 		request->relay.sent += len;
 	else
@@ -152,8 +152,9 @@ static void put_page(struct request *request, int status, const char *detail)
 }
 
 /*
- * Whether what has gone out is not all, as its end would say.  The want of END_REQUEST says
- * so, also where a Content-Length does: a client that has END_REQUEST waits for the rest.
+ * Whether the response is incomplete, although END_REQUEST would say that it is complete.
+ * Leaving out END_REQUEST tells the client, even if a Content-Length does too: a client that
+ * has END_REQUEST would wait for the rest.
  */
 static bool is_cut(const struct request *request)
 {
@@ -201,7 +202,7 @@ static void describe_exit(int status, char *text, size_t size)
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
 }
 
-/* The first bytes of an output that is no response: text, whatever is in it. */
+/* The first bytes of output that is not a response: as text, whatever they are. */
 static void describe_output(const struct request *request, char text[RESPONSE_START_MAX + 1])
 {
 	size_t len = buf_len(&request->relay.head);
@@ -216,7 +217,7 @@ static void describe_output(const struct request *request, char text[RESPONSE_ST
 	text[len] = '\0';
 }
 
-/* Ends it with a 500; with --error-detail the client is told `what`, made safe to be shown. */
+/* Ends it with a 500; with --error-detail the client is told `what`, made safe to show. */
 static void fail_response(struct request *request, const char *what)
 {
 	char detail[RESPONSE_DETAIL_MAX + 1];
@@ -231,7 +232,7 @@ static void fail_response(struct request *request, const char *what)
 	request_fail(request, 500, detail, app_status);
 }
 
-/* Whether the first line cannot be "Name: value": a last line that is not ended is not parsed. */
+/* Whether the first line cannot be "Name: value"; an unfinished line has not been parsed. */
 static bool starts_with_text(const struct buf *head)
 {
 	const char *text = (const char *)buf_bytes(head);
@@ -245,7 +246,7 @@ static bool starts_with_text(const struct buf *head)
 	return at < len && text[at] != ':';
 }
 
-/* Whether it is the output of a program that does not know of CGI. */
+/* Whether it is the output of a program that does not know CGI. */
 static bool has_no_header(const struct relay *relay)
 {
 	const struct response *response = &relay->response;
@@ -280,7 +281,7 @@ void request_fail_response(struct request *request)
 	fail_response(request, what);
 }
 
-/* Says whose fault it is, and how to mend it. */
+/* Logs which process is at fault, and how to mend it. */
 static void log_holder(const struct request *request)
 {
 	pid_t holder = sys_pipe_holder(request->relay.pipe.fd);
@@ -316,7 +317,7 @@ void request_starve(struct request *request, const char *what)
 	request_fail(request, 503, "out of resources", 0);
 }
 
-/* Many a script that has answered ends with 1, by its last command, and means nothing by it. */
+/* Many scripts exit with 1 after their answer, from their last command: that is not a warning. */
 static void log_exit(const struct request *request, const char *what)
 {
 	char who[512];
@@ -337,7 +338,7 @@ void request_complete(struct request *request)
 	(void)errlog_catch_up(&request->errlog);
 	if (request->script.exit_status != 0)
 		request_count(request, TALLY_FAILED);
-	/* nobody knows what it would have written, had it not been killed */
+	/* had it not been killed, it might have written more */
 	if (WIFSIGNALED(request->script.exit_status) &&
 	    !response_is_whole(&request->relay.response))
 		request->result.truncated = true;
@@ -356,7 +357,7 @@ void request_complete(struct request *request)
 
 /* ---- the end of the client, or of the service -------------------------------- */
 
-/* `why` is NULL when that has been logged. */
+/* `why` is NULL if it has been logged. */
 static void leave(struct request *request, const char *why)
 {
 	enum on_disconnect how = request->limits.on_disconnect;
@@ -372,7 +373,7 @@ static void leave(struct request *request, const char *why)
 	request_end(request, request->script.child == NULL ? 0 : 128 + SIGTERM);
 }
 
-/* No more of FCGI_STDIN is waited for; false if the request has ended before. */
+/* Stops waiting for FCGI_STDIN; false if the request has ended by now. */
 static bool give_up_stdin(struct request *request)
 {
 	request->needs_stdin = false;

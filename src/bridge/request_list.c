@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_list: requests of one owner, in a ring: before the first one is the last.
+ * request_list: requests of one owner, in a ring: the last one precedes the first.
  */
 #include "bridge/request_private.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_pages: requests about the bridge itself, for which no script runs and no
- * slot is needed.
+ * request_pages: requests about the bridge itself, which need neither a script nor a slot.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,9 +18,9 @@ static const char *filled_or_empty(const struct request *request, const char *na
 }
 
 /*
- * Web servers agree on little: the path is SCRIPT_NAME, or that with PATH_INFO behind
- * it.  What the client itself has sent, REQUEST_URI, counts only where there is neither:
- * else it could get at the page where the web server means to run a script.
+ * Web servers agree on little: the path is SCRIPT_NAME, or SCRIPT_NAME followed by PATH_INFO.
+ * REQUEST_URI, which the client itself has sent, counts only if both are empty: otherwise a
+ * client could get at the page where the web server means to run a script.
  */
 static bool is_for(const struct request *request, const char *path)
 {
@@ -65,7 +64,7 @@ static void answer(struct request *request, const char *type, const void *body, 
 	request->relay.sent += whole;
 	request->result.own_status = 200;
 	request->result.uncounted = true;
-	request->result.protocol_status = FCGI_REQUEST_COMPLETE; /* also where a script would not run */
+	request->result.protocol_status = FCGI_REQUEST_COMPLETE; /* even if no script would run */
 	request_end(request, 0);
 }
 

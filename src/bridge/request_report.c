@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_report: what others are told about a request: log lines, the access log, and the
- * numbers and the info in the scoreboard.
+ * request_report: reports about a request: log lines, the access log, and the numbers and the
+ * script info in the scoreboard.
  *
- * Lines read the parameters for as long as these are there.  When the script has its copy
- * they are freed, and its client may leave: log_fields keeps what lines need of both.
+ * Lines read the parameters while these exist.  Once the script has its copy they are freed,
+ * and the client may leave: log_fields keeps the parts of both that lines need.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,25 +17,25 @@ enum { URI_SHOWN = 200 }; /* in a line of the log */
 
 enum asked_text {
 	ASKED_URI,
-	ASKED_PATH, /* the rest of the URI; "" mostly */
+	ASKED_PATH, /* the rest of the URI; usually "" */
 	ASKED_METHOD,
 	ASKED_CLIENT,
 	ASKED_PEER, /* for the access log; "" without one */
 	ASKED_TEXTS
 };
 
-/* Who asked for what: strings of the parameters, or of log_fields. */
+/* The client and its request: strings of the parameters, or of log_fields. */
 struct asked {
 	const char *text[ASKED_TEXTS];
 };
 
-/* The strings one after the other, as long as they are. */
+/* The strings, one after the other. */
 struct request_log_fields {
 	uint16_t at[ASKED_TEXTS]; /* where in `text` each begins */
 	char text[];
 };
 
-/* ---- what log lines say of it ------------------------------------------------ */
+/* ---- the texts of log lines -------------------------------------------------- */
 
 static const char *value_of(const struct params *params, const char *name)
 {
@@ -91,7 +91,7 @@ void request_keep_log_fields(struct request *request)
 		size += lengths[i] + 1;
 	}
 	fields = request->log_fields = malloc(sizeof *fields + size);
-	if (fields == NULL) /* lines go without */
+	if (fields == NULL) /* lines do without them */
 		return;
 	for (size_t i = 0, at = 0; i < ASKED_TEXTS; i++) {
 		fields->at[i] = (uint16_t)at;

@@ -10,14 +10,14 @@
 
 enum { PARAMS_TIME = 60 * 1000 }; /* ms a client has to send all PARAMS */
 
-/* ---- what follows from them -------------------------------------------------- */
+/* ---- their effects ----------------------------------------------------------- */
 
 bool request_is_whole(const struct request *request)
 {
 	return request->state != REQUEST_PARAMS && (request->body.ended || request->body.dropped);
 }
 
-/* Lets a held response go once the script cannot want more of the request's body. */
+/* Releases a held response once the script cannot want more of the request's body. */
 static void review_hold(struct request *request)
 {
 	if (!request_is_running(request))
@@ -27,7 +27,7 @@ static void review_hold(struct request *request)
 		relay_let_go(&request->relay);
 }
 
-/* Its output has ended, which is the end of the response; most scripts exit at once. */
+/* Its output has ended, and with it the response; most scripts exit right after that. */
 static void await_exit(struct request *request)
 {
 	if (request->state == REQUEST_EXITING)
@@ -37,7 +37,7 @@ static void await_exit(struct request *request)
 }
 
 /*
- * Its script has exited, and more of its output may come.  A held answer whose output has
+ * Its script has exited, but more of its output may come.  A held response whose output has
  * ended waits for room, not for a descendant.
  */
 static void await_output(struct request *request)
@@ -51,7 +51,7 @@ static void await_output(struct request *request)
 		    request_options(request)->linger);
 }
 
-/* What output and exit, in whichever order they come, ask for now. */
+/* Takes the next step after output and exit, which come in either order. */
 static void request_advance(struct request *request)
 {
 	bool exited = request->script.child == NULL;
@@ -60,7 +60,7 @@ static void request_advance(struct request *request)
 		return;
 	switch (request->relay.state) {
 	case RELAY_FAULT:
-		/* after the end of its output the exit, on its way, makes the better message */
+		/* after the end of output the exit is near: with it, the message is better */
 		if (!request->relay.eof || exited)
 			request_fail_response(request);
 		else
@@ -72,7 +72,7 @@ static void request_advance(struct request *request)
 	case RELAY_ENDED:
 		if (exited)
 			request_complete(request);
-		else if (request_is_whole(request)) /* else it is not cut off from its body */
+		else if (request_is_whole(request)) /* else it still gets its body */
 			await_exit(request);
 		return;
 	case RELAY_HEAD:
@@ -94,7 +94,7 @@ void request_exited(void *context, int status)
 	request->link->touched(request->link);
 }
 
-/* ---- its grace: the client has what it wanted, and is gone ------------------- */
+/* ---- its grace: the client has its answer, and is gone ----------------------- */
 
 static bool is_detached(const struct request *request)
 {
@@ -112,14 +112,14 @@ static void end_grace(struct request *request, const char *why)
 	request_end(request, request->script.child == NULL ? 0 : 128 + SIGTERM);
 }
 
-/* What it has written is dropped.  A script that still writes much, or for long, has no end. */
+/* Drops its output.  A script that still writes a lot, or for long, may never end. */
 static void spend_grace(struct request *request)
 {
 	const struct relay *relay = &request->relay;
 	int64_t begun = request->linger.when - request_options(request)->disconnect_grace;
 	bool late = request->state == REQUEST_GRACE && request->active - begun > REQUEST_DROP_TIME;
 
-	if (relay->state == RELAY_ENDED) /* its grace goes on if it waits for a body that ends here */
+	if (relay->state == RELAY_ENDED) /* its grace goes on, if it still has a body to read */
 		return;
 	if (relay->last_read > UINT32_MAX - request->dropped)
 		request->dropped = UINT32_MAX;
@@ -132,7 +132,7 @@ static void spend_grace(struct request *request)
 /* The script has exited, and its output is silent. */
 static void stop_lingering(struct request *request)
 {
-	/* the client, or we, are slow to take what there is: reading on sets the timer again */
+	/* the client or the bridge is slow to take the output: reading on sets the timer again */
 	if (!relay_is_silent(&request->relay))
 		return;
 	if (relay_is_held(&request->relay))
@@ -182,7 +182,7 @@ static void on_linger(struct loop_timer *timer)
 
 /* ---- its streams ------------------------------------------------------------- */
 
-/* --stderr client: the client has the header block, so it may have this. */
+/* --stderr client: delivered once the client has the header block. */
 static void on_stderr(struct errlog *errlog)
 {
 	struct request *request = CONTAINER_OF(errlog, struct request, errlog);
@@ -238,7 +238,7 @@ void request_resume(struct request *request)
 
 /* ---- time -------------------------------------------------------------------- */
 
-/* Looks several times within the limit: when the client takes something it does not tell. */
+/* Checks several times within the limit: the client taking bytes is not an event. */
 static void set_idle_timer(struct request *request)
 {
 	int64_t left = request->active + request->limits.idle - loop_now(request_loop(request));
@@ -255,7 +255,7 @@ void request_limit_silence(struct request *request)
 		set_idle_timer(request);
 }
 
-/* Whether the client has taken some of this request's output since this was asked last. */
+/* Whether the client has taken some of this request's output since the last call. */
 static bool client_took_some(struct request *request)
 {
 	int64_t before = request->taken;
@@ -329,7 +329,7 @@ void request_run_init(struct request *request)
 		.id = request->id,
 		.moved = on_relayed,
 		.kind = authorizes ? RESPONSE_AUTHORIZER : RESPONSE_NORMAL,
-		/* what is doubtful must not grant anything */
+		/* a doubtful response must not authorize anything */
 		.strict = options->strict_headers || authorizes});
 	errlog_init(&request->errlog, loop, options->stderr_to == STDERR_CLIENT ? on_stderr : NULL);
 	loop_timer_init(&request->total, on_total);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_sink: life without a client: which requests go on without one, and what stands
- * in for the connection then.
+ * request_sink: life without a client: which requests go on without one, and the stand-in for
+ * their connection.
  */
 #include <stdio.h>
 
@@ -58,7 +58,7 @@ bool request_ignores_abort(const struct request *request)
 	    request_is_running(request) && request_is_whole(request);
 }
 
-/* Whether its client, which is gone, has what it may have wanted. */
+/* Whether its client, which is gone, had received what it may have wanted. */
 static bool is_served(const struct request *request)
 {
 	if (request->relay.state == RELAY_ENDED && request_is_whole(request))
@@ -75,8 +75,8 @@ bool request_may_detach(const struct request *request)
 }
 
 /*
- * Says that the script goes on, and for how long; its grace ends with its exit, too.  One that
- * lingers or is to exit has its time already.
+ * Logs that the script goes on, and starts its grace period, which ends with its exit, too.  A
+ * request that is LINGERING or EXITING has its timer already.
  */
 static void begin_grace(struct request *request)
 {

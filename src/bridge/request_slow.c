@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * request_slow: --slow-log, a line about a script that runs longer, while it still does.
+ * request_slow: --slow-log, a line about a script that runs for longer, while it still runs.
  *
- * The timer is on the heap, so that a request pays nothing for an option that is not given.
+ * The timer is on the heap: a request pays nothing for an option that is not given.
  */
 #include <stdlib.h>
 
@@ -16,7 +16,7 @@ struct request_slow {
 	int64_t begun; /* loop time at which the script was started */
 };
 
-/* It fires once: it stays, unset, until the request ends. */
+/* Fires once; the memory stays until the request ends. */
 static void on_slow(struct loop_timer *timer)
 {
 	const struct request_slow *slow = CONTAINER_OF(timer, struct request_slow, timer);
@@ -26,7 +26,7 @@ static void on_slow(struct loop_timer *timer)
 	char origin[REQUEST_ORIGIN_MAX];
 	char doing[SYS_DOING_MAX];
 
-	if (request->script.child == NULL) /* it has exited: what is awaited is --linger's */
+	if (request->script.child == NULL) /* it has exited: the wait now is that of --linger */
 		return;
 	sys_process_doing(request->script.pid, doing);
 	log_warn("%s: slow: its script still runs after %lld.%03d s%s%s%s",
@@ -43,7 +43,7 @@ void request_slow_begin(struct request *request)
 	if (limit == 0)
 		return;
 	slow = request->slow = malloc(sizeof *slow);
-	if (slow == NULL) /* there is no line, then */
+	if (slow == NULL) /* then there is no line */
 		return;
 	*slow = (struct request_slow){.request = request, .begun = loop_now(request_loop(request))};
 	loop_timer_init(&slow->timer, on_slow);

@@ -14,15 +14,15 @@
 #include "cgi/exec_fault.h"
 #include "cgi/script.h"
 
-/* Bytes of PARAMS that a request is given which is one too many on its connection: enough
- * to see whether it is a HEAD. */
+/* Bytes of PARAMS that are read for a request that is one too many on its connection: enough to
+ * see whether it is a HEAD. */
 enum { OVERLOADED_PARAMS = 16 * 1024 };
 
-enum { SLOW_SPAWN = 2000 }; /* us for which it is worth to look at the clock again */
+enum { SLOW_SPAWN = 2000 }; /* us after which it is worth reading the clock again */
 
 /* ---- the process ------------------------------------------------------ */
 
-/* A script may be at fault for what its exec says; a handler, which nobody asked for, is ours. */
+/* A script that cannot be executed may be at fault itself; a handler is configured here: 500. */
 static void refuse_exec(struct request *request, const char *program, int error)
 {
 	char reason[1100];
@@ -59,7 +59,7 @@ static void refuse_start(struct request *request, const struct sys_fault *fault)
 	    "the script cannot be run", reason);
 }
 
-/* The script's directory, or what FCGI_CHDIR says ("-": where we are). */
+/* The script's directory, or the one in FCGI_CHDIR ("-": the worker's). */
 static const char *directory_of(const struct request *request, char *text, size_t size)
 {
 	const char *wish = params_get_filled(&request->params, "FCGI_CHDIR");
@@ -125,7 +125,7 @@ static void queue_up(struct request *request)
 	loop_timer_clear(request_loop(request), &request->idle);
 }
 
-/* Descriptors are what scripts that run give back: has it wait for that, if there are any. */
+/* Running scripts will free descriptors: queues the request until then, if any runs. */
 static bool wait_for_descriptors(struct request *request, const struct sys_fault *fault)
 {
 	bool short_of = fault->error == ENFILE ||
@@ -159,7 +159,7 @@ static void start(struct request *request)
 	request_count(request, TALLY_SPAWNED);
 	spent = clock_us() - before;
 	tally_time(request_tally(request), TALLY_SPAWN, spent);
-	if (spent > SLOW_SPAWN) /* what the system took is not taken from the script's time */
+	if (spent > SLOW_SPAWN) /* the time to start is not part of the script's time */
 		loop_refresh(request_loop(request));
 	log_debug("%s[%ld]: request %u: started", request->script.path, (long)request->script.pid,
 	    (unsigned)request->id);
@@ -231,7 +231,7 @@ static uint64_t announced_length(const struct params *params)
 	return length;
 }
 
-/* Whether a body is nothing that one expects of the request's method (RFC 9110 9.3). */
+/* Whether the request's method usually comes without a body (RFC 9110 9.3). */
 static bool is_bodiless(const struct params *params)
 {
 	static const char *const bodiless[] = {"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"};
@@ -250,12 +250,12 @@ static bool may_have_body(const struct params *params)
 
 	if (params_get_filled(params, "HTTP_TRANSFER_ENCODING") != NULL)
 		return true;
-	if (given != NULL && given[0] != '\0') /* a length that is none: "-1" is Caddy's chunked */
+	if (given != NULL && given[0] != '\0') /* not a length: Caddy sends "-1" for chunked */
 		return true;
 	return !is_bodiless(params);
 }
 
-/* Sets how much body comes; a body of unknown length is collected before the script starts. */
+/* Sets the body's length; one of unknown length is collected before the script starts. */
 static void expect_body(struct request *request)
 {
 	uint64_t length = announced_length(&request->params);
@@ -267,7 +267,7 @@ static void expect_body(struct request *request)
 		collect = !request->body.ended;
 	else if (length == BODY_LENGTH_UNKNOWN)
 		length = 0;
-	/* lighttpd, Caddy and HAProxy say 0 with a GET: that is no body (RFC 3875 4.1.2) */
+	/* lighttpd, Caddy and HAProxy send 0 with a GET: there is no body (RFC 3875 4.1.2) */
 	if (request->role == FCGI_AUTHORIZER ||
 	    announced_length(&request->params) == BODY_LENGTH_UNKNOWN ||
 	    (length == 0 && is_bodiless(&request->params)))
@@ -278,7 +278,7 @@ static void expect_body(struct request *request)
 		request_set_state(request, REQUEST_BODY);
 }
 
-/* The collected body is whole: its length is what the script is told. */
+/* The collected body is complete: tells the script its length. */
 static int announce_length(struct request *request)
 {
 	char text[24];
@@ -319,7 +319,7 @@ static void ignore_param(const struct request *request, const char *name, const 
 	    request_origin(request, origin, sizeof origin));
 }
 
-/* The time that parameter `name` asks for, if it is less than `limit`, an option's. */
+/* The time that parameter `name` asks for, or the option's `limit` if that is less. */
 static int64_t time_wanted(const struct request *request, const char *name, int64_t limit)
 {
 	const char *text = params_get_filled(&request->params, name);
@@ -332,7 +332,7 @@ static int64_t time_wanted(const struct request *request, const char *name, int6
 	return limit == 0 || (time > 0 && time < limit) ? time : limit;
 }
 
-/* What the web server asks for, for this request alone. */
+/* Reads the settings that the web server sends for this request alone. */
 static void read_overrides(struct request *request)
 {
 	static const struct value_rule choices = {0, 0, ON_DISCONNECT_CHOICES};
@@ -358,7 +358,7 @@ static void read_front_end(struct request *request)
 	    request->role == FCGI_RESPONDER && front_end_needs_stdin(request->front_end);
 }
 
-/* What a script may rely on, and not every client sends. */
+/* Adds parameters that a script may rely on but not every client sends. */
 static int complete_params(struct request *request)
 {
 	/* HAProxy leaves an empty one out (RFC 3875 4.1.7) */
@@ -368,7 +368,7 @@ static int complete_params(struct request *request)
 	if (request->role != FCGI_AUTHORIZER)
 		return 0;
 
-	/* Apache and lighttpd name as script what is to be authorized: it says who is asked */
+	/* Apache and lighttpd send the page to authorize as script: this names the authorizer */
 	const char *script = params_get_filled(&request->params, "CGIBRIDGE_AUTHORIZER");
 
 	if (script != NULL && params_set(&request->params, "SCRIPT_FILENAME", script) != 0)
@@ -400,7 +400,7 @@ static void refuse_script(struct request *request, const struct script_refusal *
 	request_refuse(request, refusal->status, detail, refusal->reason);
 }
 
-/* What BEGIN_REQUEST asked for and is not to be had; answered only now (spec 5.1, 6.1). */
+/* Refuses a BEGIN_REQUEST that cannot be served; answered only now (spec 5.1, 6.1). */
 static bool refuse_begin(struct request *request)
 {
 	switch (request->result.protocol_status) {
@@ -420,7 +420,7 @@ static bool refuse_begin(struct request *request)
 	return false;
 }
 
-/* Whether it is to be refused whatever its parameters say, and has sent enough of them. */
+/* Whether it will be refused whatever its parameters are, and has sent enough of them. */
 static bool is_rejected_early(const struct request *request, size_t len)
 {
 	return request->result.protocol_status == FCGI_OVERLOADED &&
