@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fitness: limits, then and now.
+ * fitness: limits at the start, and now.
  */
 #include "daemon/fitness.h"
 
@@ -8,7 +8,7 @@
 
 #include "base/sys.h"
 
-/* Those without which no connection is accepted, or no script started. */
+/* The limits that accepting connections and starting scripts depend on. */
 static const struct {
 	const char *name;
 	sys_resource resource;
@@ -28,7 +28,7 @@ void fitness_init(struct fitness *fitness)
 	*fitness = (struct fitness){.lost_since = 0};
 	for (int i = 0; i < FITNESS_LIMITS; i++)
 		if (getrlimit(limits[i].resource, &fitness->limits[i]) != 0)
-			fitness->limits[i].rlim_cur = 0; /* nothing is lower */
+			fitness->limits[i].rlim_cur = 0; /* no limit is lower */
 }
 
 static const char *lowered(const struct fitness *fitness)

@@ -2,9 +2,9 @@
 /*
  * fitness: whether a worker can do its work at all.
  *
- * Another process can lower a worker's limits while it runs (prlimit(2)).  Its loop turns
- * and its sign of life is there, but every accept or spawn fails.  One that has started
- * with these limits can do no better; a new one, made by the supervisor, can.
+ * Another process can lower a worker's limits while it runs (prlimit(2)).  Its loop still turns
+ * and its signs of life go on, but every accept or spawn fails.  It cannot raise the limits
+ * itself; a new worker inherits those of the supervisor.
  */
 #ifndef CGIBRIDGE_FITNESS_H
 #define CGIBRIDGE_FITNESS_H
@@ -19,24 +19,24 @@ enum { FITNESS_LIMITS = 4 };
 
 struct fitness {
 	struct rlimit limits[FITNESS_LIMITS]; /* as they were at the start */
-	uint64_t spawned, failures;           /* up to the last look */
-	bool spawns_fail;                     /* since the last script that was started */
+	uint64_t spawned, failures;           /* up to the last check */
+	bool spawns_fail;                     /* all have failed since the last success */
 	int64_t lost_since;                   /* loop time; 0: it is fit */
 };
 
-/* What a worker knows of itself. */
+/* The facts that a worker knows about itself. */
 struct fitness_look {
 	int64_t now;                /* loop time, not 0 */
 	bool accepts;               /* connections can be accepted */
-	uint64_t spawned, failures; /* scripts that were started, or could not be, in all */
+	uint64_t spawned, failures; /* scripts started, and starts that failed, in all */
 };
 
-/* The limits of this process are right as they are now. */
+/* Records the current limits of this process as the right ones. */
 void fitness_init(struct fitness *fitness);
 
 /*
- * The name, as of --limit, of a limit that is lower than it was, if nothing has worked for
- * `patience` ms since; else NULL.
+ * The name, as in --limit, of a limit that has been lowered, if accepting or spawning has
+ * failed for `patience` ms; else NULL.
  */
 const char *fitness_lost(
     struct fitness *fitness, const struct fitness_look *look, int64_t patience) MUST_CHECK;

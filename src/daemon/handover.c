@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * handover: the variable, written and read.
+ * handover: writing and reading the variable.
  */
 #include "daemon/handover.h"
 
@@ -17,8 +17,8 @@ static const char variable[] = "CGIBRIDGE_HANDOVER";
 /* ---- reading -------------------------------------------------------------------- */
 
 /*
- * Reads the `count` numbers behind `word`, at the start of `line`; returns what is behind
- * them, less a blank, or NULL if they are not all there.
+ * Reads the `count` numbers after `word` at the start of `line`; returns the text after them
+ * and a blank, or NULL if they are not all there.
  */
 static const char *read_numbers(const char *line, const char *word, long *numbers, int count)
 {

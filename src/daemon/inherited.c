@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * inherited: the variables, and the sockets they speak of.
+ * inherited: the variables, and the sockets that they describe.
  */
 #include "daemon/inherited.h"
 
@@ -43,7 +43,7 @@ bool inherited_has(const struct address *address)
 	return false;
 }
 
-/* Some systems give a length that has the terminator in it, some one that has not. */
+/* On some systems the length includes the terminator, on others it does not. */
 static void unix_text(const struct sockaddr_un *un, socklen_t len, char *text, size_t size)
 {
 	size_t start = offsetof(struct sockaddr_un, sun_path);

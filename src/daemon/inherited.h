@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * inherited: the listening sockets that came by LISTEN_FDS and LISTEN_PID
- * (sd_listen_fds(3), read here by hand).
+ * inherited: the listening sockets announced by LISTEN_FDS and LISTEN_PID (sd_listen_fds(3),
+ * implemented here).
  */
 #ifndef CGIBRIDGE_INHERITED_H
 #define CGIBRIDGE_INHERITED_H
@@ -13,7 +13,7 @@
 
 enum { INHERITED_FIRST = 3 }; /* SD_LISTEN_FDS_START */
 
-/* How many sockets LISTEN_FDS says that we have inherited; 0 if it is not for us. */
+/* The number of inherited sockets in LISTEN_FDS; 0 if that is not meant for this process. */
 int inherited_count(void);
 
 /* Removes LISTEN_* from the environment. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * listener: binding, inheriting, and the unix socket file's life.
+ * listener: binding, inheriting, and the life of a unix socket file.
  */
 #include "daemon/listener.h"
 
@@ -82,7 +82,7 @@ static int adopt(struct listeners *listeners, const struct listener *listener,
 
 /* ---- unix socket files ------------------------------------------------------- */
 
-/* Who can connect is decided by it: nobody has to look it up when nginx says 13. */
+/* Owner and mode decide which web servers can connect: logged for when nginx says EACCES. */
 static void describe(struct listener *listener, const struct stat *info)
 {
 	char owner[72];
@@ -92,7 +92,7 @@ static void describe(struct listener *listener, const struct stat *info)
 	    (unsigned)info->st_mode & 07777);
 }
 
-/* A socket file that cannot be made: mostly it is the directory, which is named then. */
+/* A socket file that cannot be made: the directory is usually at fault, and is named then. */
 static int fail_file(const char *url)
 {
 	const char *path = url + strlen("unix:");
@@ -120,7 +120,7 @@ static int fail_file(const char *url)
 	return -1;
 }
 
-/* Whether something answers at socket file `at`; -1 if it is no socket. */
+/* Whether a process serves socket file `at`; -1 with errno on an error, EEXIST for another file. */
 static int probe(const struct safepath *at)
 {
 	struct stat info;
@@ -136,14 +136,14 @@ static int probe(const struct safepath *at)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd < 0)
 		return -1;
-	/* who has it open may be stuck, with a full backlog: connecting must not wait for that */
+	/* its process may be stuck, with a full backlog: connecting must not wait for that */
 	if (sys_nonblock(fd) != 0) {
 		close(fd);
 		return -1;
 	}
 	failed = safepath_connect_at(fd, at, at->name);
 	close(fd);
-	/* refused: nobody has it open; anything else (EAGAIN: a full backlog) is alive */
+	/* refused: no process has it open; all else (EAGAIN: a full backlog) means it is served */
 	return failed != 0 && errno == ECONNREFUSED ? 0 : 1;
 }
 
@@ -166,7 +166,7 @@ static int check_path(const struct safepath *at, const char *name)
 	return -1;
 }
 
-/* Without --socket-owner, scripts could do to the socket what they could if started by --user. */
+/* Without --socket-owner, the socket belongs to --user, as if that user had started the bridge. */
 static struct value_owner owner_of_socket(const struct options *options)
 {
 	struct value_owner owner = options->socket_owner;
@@ -195,7 +195,7 @@ static int bind_temporary(int fd, const struct safepath *at, const char *name,
 	mode_t before;
 	int failed;
 
-	(void)unlink_keeping_errno(at->dir, name); /* of a process of our number that died here */
+	(void)unlink_keeping_errno(at->dir, name); /* of a process with this pid that died here */
 	before = umask(0777 & ~(mode_t)options->socket_mode);
 	failed = safepath_bind(fd, at, name);
 	umask(before);
@@ -211,7 +211,7 @@ static int bind_temporary(int fd, const struct safepath *at, const char *name,
 static int make_file(struct listener *listener, const struct safepath *at,
     const struct options *options)
 {
-	char name[32]; /* in the same directory, and used by no other process */
+	char name[32]; /* in the same directory, and unique to this process */
 	struct stat info;
 
 	if (check_path(at, listener->name) != 0)
@@ -281,7 +281,7 @@ static int open_bound(struct listener *listener, const struct address *address,
 	return 0;
 }
 
-/* Whether inherited socket `fd` is of a kind whose peers we can judge. */
+/* Checks that inherited socket `fd` is of a kind whose peers can be judged.  0, or -1, logged. */
 static int check_inherited(int fd, const char *name, const struct options *options)
 {
 	struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
@@ -307,7 +307,7 @@ static int check_inherited(int fd, const char *name, const struct options *optio
 	return -1;
 }
 
-/* Takes over descriptor `fd`, moved out of the way of 0, 1, 2. */
+/* Takes over descriptor `fd`, after moving it away from 0, 1 and 2. */
 static int inherit(struct listeners *listeners, int fd, const char *name,
     const struct options *options)
 {
@@ -329,7 +329,7 @@ static int inherit(struct listeners *listeners, int fd, const char *name,
 	return adopt(listeners, &listener, options);
 }
 
-/* Takes over what a supervisor before us has listened on, and the socket file it made for that. */
+/* Takes over a socket that the previous supervisor listened on, and the file it made for that. */
 static int adopt_socket(struct listeners *listeners, struct handover_socket *socket,
     const struct address *address, const struct options *options)
 {
@@ -348,14 +348,14 @@ static int adopt_socket(struct listeners *listeners, struct handover_socket *soc
 		listener.ino = socket->ino;
 	}
 	if (address != NULL)
-		(void)listen(listener.fd, options->backlog); /* a new --backlog holds from now on */
+		(void)listen(listener.fd, options->backlog); /* applies a new --backlog */
 	if (adopt(listeners, &listener, options) != 0)
 		return -1;
 	socket->fd = -1;
 	return 0;
 }
 
-/* What was handed over for `address`; not if the host's name stands for another one by now. */
+/* The socket handed over for `address`; NULL if the host name resolves to another one by now. */
 static struct handover_socket *find_handed_over(struct handover *handover,
     const struct address *address)
 {
@@ -403,7 +403,7 @@ static bool is_inherited_name(const char *name)
 	return strchr(name, ':') == NULL;
 }
 
-/* The sockets that the supervisor before us had inherited: how many, or -1. */
+/* Takes over the sockets that the previous supervisor had inherited: how many, or -1. */
 static int adopt_inherited(struct listeners *listeners, struct handover *handover,
     const struct options *options)
 {
@@ -421,7 +421,7 @@ static int adopt_inherited(struct listeners *listeners, struct handover *handove
 	return count;
 }
 
-/* The sockets that systemd and its like have opened. */
+/* Takes over the sockets that systemd and the like have opened. */
 static enum listener_failure open_announced(struct listeners *listeners, int count,
     const struct options *options)
 {
@@ -458,7 +458,7 @@ static bool serves(const struct listeners *listeners, int fd)
 	return false;
 }
 
-/* Clients of a socket that nobody serves wait for ever. */
+/* Warns of inherited sockets that are not served: their clients would wait for ever. */
 static void warn_unused(const struct listeners *listeners)
 {
 	int count = inherited_count();

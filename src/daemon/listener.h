@@ -2,10 +2,10 @@
 /*
  * listener: the listening sockets, opened or inherited.
  *
- * Inherited ones come by LISTEN_FDS and LISTEN_PID (sd_listen_fds(3), read here by
- * hand), or as descriptor 0 (FastCGI 1.0 2.2), as spawn-fcgi and inetd leave it.
- * A unix socket is bound under a temporary name and renamed, so that it never has
- * another mode than it should and replaces a stale one in one step.
+ * They are inherited by LISTEN_FDS and LISTEN_PID (sd_listen_fds(3), implemented in
+ * inherited.c), or as descriptor 0 (FastCGI 1.0 2.2), the way of spawn-fcgi and inetd.  A unix
+ * socket is bound under a temporary name and renamed: it never has a wrong mode, and replaces a
+ * stale one in one step.
  */
 #ifndef CGIBRIDGE_LISTENER_H
 #define CGIBRIDGE_LISTENER_H
@@ -21,11 +21,11 @@
 struct listener {
 	int fd;
 	char name[ADDRESS_URL_MAX]; /* for logs: its URL, or how it was inherited */
-	char about[96];   /* for logs: " (OWNER:GROUP MODE)" of its file, if we have made one */
-	const char *path; /* of a socket file that we have made; else NULL */
+	char about[96];   /* for logs: " (OWNER:GROUP MODE)" of its file, if one was made */
+	const char *path; /* of the socket file that was made for it, or NULL */
 	dev_t dev;        /* that file's identity */
 	ino_t ino;
-	bool handed_over; /* by the supervisor before us */
+	bool handed_over; /* by the previous supervisor */
 };
 
 struct listeners {
@@ -35,29 +35,32 @@ struct listeners {
 
 enum listener_failure {
 	LISTENER_OK,
-	LISTENER_NONE,   /* none given and none inherited: usage */
-	LISTENER_FAILED, /* has been logged */
+	LISTENER_NONE,   /* none given and none inherited: a usage error */
+	LISTENER_FAILED, /* an error, which has been logged */
 };
 
 /*
- * Opens what `options` name, or takes it from `handover`; if they name none, takes the
- * inherited ones.  What an heir has no use for stays in `handover`.  All are close-on-exec,
- * non-blocking and at 3 or above; LISTEN_* is removed from the
- * environment.  Errors are logged here, with what to do.
+ * Opens the sockets that `options` name, or takes them from `handover`; if they name none,
+ * takes the inherited ones.  Sockets that an heir has no use for stay in `handover`.  All are
+ * close-on-exec, non-blocking and at 3 or above; LISTEN_* is removed from the environment.
+ * Errors are logged here, with a remedy.
  */
 enum listener_failure listeners_open(struct listeners *listeners,
     const struct options *options, struct handover *handover) MUST_CHECK;
 
-/* Gives all up and undoes what opening them has made; `handover` gets back what it had. */
+/*
+ * Undoes listeners_open(): removes new socket files, closes new sockets, and returns to
+ * `handover` those that came from it.
+ */
 void listeners_abandon(struct listeners *listeners, struct handover *handover);
 
-/* Closes what is left in `handover`, and removes the socket files that were made for it. */
+/* Closes the sockets left in `handover`, and removes the socket files that were made for them. */
 void listeners_drop(struct handover *handover);
 
-/* Takes all that is in `handover`, as it is, whose names it borrows.  0, or -1, and logged. */
+/* Takes all sockets of `handover` as they are, and borrows their names.  0, or -1, logged. */
 int listeners_keep(struct listeners *listeners, struct handover *handover) MUST_CHECK;
 
-/* Removes the socket files that we made and that are still ours. */
+/* Removes the socket files that were made here and have not been replaced since. */
 void listeners_unlink(struct listeners *listeners);
 
 /* Closes all descriptors and frees the list. */

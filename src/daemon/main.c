@@ -42,7 +42,7 @@ static bool uses_syslog(const struct options *options)
 	return options->syslog != 0 || options->access_log.way == ACCESSLOG_SYSLOG;
 }
 
-/* 0, or -1, which has been logged: a log that cannot be had is found out at the start. */
+/* 0, or -1, which has been logged: an access log that cannot be opened fails the start. */
 static int open_logs(const struct options *options)
 {
 	int failed = 0;
@@ -57,7 +57,7 @@ static int open_logs(const struct options *options)
 			    "--syslog-socket)",
 			    options->syslog_socket, strerror(errno));
 	}
-	if (options->syslog != 0) /* it may come up later: until then it is stderr */
+	if (options->syslog != 0) /* syslogd may come up later: stderr until then */
 		log_open((enum log_level)options->log_level, LOG_FORM_SYSLOG);
 	if (target->way == ACCESSLOG_NONE)
 		return 0;
@@ -72,7 +72,7 @@ static int open_logs(const struct options *options)
 	return -1;
 }
 
-/* A start that fails tells its starter; a reload tells the log, where the old image's is. */
+/* A failed start is reported on stderr, a failed reload in the log of the old image. */
 static void complain(const struct handover *handover, const char *text)
 {
 	if (handover->role == HANDOVER_NONE)
@@ -81,7 +81,7 @@ static void complain(const struct handover *handover, const char *text)
 		log_error("%s", text);
 }
 
-/* The log before the options have said where it goes: on a reload, the old image's. */
+/* The log until the options are known: on a reload, that of the old image. */
 static void open_first_log(const struct handover *handover)
 {
 	log_open(LOG_LEVEL_INFO, choose_log_form());
@@ -96,7 +96,7 @@ static void warn_of_option(const char *text)
 	log_warn("%s", text);
 }
 
-/* As what the options say; the exit status. */
+/* Serves as the options say; returns the exit status. */
 static int serve(const struct options *options, struct handover *handover, char **argv)
 {
 	struct listeners listeners;
@@ -104,9 +104,9 @@ static int serve(const struct options *options, struct handover *handover, char 
 
 	if (open_logs(options) != 0)
 		return 1;
-	if (handover->role != HANDOVER_TRIAL) /* the heir says it */
+	if (handover->role != HANDOVER_TRIAL) /* the heir warns */
 		options_warn(options, warn_of_option);
-	/* who is to stop from here on has sockets to remove: the supervisor sees to it */
+	/* from here on a stop has to remove sockets, which the supervisor does */
 	if (handover->role != HANDOVER_TRIAL)
 		sys_signals_block(NULL);
 	switch (listeners_open(&listeners, options, handover)) {
@@ -124,7 +124,7 @@ static int serve(const struct options *options, struct handover *handover, char 
 		return 0;
 	}
 	status = supervisor_run(options, &listeners, handover, argv);
-	if (handover->role == HANDOVER_HEIR) { /* it has not taken over: they go on being served */
+	if (handover->role == HANDOVER_HEIR) { /* it has not taken over: the sockets stay served */
 		listeners_abandon(&listeners, handover);
 		return status;
 	}
@@ -175,18 +175,18 @@ int main(int argc, char **argv)
 
 	if (handover_take(&handover) != 0)
 		return 1;
-	/* signals that came during the exec of a reload wait for their handler */
+	/* signals from the exec of a reload stay blocked until they have handlers */
 	sys_signals_reset(handover.role == HANDOVER_HEIR);
 	if (sys_open_stdio() != 0) {
 		fprintf(stderr, "cgibridge: /dev/null cannot be opened: %s\n", strerror(errno));
 		return 1;
 	}
-	/* scripts may run as the user whom we run as */
+	/* scripts may run as the same user as this process */
 	sys_close_to_others();
 	sys_cloexec_from(STDERR_FILENO + 1);
 	open_first_log(&handover);
 	status = start(&handover, argc, argv);
-	/* whatever it is that failed: a reload must not end what serves */
+	/* whatever has failed: a reload must not end the workers that serve */
 	if (handover.role == HANDOVER_HEIR) {
 		open_first_log(&handover);
 		status = supervisor_hold(&handover, argv);

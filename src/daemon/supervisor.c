@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * supervisor: signals, stopping, and what the service manager is told.
+ * supervisor: signals, stopping, and messages to the service manager.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,11 +18,11 @@
 #include "base/sys.h"
 
 enum {
-	TICK = 1000,           /* ms between looks at the workers */
+	TICK = 1000,           /* ms between checks of the workers */
 	TICK_MIN = 50,
 	STATUS_EVERY = 5,      /* ticks between two texts to the service manager */
-	RETRY = 5,             /* s between two reloads by somebody who cannot take over */
-	DRAIN_TIME = 30,       /* s to drain for workers that have not said how much they have */
+	RETRY = 5,             /* s between two reloads while an heir cannot take over */
+	DRAIN_TIME = 30,       /* s to drain, for workers whose time is not known */
 };
 
 static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
@@ -78,7 +78,7 @@ static void show_status(const struct supervisor *supervisor)
 	status_log(&source);
 }
 
-/* Ours comes first: a worker that starts from here on inherits it. */
+/* The supervisor's own comes first: a worker that starts from here on inherits it. */
 static void reopen_logs(const struct supervisor *supervisor)
 {
 	log_info("opening the log files again");
@@ -132,7 +132,7 @@ static void tell_status(struct supervisor *supervisor)
 	notify_send("STATUS=%s", text);
 }
 
-/* It is fed only while every worker is well: else it is right to restart us. */
+/* Only while every worker is well: otherwise a restart by the service manager is right. */
 static void feed_watchdog(struct supervisor *supervisor, bool well)
 {
 	int64_t now = loop_now(supervisor->loop);
@@ -143,7 +143,7 @@ static void feed_watchdog(struct supervisor *supervisor, bool well)
 	notify_send("WATCHDOG=1");
 }
 
-/* Often enough to feed the watchdog, and no oftener than that is of use to anybody. */
+/* Often enough to feed the watchdog, and not more often than is useful. */
 static int64_t tick_time(const struct supervisor *supervisor)
 {
 	int64_t time = supervisor->watchdog / 4;
@@ -153,7 +153,7 @@ static int64_t tick_time(const struct supervisor *supervisor)
 	return time < TICK_MIN ? TICK_MIN : time;
 }
 
-/* To be restarted now would end those that serve, and help none of ours to. */
+/* A restart now would end the old workers that serve, and not help the new ones to start. */
 static bool serve_old_workers(const struct supervisor *supervisor)
 {
 	return supervisor->state == SUPERVISOR_STARTING && supervisor->old_workers.alive > 0;
@@ -195,7 +195,7 @@ static void tell_ready(const struct supervisor *supervisor)
 	    supervisor->options->workers, supervisor->options->max_scripts);
 }
 
-/* From the first worker that serves on so do we: who served until now can end. */
+/* The service is ready when its first worker serves: the old workers can end then. */
 static void on_ready(struct loop_watch *watch, unsigned events)
 {
 	struct supervisor *supervisor = CONTAINER_OF(watch, struct supervisor, ready);
@@ -235,7 +235,7 @@ static int open_ready(struct supervisor *supervisor)
 	return -1;
 }
 
-/* What cannot fail comes last: until then all is in `handover` as it was. */
+/* The steps that cannot fail come last: until then `handover` is unchanged. */
 static int supervisor_init(struct supervisor *supervisor, char **argv)
 {
 	loop_timer_init(&supervisor->tick, on_tick);
@@ -262,7 +262,7 @@ static void supervisor_fini(struct supervisor *supervisor)
 	loop_free(&supervisor->loop);
 }
 
-/* Until the end; the exit status. */
+/* Runs until the end; returns the exit status. */
 static int supervise(struct supervisor *supervisor)
 {
 	int failed;
@@ -294,7 +294,7 @@ int supervisor_run(const struct options *options, struct listeners *listeners,
 	return 1;
 }
 
-/* While signals wait for a handler: whether we are to stop. */
+/* While signals are blocked: whether one that means stop is pending. */
 static bool is_stop_pending(void)
 {
 	sigset_t pending;
@@ -326,7 +326,7 @@ int supervisor_hold(struct handover *handover, char **argv)
 			break;
 		log_error("cannot look after the workers from before: %s: trying again", strerror(errno));
 		supervisor_fini(&supervisor);
-		if (is_stop_pending()) { /* the workers end with us: their lifeline does */
+		if (is_stop_pending()) { /* the workers end, too: their lifeline closes */
 			listeners_unlink(&listeners);
 			return 1;
 		}

@@ -2,7 +2,7 @@
 /*
  * supervisor_group: asking workers to end.
  *
- *   SERVING --> DRAINING --they do not in their time--> QUITTING --nor now--> KILLED
+ *   SERVING --> DRAINING --not ended within the time--> QUITTING --nor then-> KILLED
  *      \------------------asked to stop at once------------/
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "daemon/supervisor_private.h"
 
-enum { SLACK = 5 * 1000 }; /* ms that workers may take longer than they are allowed */
+enum { SLACK = 5 * 1000 }; /* ms that workers may take in addition to their time */
 
 static void close_end(int *fd)
 {
@@ -73,7 +73,7 @@ static void kill_group(struct worker_group *group)
 	group_set_state(group, GROUP_KILLED);
 	if (group_signal(group, SIGKILL))
 		return;
-	/* as in a container without CAP_KILL; what we hold open must not stay so for ever */
+	/* as in a container without CAP_KILL; the supervisor must not wait for it for ever */
 	log_error("a worker cannot be killed: it is left behind");
 	if (group->supervisor->state == SUPERVISOR_STOPPING)
 		loop_stop(group->supervisor->loop);

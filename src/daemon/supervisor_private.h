@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * supervisor_private: what the files of supervisor have of each other.  Nobody else includes
- * it.  Each calls only those below it:
+ * supervisor_private: shared by the files of supervisor.  No other file includes it.  Each
+ * calls only those below it:
  *
- *   supervisor.c          signals, and what the service manager is told
+ *   supervisor.c          signals, and messages to the service manager
  *   supervisor_workers.c  forking, respawning, burying
  *   supervisor_reload.c   the trial, and the exec
  *   supervisor_group.c    asking a group of workers to end, more and more firmly
@@ -20,16 +20,16 @@
 #include "daemon/supervisor.h"
 
 enum supervisor_state {
-	SUPERVISOR_STARTING, /* no worker of ours serves yet; those from before a reload do */
+	SUPERVISOR_STARTING, /* no new worker serves yet; those from before a reload do */
 	SUPERVISOR_RUNNING,
-	SUPERVISOR_STOPPING, /* until the last of our children has ended */
+	SUPERVISOR_STOPPING, /* until the last child has ended */
 };
 
 enum reload_state {
 	RELOAD_NONE,
-	RELOAD_WAITING,   /* for the workers of the last one */
+	RELOAD_WAITING,   /* for the workers of the last reload to end */
 	RELOAD_TRIAL,     /* a child tries whether the new image starts */
-	RELOAD_CANCELLED, /* we stop: the child has been killed, and not ended yet */
+	RELOAD_CANCELLED, /* the service stops: the child was killed, and has not ended yet */
 };
 
 enum group_state {
@@ -40,9 +40,9 @@ enum group_state {
 };
 
 enum process_state {
-	PROCESS_NONE,     /* its worker is between two lives */
+	PROCESS_NONE,     /* no process: not forked yet, or ended */
 	PROCESS_STARTING, /* forked */
-	PROCESS_SERVING,  /* has said so */
+	PROCESS_SERVING,  /* it has reported that it serves */
 	PROCESS_KILLED,   /* by --watchdog */
 };
 
@@ -53,7 +53,7 @@ struct worker_process {
 	struct worker_group *group;
 	int number;
 	enum process_state state;
-	struct loop_child child; /* while there is one: with its pid */
+	struct loop_child child; /* valid while there is a process; has its pid */
 	struct loop_timer respawn;
 	int64_t started;
 	int64_t backoff; /* ms */
@@ -83,21 +83,21 @@ struct reload {
 struct supervisor {
 	const struct options *options;
 	struct listeners *listeners;
-	struct handover *handover; /* what we got; its sockets are closed once we serve */
+	struct handover *handover; /* received; its sockets are closed once a worker serves */
 	struct loop *loop;
 	enum supervisor_state state;
 	struct worker_group workers;     /* as many as options->workers */
 	struct worker_group old_workers; /* from before a reload: not replaced */
-	struct loop_watch ready; /* workers write their number there when they serve ... */
-	int ready_end;           /* ... into this end */
+	struct loop_watch ready; /* workers report their number here when they serve ... */
+	int ready_end;           /* ... by writing it to this end */
 	struct reload reload;
 	struct loop_timer tick;
-	struct loop_timer retry; /* while we only hold: the next reload */
+	struct loop_timer retry; /* in supervisor_hold(): the next reload */
 	int64_t watchdog; /* the service manager's, ms; 0: none */
-	int64_t fed;      /* when it was last told */
-	int64_t paused;   /* ms that we had been paused when the workers were last looked at ... */
-	int64_t resumed;  /* ... and when we saw that it had become more; loop_clock() time */
-	char status[128]; /* what it was last told */
+	int64_t fed;      /* loop time of the last WATCHDOG=1 */
+	int64_t paused;   /* ms of pauses, at the last check of the workers ... */
+	int64_t resumed;  /* ... and when they were last seen to grow; loop_clock() time */
+	char status[128]; /* the last status text sent */
 };
 
 /* ---- supervisor_state.c ---------------------------------------------------------- */
@@ -108,7 +108,7 @@ void reload_set_state(struct reload *reload, enum reload_state state);
 void group_set_state(struct worker_group *group, enum group_state state);
 void process_set_state(struct worker_process *process, enum process_state state);
 
-/* A child has gone: if we stop and it was the last one, so does the loop. */
+/* A child has ended: if it was the last one and the service stops, stops the loop. */
 void supervisor_check_end(struct supervisor *supervisor);
 
 /* ---- supervisor_group.c ---------------------------------------------------------- */
@@ -116,16 +116,16 @@ void supervisor_check_end(struct supervisor *supervisor);
 void group_init(struct worker_group *group, struct supervisor *supervisor);
 void group_fini(struct worker_group *group);
 
-/* In a forked process: holds no longer what only the supervisor may, or workers never end. */
+/* In a forked process: closes the lifelines' write ends, or the workers would never end. */
 void group_disown(struct worker_group *group);
 
-/* Sends `signo` to all; false, with errno, if one may not be sent a signal. */
+/* Sends `signo` to all; false, with errno, if one could not be sent. */
 bool group_signal(const struct worker_group *group, int signo);
 
 /*
- * Asks all to drain, or to stop at once: by a signal and, since sending one takes a right that
- * a container may not give, by their lifeline.  After the time they have, they are asked
- * more firmly, and killed in the end.  To ask again, or for less, changes nothing.
+ * Asks all to drain, or to stop at once: by a signal and, since a container may forbid signals,
+ * by their lifeline.  When their time is up they are asked more firmly, and killed in the end.
+ * Asking again, or for less, changes nothing.
  */
 void group_drain(struct worker_group *group);
 void group_quit(struct worker_group *group);
@@ -136,13 +136,13 @@ void group_quit(struct worker_group *group);
 int reload_init(struct supervisor *supervisor, char **argv) MUST_CHECK;
 void reload_fini(struct supervisor *supervisor);
 
-/* Begins a reload, or has it wait for its turn. */
+/* Begins a reload, or queues it until its turn comes. */
 void reload_begin(struct supervisor *supervisor);
 
-/* A worker has gone: what has waited goes on, if that was what it waited for. */
+/* A worker has ended: begins a waiting reload, if that was what it waited for. */
 void reload_resume(struct supervisor *supervisor);
 
-/* We stop: no reload any more, and nothing may be left of its trial. */
+/* The service stops: cancels a reload, and kills its trial. */
 void reload_cancel(struct supervisor *supervisor);
 
 /* ---- supervisor_workers.c -------------------------------------------------------- */
@@ -160,7 +160,7 @@ void workers_start(struct supervisor *supervisor);
 /* Worker `number` says that it serves. */
 void workers_serve(struct supervisor *supervisor, int number);
 
-/* Kills workers that have been silent for --watchdog; whether all others are well. */
+/* Kills workers that have been silent for --watchdog; returns whether all are well. */
 bool workers_are_well(struct supervisor *supervisor);
 
 #endif

@@ -7,7 +7,7 @@
  *     |   \         \--we are to stop--> CANCELLED --it has ended--> NONE
  *     |    \--workers of the last reload still drain--> WAITING --they are gone--> TRIAL
  *
- * The trial gets the sockets and nothing else, so that nothing of ours stays alive by it.
+ * The trial gets only the sockets: it must not keep anything else of the service alive.
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,13 +23,13 @@
 #include "daemon/supervisor_private.h"
 #include "base/sys.h"
 
-enum { TRIAL_TIME = 20 * 1000 }; /* ms the new image has to say whether it would start */
+enum { TRIAL_TIME = 20 * 1000 }; /* ms in which the new image has to show that it would start */
 
 extern char **environ;
 
 /* ---- where the program is ------------------------------------------------------ */
 
-/* The path of `name` as execvp(3) would find it; NULL if it does not, or without memory. */
+/* The path of `name` as execvp(3) would find it; NULL if it is not found, or without memory. */
 static char *search_path(const char *name)
 {
 	const char *at = getenv("PATH");
@@ -38,7 +38,7 @@ static char *search_path(const char *name)
 		int len = (int)strcspn(at, ":");
 		char path[4096];
 
-		/* an empty element is where we are */
+		/* an empty element is the current directory */
 		if (snprintf(path, sizeof path, "%.*s/%s", len == 0 ? 1 : len, len == 0 ? "." : at,
 			name) < (int)sizeof path &&
 		    access(path, X_OK) == 0)
@@ -48,9 +48,9 @@ static char *search_path(const char *name)
 	return NULL;
 }
 
-/* ---- what the new image finds ----------------------------------------------------- */
+/* ---- the handover to the new image ------------------------------------------------ */
 
-/* The workers that serve: those from before the last reload while none of ours has begun to. */
+/* The workers that serve: those from before the last reload until a new one serves. */
 static const struct worker_group *serving_group(const struct supervisor *supervisor)
 {
 	const struct worker_group *old = &supervisor->old_workers;
@@ -67,7 +67,7 @@ static void list_workers(const struct worker_group *group, struct handover *hand
 			    group->processes[i].child.pid, group->processes[i].number};
 }
 
-/* Ours, and those that only the workers before us serve still. */
+/* The listeners, and sockets that only the old workers still serve. */
 static void list_sockets(const struct supervisor *supervisor, struct handover *handover)
 {
 	const struct handover *rest = supervisor->handover;
@@ -87,7 +87,10 @@ static void list_sockets(const struct supervisor *supervisor, struct handover *h
 	}
 }
 
-/* What the new image gets of `group`; 0, or -1 with errno.  handover_fini() either way. */
+/*
+ * Adds the state of `group` to `handover`; 0, or -1 with errno.  The caller frees `handover`
+ * either way.
+ */
 static int describe_group(const struct worker_group *group, struct handover *handover)
 {
 	handover->lifeline = group->lifeline;
@@ -101,7 +104,7 @@ static int describe_group(const struct worker_group *group, struct handover *han
 	return 0;
 }
 
-/* Likewise for the trial: as long as anybody holds the end to write to, workers do not end. */
+/* Likewise for the trial, without a write end: while one is open, the workers do not end. */
 static void describe_trial(const struct worker_group *group, struct handover *handover)
 {
 	handover->lifeline.stop[0] = handover->lifeline.stop[1] = group->lifeline.stop[0];
@@ -127,7 +130,7 @@ static int describe(const struct supervisor *supervisor, struct handover *handov
 	return 0;
 }
 
-/* Replaces this process by the new image; returns, with errno, only if that fails. */
+/* Replaces this process with the new image; returns, with errno, only if that fails. */
 static void exec_image(const struct supervisor *supervisor, const struct handover *handover,
     pid_t owner)
 {
@@ -156,7 +159,7 @@ static void exec_new(struct supervisor *supervisor)
 
 	log_info("reloading: the new image takes over");
 	log_stderr_close();
-	/* what arrives from here on waits for the new image */
+	/* signals that arrive from here on wait for the new image */
 	sys_signals_block(&before);
 	if (describe(supervisor, &handover, HANDOVER_HEIR) == 0) {
 		exec_image(supervisor, &handover, getpid());
@@ -173,8 +176,8 @@ static void exec_new(struct supervisor *supervisor)
 /* ---- whose turn it is ---------------------------------------------------------------- */
 
 /*
- * Whether workers of the last reload are in the way.  They are not while none of ours has
- * taken over from them and none is about to: then they are those to be handed on.
+ * Whether workers from before the last reload are in the way.  They are not if no new worker
+ * serves or has been started: then the old ones themselves are handed on.
  */
 static bool must_wait(const struct supervisor *supervisor)
 {
@@ -223,7 +226,7 @@ static void on_trial_exited(struct loop_child *process, int status)
 	supervisor_check_end(supervisor);
 }
 
-/* With what it has started, as to find out whether it can become --user. */
+/* Kills the trial with its children; it forks one to test whether it can become --user. */
 static void kill_trial(const struct reload *reload)
 {
 	if (kill(-reload->trial.pid, SIGKILL) != 0)
@@ -238,7 +241,7 @@ static void on_trial_end(struct loop_timer *timer)
 	kill_trial(&supervisor->reload);
 }
 
-/* It ends with us, and where the system cannot see to that, after its time. */
+/* Makes the trial end with its parent or, where the system cannot do that, when its time is up. */
 static void bind_trial(pid_t parent)
 {
 	(void)setpgid(0, 0);
@@ -282,7 +285,7 @@ static void start_trial(struct supervisor *supervisor)
 		go_on(supervisor, strerror(errno));
 		return;
 	}
-	(void)setpgid(pid, pid); /* whoever of us comes first */
+	(void)setpgid(pid, pid); /* whichever process is first */
 	loop_child_add(supervisor->loop, &reload->trial, pid, on_trial_exited);
 	loop_timer_set(supervisor->loop, &reload->trial_end, TRIAL_TIME);
 }
@@ -290,7 +293,7 @@ static void start_trial(struct supervisor *supervisor)
 void reload_begin(struct supervisor *supervisor)
 {
 	if (supervisor->state == SUPERVISOR_STOPPING || supervisor->reload.state != RELOAD_NONE)
-		return; /* what waits or is being tried will see what has changed */
+		return; /* a waiting or running reload will see the latest changes */
 	if (must_wait(supervisor)) {
 		wait_for_turn(supervisor);
 		return;
@@ -328,7 +331,7 @@ int reload_init(struct supervisor *supervisor, char **argv)
 	struct reload *reload = &supervisor->reload;
 
 	reload->argv = argv;
-	/* a relative path stays good: nobody here changes the directory */
+	/* a relative path stays valid: the supervisor never changes its directory */
 	reload->program = strchr(argv[0], '/') != NULL ? strdup(argv[0]) : search_path(argv[0]);
 	loop_timer_init(&reload->trial_end, on_trial_end);
 	return 0;

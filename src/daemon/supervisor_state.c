@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * supervisor_state: which state may follow which, of everything that has one here.
+ * supervisor_state: which state may follow which, for all state machines of the supervisor.
  */
 #include <assert.h>
 

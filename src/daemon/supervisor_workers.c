@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * supervisor_workers: forking, respawning with back-off, burying, and noticing those
- * that are stuck.
+ * supervisor_workers: forking, respawning with back-off, burying, and noticing stuck workers.
  *
  *   NONE --fork--> STARTING --says so--> SERVING --silent for --watchdog--> KILLED
  *    ^                |                     |                                 |
@@ -20,14 +19,14 @@
 #include "daemon/worker.h"
 
 enum {
-	HEALTHY_TIME = 10 * 1000, /* ms a worker has to live for its death to be a first one */
+	HEALTHY_TIME = 10 * 1000, /* ms a worker has to live for its death to reset the back-off */
 	BACKOFF_FIRST = 100,      /* ms before the respawn after an early death; doubled each time */
 	BACKOFF_MAX = 10 * 1000,
 };
 
 /* ---- starting --------------------------------------------------------------------- */
 
-/* In the forked process: nothing of the supervisor stays but what the plan names. */
+/* In the forked process: frees all parts of the supervisor that the plan does not name. */
 static int run_worker(struct worker_process *process)
 {
 	struct supervisor *supervisor = process->group->supervisor;
@@ -43,8 +42,8 @@ static int run_worker(struct worker_process *process)
 	    .ready = supervisor->ready_end,
 	};
 
-	/* so no script has a terminal; a session for each of them would do, too, but Linux
-	 * makes a group of the scheduler for every session, and frees it */
+	/* a session without a terminal, for all scripts; one for each script would do, too, but
+	 * Linux creates and frees a scheduler group for every session */
 	(void)setsid();
 	group_disown(group);
 	handover_close_sockets(supervisor->handover);
@@ -56,7 +55,7 @@ static int run_worker(struct worker_process *process)
 	return worker_run(&plan);
 }
 
-/* Signals to the new worker wait until it has taken them over. */
+/* Signals to the new worker stay blocked until it has installed its handlers. */
 static pid_t fork_blocked(void)
 {
 	sigset_t before;
@@ -142,7 +141,7 @@ static void log_death(const struct worker_process *process, int status, int scri
 	    (long long)(pause < 0 ? 0 : pause));
 }
 
-/* Its scripts die with it, wherever they are written down. */
+/* Kills the scripts of a dead worker that the scoreboard lists; returns how many. */
 static int bury(const struct worker_process *process)
 {
 	struct scoreboard *board = process->group->board;
@@ -193,8 +192,8 @@ static void on_exited(struct loop_child *child, int status)
 /* ---- workers that are stuck --------------------------------------------------------- */
 
 /*
- * Notes whether we have been paused ourselves, as when a container is: the workers have been
- * so, too, and get all their time again to say that they are alive.
+ * Notices when the supervisor itself was paused, as in a paused container: the workers were
+ * paused, too, and get their full time again to give a sign of life.
  */
 static void log_pause(struct supervisor *supervisor)
 {
@@ -205,7 +204,7 @@ static void log_pause(struct supervisor *supervisor)
 	supervisor->paused = paused;
 }
 
-/* For how many ms, as far as we were there to see it, `process` has done nothing. */
+/* For how many ms `process` has been silent, not counting a pause of the supervisor itself. */
 static int64_t silence_of(const struct worker_process *process)
 {
 	const struct supervisor *supervisor = process->group->supervisor;
@@ -215,7 +214,7 @@ static int64_t silence_of(const struct worker_process *process)
 	    (beat > supervisor->resumed ? beat : supervisor->resumed);
 }
 
-/* Whether its worker is one that the service manager need not worry about; else it may die. */
+/* Whether its worker is well, for the service manager; kills it after --watchdog. */
 static bool look_at(struct worker_process *process)
 {
 	const struct supervisor *supervisor = process->group->supervisor;
@@ -224,7 +223,7 @@ static bool look_at(struct worker_process *process)
 
 	if (process->state == PROCESS_NONE || process->state == PROCESS_KILLED)
 		return false;
-	if (limit == 0) /* workers give no sign then */
+	if (limit == 0) /* workers give no signs of life then */
 		return true;
 	if (silent > limit) {
 		log_error("worker %d (pid %ld) has not done anything for %lld s (--watchdog): killed",

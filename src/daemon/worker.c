@@ -27,27 +27,27 @@
 #include "base/sys.h"
 
 enum {
-	ACCEPT_LEAD = 2,        /* connections more than another worker's, past which it goes first */
+	ACCEPT_LEAD = 2,        /* connections more than another worker's, before it gives way */
 	BEAT = 1000,            /* ms between signs of life, at most */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
 	QUIT_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
-	RESERVED_FDS = 32,      /* ours: listeners, loop, log */
-	FDS_A_SCRIPT = 4,       /* its pipes, and the file that its body waits in */
+	RESERVED_FDS = 32,      /* the worker's own: listeners, loop, log */
+	FDS_A_SCRIPT = 4,       /* its pipes, and the file of its spooled body */
 	REFUSAL_PAUSE = 5000,   /* ms without another log line about a refused connection ... */
-	FAILURE_PAUSE = 10000,  /* ... or about one that cannot be accepted, or could not be */
+	FAILURE_PAUSE = 10000,  /* ... or about failing to accept, or reaching the limit */
 };
 
 enum worker_state {
 	WORKER_RUNNING,
 	WORKER_DRAINING, /* the listening sockets are closed; scripts may end */
-	WORKER_STOPPING, /* scripts have got TERM, and have --kill-delay */
-	WORKER_QUITTING, /* scripts have got TERM, and have no time */
+	WORKER_STOPPING, /* scripts have been sent TERM, and have --kill-delay */
+	WORKER_QUITTING, /* scripts have been sent TERM, and have QUIT_TIME */
 };
 
 enum accepted {
 	ACCEPTED,
-	ACCEPT_SKIPPED, /* that connection is none of ours, or gone: there may be another one */
-	ACCEPT_NONE,    /* there is none, or we cannot take any */
+	ACCEPT_SKIPPED, /* that connection was refused, or is gone: there may be another */
+	ACCEPT_NONE,    /* there is none, or none can be accepted now */
 };
 
 struct worker;
@@ -59,10 +59,10 @@ struct acceptor {
 	struct loop_watch watch;
 };
 
-/* What all connections read into, each for the time of one read. */
+/* The buffer that all connections read into, each for the time of one read. */
 static unsigned char scratch[CONN_SCRATCH];
 
-/* What all scripts' first output is read into. */
+/* The buffer for the first output of all scripts. */
 static struct relay_scratch relay_scratch;
 
 struct worker {
@@ -72,15 +72,15 @@ struct worker {
 	struct environment environment;
 	struct admission admission;
 	struct children children;
-	struct sys_limit *script_limits; /* ours of open files, as it was, then --limit's */
+	struct sys_limit *script_limits; /* of open files, as it was, then those of --limit */
 	struct request_services services;
 	struct request_sink sink;
 	struct left_list left;
 	struct flaw_log flaws;
 	struct conn_owner owner;
-	int64_t failures_quiet;  /* until then failures to accept are not logged */
-	int64_t full_quiet;      /* until then that there are too many connections is not logged */
-	int64_t refusals_quiet;  /* until then refused connections are only counted */
+	int64_t failures_quiet;  /* loop time until which failed accepts are not logged */
+	int64_t full_quiet;      /* the same for "too many connections" */
+	int64_t refusals_quiet;  /* until then, refused connections are only counted */
 	unsigned long refusals;  /* since the last one that was logged */
 	struct acceptor *acceptors;
 	size_t acceptor_count;
@@ -137,7 +137,7 @@ static void on_accept_again(struct loop_timer *timer)
 	start_accepting(CONTAINER_OF(timer, struct worker, accept_again));
 }
 
-/* Out of something: connections wait in the kernel's queue meanwhile. */
+/* Out of a resource: connections wait in the kernel's queue meanwhile. */
 static void pause_accepting(struct worker *worker, int error)
 {
 	int64_t now = loop_now(worker->loop);
@@ -185,7 +185,7 @@ static enum accepted accept_one(struct acceptor *acceptor)
 	if (fd < 0 && is_one_lost(errno))
 		return ACCEPT_SKIPPED;
 	if (fd < 0) {
-		/* all else will be there the next time, too */
+		/* any other error would come back at once */
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			pause_accepting(worker, errno);
 		return ACCEPT_NONE;
@@ -202,7 +202,7 @@ static enum accepted accept_one(struct acceptor *acceptor)
 	return ACCEPTED;
 }
 
-/* At the limit each connection that ends lets in one more: that is no line for each. */
+/* At the limit, each connection that ends lets in one more: not each is worth a line. */
 static void log_full(struct worker *worker)
 {
 	int64_t now = loop_now(worker->loop);
@@ -221,8 +221,8 @@ static bool is_ahead(const struct worker *worker)
 }
 
 /*
- * The kernel wakes the worker that has stood in line the longest, so an idle one
- * would get all connections.  Who is ahead of the others goes to the end of the line.
+ * The kernel wakes the worker that has waited in its queue the longest, and an idle one would
+ * get all connections.  A worker with more than the others goes to the end of the queue.
  */
 static void give_way(struct worker *worker)
 {
@@ -233,8 +233,8 @@ static void give_way(struct worker *worker)
 }
 
 /*
- * A turn is as long as there are connections to serve: the more there are, the more
- * are accepted in it, or those in the queue would wait for many turns.
+ * The more connections a worker serves, the longer a turn takes: it accepts as many per turn as
+ * it has, or those in the kernel's queue would wait for many turns.
  */
 static void on_connection(struct loop_watch *watch, unsigned events)
 {
@@ -285,14 +285,14 @@ static void on_children_gone(struct children *children)
 	exit_if_done(CONTAINER_OF(children, struct worker, children));
 }
 
-/* Only forward: no worker that has begun to stop serves again. */
+/* Only forward: a worker that has begun to stop does not serve again. */
 static void set_state(struct worker *worker, enum worker_state state)
 {
 	assert(state > worker->state);
 	worker->state = state;
 }
 
-/* Nobody must find a socket open that is not accepted from any more. */
+/* A socket that is not accepted from any more must not stay open: clients would hang on it. */
 static void close_listeners(struct worker *worker)
 {
 	stop_accepting(worker);
@@ -317,8 +317,8 @@ static void quit(struct worker *worker)
 }
 
 /*
- * Connections that we have been woken for, and nobody else, are still ours; and when all
- * stop, nobody else is there.
+ * Connections for which only this worker was woken still have to be accepted here; and when all
+ * workers stop, no other one will.
  */
 static void accept_announced(struct worker *worker)
 {
@@ -343,8 +343,8 @@ static void drain(struct worker *worker)
 /* ---- signs of life -------------------------------------------------------------------- */
 
 /*
- * Without the limits that it was started with it can serve nobody, and the watchdog would not see
- * that: it turns.  What still runs may end in order.
+ * A worker whose limits were lowered cannot serve, and the watchdog would not notice: its loop
+ * turns.  Its requests may end in order.
  */
 static void check_fitness(struct worker *worker)
 {
@@ -366,8 +366,8 @@ static void check_fitness(struct worker *worker)
 }
 
 /*
- * Says that we are alive; and takes a connection that waits, if there is one: the
- * worker that was woken for it may be dead.
+ * Gives a sign of life; and accepts a waiting connection, if there is one: the worker that was
+ * woken for it may be dead.
  */
 static void on_beat(struct loop_timer *timer)
 {
@@ -400,7 +400,7 @@ static void on_stop_time(struct loop_timer *timer)
 	stop_scripts(worker, WORKER_STOPPING, worker->plan->options->kill_delay + QUIT_TIME);
 }
 
-/* The supervisor closes it when it wants us to stop; so does the system when it is gone. */
+/* The supervisor closes it to stop its workers; the system closes it when the supervisor dies. */
 static void on_stop(struct loop_watch *watch, unsigned events)
 {
 	struct worker *worker = CONTAINER_OF(watch, struct worker, stop_line);
@@ -420,7 +420,7 @@ static void on_drain(struct loop_watch *watch, unsigned events)
 		drain(worker);
 }
 
-/* INT is for the supervisor, even if it is sent to all of us. */
+/* INT is for the supervisor, even if a terminal sends it to all processes. */
 static void on_signal(void *context, int signo)
 {
 	struct worker *worker = context;
@@ -435,7 +435,7 @@ static void on_signal(void *context, int signo)
 
 /* ---- making ------------------------------------------------------------------------- */
 
-/* The limit of open files goes back to what it was, before --limit is obeyed. */
+/* For scripts, restores the limit of open files, then applies --limit. */
 static int limit_scripts(struct worker *worker, const struct rlimit *files)
 {
 	const struct value_limits *limits = &worker->plan->options->limits;
@@ -453,7 +453,7 @@ static int limit_scripts(struct worker *worker, const struct rlimit *files)
 	return 0;
 }
 
-/* Takes all descriptors we may have.  Returns how many that are. */
+/* Raises the limit of open files as far as allowed.  Returns how many that are. */
 static size_t raise_fd_limit(struct rlimit limit)
 {
 	rlim_t before = limit.rlim_cur;
@@ -465,7 +465,7 @@ static size_t raise_fd_limit(struct rlimit limit)
 									   : (size_t)limit.rlim_cur;
 }
 
-/* So many connections that scripts still find descriptors for their pipes and bodies. */
+/* As many connections as leave descriptors for the pipes and bodies of all scripts. */
 static size_t connection_limit(size_t fds, int max_scripts)
 {
 	size_t taken = RESERVED_FDS + LEFT_STDERR_MAX + FDS_A_SCRIPT * (size_t)max_scripts;
@@ -519,7 +519,7 @@ static void connect_parts(struct worker *worker)
 	loop_timer_init(&worker->stop, on_stop_time);
 }
 
-/* After this there is no /dev/null, and no way back. */
+/* After this, /dev/null may be out of reach, and there is no way back. */
 static int drop_privileges(const struct options *options)
 {
 	struct fault why;
@@ -582,7 +582,7 @@ static void worker_fini(struct worker *worker)
 	request_sink_stop(&worker->sink);
 	left_fini(&worker->left);
 	children_fini(&worker->children);
-	/* what was closed frees itself in a last turn */
+	/* closed connections free themselves in a last turn */
 	if (loop_turn(worker->loop, 0) != 0)
 		log_debug("the last turn failed: %s", strerror(errno));
 	admission_fini(&worker->admission);
@@ -594,7 +594,7 @@ int64_t worker_drain_time(const struct options *options)
 	return options->drain_timeout + options->kill_delay + QUIT_TIME;
 }
 
-/* A supervisor that has been replaced meanwhile does not listen any more. */
+/* A supervisor that has been replaced meanwhile does not read it any more. */
 static void say_ready(const struct worker_plan *plan)
 {
 	if (write(plan->ready, &plan->number, sizeof plan->number) < 0)
@@ -621,7 +621,7 @@ int worker_run(const struct worker_plan *plan)
 	failed = loop_run(worker.loop);
 	if (failed)
 		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));
-	/* asked only now: a process that dies closes its descriptors before it gives up its children */
+	/* checked only now: a dying process closes its descriptors before it loses its children */
 	if (getppid() != plan->supervisor)
 		log_error("worker %d: the supervisor is gone: stopped at once", plan->number);
 	worker_fini(&worker);

@@ -18,7 +18,7 @@
 #include "config/options.h"
 #include "stats/scoreboard.h"
 
-/* What a worker is given.  All borrowed, all inherited by fork. */
+/* The things a worker is given.  All borrowed, all inherited by fork. */
 struct worker_plan {
 	const struct options *options;
 	struct listeners *listeners;
@@ -26,7 +26,7 @@ struct worker_plan {
 	int number;       /* 0... */
 	pid_t supervisor;
 	int stop, drain;  /* the ends of its lifeline */
-	int ready;        /* where it writes its number once it serves, and closes */
+	int ready;        /* where it writes its number once it serves; closed after that */
 };
 
 /* The time that a worker takes to drain, at most, in ms. */
