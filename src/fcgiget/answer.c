@@ -20,8 +20,8 @@ void answer_fini(struct answer *a)
 }
 
 /*
- * The value of field `name` in the `len` bytes of header block at `head`, up to
- * the line's end; NULL if there is none.  `*size` is set to its length.
+ * The value of field `name` in the `len` bytes of header block at `head`, up to the line's end;
+ * NULL if there is no such field.  `*size` is set to its length.
  */
 static const char *find_field(const char *head, size_t len, const char *name, size_t *size)
 {
@@ -43,7 +43,7 @@ static const char *find_field(const char *head, size_t len, const char *name, si
 	return NULL;
 }
 
-/* The three digits at `value`, as a status; -1 if it starts otherwise. */
+/* The three digits at `value` as a status; -1 if it does not start with a status. */
 static int parse_status(const char *value, size_t len)
 {
 	int status = 0;
@@ -60,7 +60,7 @@ static int parse_status(const char *value, size_t len)
 	return status >= 100 ? status : -1;
 }
 
-/* RFC 3875 6.3.3: without Status it is 200, with Location alone 302. */
+/* RFC 3875 6.3.3: without Status it is 200, or 302 with a Location. */
 static int find_status(const struct answer *a)
 {
 	const char *head = (const char *)buf_bytes(&a->head);
@@ -73,7 +73,7 @@ static int find_status(const struct answer *a)
 	return find_field(head, len, "Location", &size) != NULL ? 302 : 200;
 }
 
-/* Moves over one byte; non-zero when it ends an empty line. */
+/* Advances over one byte; non-zero if it ends an empty line. */
 static int step(struct answer *a, unsigned char byte, int after_cr)
 {
 	if (byte == '\n') {
@@ -82,7 +82,7 @@ static int step(struct answer *a, unsigned char byte, int after_cr)
 		a->line = 0;
 		return empty;
 	}
-	/* a CR counts once something else than LF follows it */
+	/* a CR counts only if a byte other than LF follows it */
 	a->line += (byte != '\r') + (size_t)after_cr;
 	return 0;
 }

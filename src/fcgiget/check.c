@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check: from the outcome of one to a state.
+ * check: from the outcome of one request to a state.
  */
 #include "fcgiget/check.h"
 
@@ -25,7 +25,7 @@ enum check_state check_refuse(const char *why)
 	return CHECK_UNKNOWN;
 }
 
-/* What the time alone says. */
+/* The state by time alone. */
 static enum check_state judge_time(const struct fcgiget_options *o, int64_t us)
 {
 	if (o->critical > 0 && us > o->critical * 1000)
@@ -33,7 +33,7 @@ static enum check_state judge_time(const struct fcgiget_options *o, int64_t us)
 	return o->warning > 0 && us > o->warning * 1000 ? CHECK_WARNING : CHECK_OK;
 }
 
-/* What the response's status alone says: a fault of the server or one of the question. */
+/* The state by the response's status alone: 5xx is a fault of the server, 4xx of the request. */
 static enum check_state judge_status(int status)
 {
 	if (status >= 500)
@@ -51,7 +51,7 @@ static enum check_state judge(const struct fcgiget_options *o, const struct outc
 	return by_time > by_status ? by_time : by_status;
 }
 
-/* What was received, or why nothing was. */
+/* Describes the response, or why there was none. */
 static void describe(const struct fcgiget_options *o, const struct outcomes *t, char text[TEXT_MAX])
 {
 	const struct ending *e = &t->last;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check: one request or question as a monitoring plug-in makes it.
+ * check: one request or FCGI_GET_VALUES, made as a monitoring plug-in.
  *
- * One line on standard output, as Nagios and its kin read it, with the exit status that
- * goes with its second word.
+ * Prints one line for Nagios and its relatives, and returns the exit status that goes with the
+ * line's second word.
  */
 #ifndef CGIBRIDGE_CHECK_H
 #define CGIBRIDGE_CHECK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * client: queueing of the request's records and dispatch of the answer's.
+ * client: queueing the request's records, and dispatching the answer's.
  */
 #include "fcgiget/client.h"
 
@@ -16,8 +16,8 @@
 #include "fcgi/record.h"
 
 enum {
-	OUT_MAX = 8 * 1024 * 1024, /* a command line's parameters and a body record */
-	BODY_LOW = 64 * 1024,      /* below it more body is taken */
+	OUT_MAX = 8 * 1024 * 1024, /* the parameters of a command line, and a body record */
+	BODY_LOW = 64 * 1024,      /* below this, more of the body is taken */
 	REQUEST_ID = 1,
 };
 
@@ -128,7 +128,7 @@ short client_interest(const struct client *c, bool reading)
 	return (short)events;
 }
 
-/* The server no longer reads: its answer may still come, the rest of the request is moot. */
+/* The server does not read any more: drops the rest of the request; an answer may still come. */
 static void cut_sending(struct client *c)
 {
 	c->sending = CLIENT_CUT;
@@ -188,7 +188,7 @@ static void handle_piece(struct client *c, const struct fcgi_piece *piece)
 
 static void read_records(struct client *c, const unsigned char *bytes, size_t len)
 {
-	/* padding behind the awaited record is part of it */
+	/* padding after the awaited record is part of it */
 	while (len > 0 && c->state != CLIENT_FAILED) {
 		struct fcgi_piece piece;
 		ssize_t n = fcgi_reader_next(&c->reader, bytes, len, &piece);

@@ -4,11 +4,11 @@
  *
  *    begin, params, body -> client.out -> socket -> reader -> sink
  *
- * Either a request (BEGIN ... END_REQUEST) or a question (GET_VALUES ...
- * GET_VALUES_RESULT): the exchange ends with the record it awaits, whose content
- * is kept in `final`.  Further exchanges may follow on the same socket.  It never
- * waits: the owner polls for client_interest() and reports with client_ready(), so
- * one owner can run many.  It decides nothing about what the script's output means.
+ * An exchange is either a request (BEGIN ... END_REQUEST) or a question (GET_VALUES ...
+ * GET_VALUES_RESULT).  It ends with the record it awaits, whose content is kept in `final`.
+ * Further exchanges may follow on the same socket.  It never waits: the owner polls for
+ * client_interest() and reports with client_ready(), and one owner can run many.  It does not
+ * interpret the script's output.
  */
 #ifndef CGIBRIDGE_CLIENT_H
 #define CGIBRIDGE_CLIENT_H
@@ -19,14 +19,14 @@
 #include "fcgi/fcgi.h"
 
 enum {
-	CLIENT_READ_MAX = 64 * 1024, /* most bytes a client_ready() gives to the sink */
+	CLIENT_READ_MAX = 64 * 1024, /* most bytes that one client_ready() gives to the sink */
 	CLIENT_ERROR_MAX = 160,
 };
 
 enum client_state {
-	CLIENT_OPEN,   /* the awaited record has not come */
-	CLIENT_ENDED,  /* it has: `final` is its content */
-	CLIENT_FAILED, /* it never will: `error` says why */
+	CLIENT_OPEN,   /* the awaited record has not arrived */
+	CLIENT_ENDED,  /* it has arrived: `final` is its content */
+	CLIENT_FAILED, /* it will never arrive: `error` says why */
 };
 
 enum client_sending {
@@ -37,7 +37,7 @@ enum client_sending {
 
 struct client;
 
-/* Where the script's output goes, in the pieces in which it comes; `len` > 0. */
+/* Takes the script's output, in the pieces in which it arrives; `len` > 0. */
 struct client_sink {
 	void (*output)(struct client *c, void *context, const unsigned char *bytes, size_t len);
 	void (*errors)(struct client *c, void *context, const unsigned char *bytes, size_t len);
@@ -54,7 +54,7 @@ struct client {
 	struct fcgi_reader reader;
 	struct buf final;
 	bool heard;                     /* the server has sent something in this exchange */
-	bool surplus;                   /* and more behind `final`: the socket is spoilt */
+	bool surplus;                   /* and more after `final`: the socket is spoilt */
 	const struct client_sink *sink;
 	uint32_t app_status;            /* of END_REQUEST */
 	unsigned protocol_status;
@@ -64,7 +64,7 @@ struct client {
 /* Prepares an exchange on `fd`, a connected non-blocking socket; `sink` must outlive it. */
 void client_init(struct client *c, int fd, const struct client_sink *sink);
 
-/* Frees what `c` owns; the socket stays open. */
+/* Frees the memory of `c`; the socket stays open. */
 void client_fini(struct client *c);
 
 /*
@@ -92,12 +92,12 @@ void client_send(struct client *c, const void *bytes, size_t len);
 short client_interest(const struct client *c, bool reading);
 
 /*
- * Acts on the events that came, `reading` being the same; calls the sink with at
- * most CLIENT_READ_MAX bytes.  The state may change.
+ * Acts on `events` of poll(2), with the same `reading`; calls the sink with at most
+ * CLIENT_READ_MAX bytes.  The state may change.
  */
 void client_ready(struct client *c, short events, bool reading);
 
-/* Ends the exchange as failed; the first reason stays. */
+/* Ends the exchange as failed, unless it has ended already; the first reason is kept. */
 void client_fail(struct client *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dial: the connect that cannot outlast its deadline.
+ * dial: a connect that cannot outlast its deadline.
  */
 #include "fcgiget/dial.h"
 
@@ -16,7 +16,10 @@
 
 enum { RETRY_DELAY = 10 }; /* ms between attempts at a full unix socket queue */
 
-/* Waits until `fd` is writable (or, if -1, only for the time); -1 past `deadline`. */
+/*
+ * Waits up to `most` ms until `fd` is writable (if it is -1, for the time only); 0, or -1 with
+ * errno, ETIMEDOUT past `deadline`.
+ */
 static int wait_for(int fd, int64_t deadline, int64_t most)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLOUT};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor: the order of the visit.
+ * doctor: the order of the examination.
  *
- * The server is asked first, as whoever started us; then this process becomes the user.
+ * The server is asked first, as the user who started fcgiget; then the process becomes --user.
  */
 #include "fcgiget/doctor.h"
 
@@ -37,7 +37,7 @@ static int find_path(struct doctor *doctor)
 	return 0;
 }
 
-/* Nobody's script is run as root because somebody did not think of it. */
+/* A script must not run as root only because --user was forgotten. */
 static bool is_reckless(const struct fcgiget_options *o)
 {
 	return geteuid() == 0 && o->user == NULL && o->socket == NULL;
@@ -78,7 +78,7 @@ static void warn_of_root(const struct doctor *doctor)
 		doctor_ok("user", "%s", doctor->user);
 }
 
-/* The script is run where the file can be seen to be well. */
+/* Examines the file, and runs the script here if the file has no fault. */
 static int examine_here(struct doctor *doctor, struct doctor_run *run)
 {
 	if (!doctor_examine_path(doctor))
@@ -95,7 +95,7 @@ static int examine_here(struct doctor *doctor, struct doctor_run *run)
 	return 0;
 }
 
-/* The server knows best; the file, as it is seen from here, is looked at if it has a fault. */
+/* Judges the server's answer; if that is a failure, looks for faults of the file here first. */
 static void examine_there(struct doctor *doctor, const struct doctor_run *run)
 {
 	bool answered = run->end == DOCTOR_ENDED && run->answer.status > 0 && run->answer.status < 400;
@@ -128,7 +128,7 @@ static enum exit_status examine(struct doctor *doctor, struct doctor_run *run)
 		return EXIT_USAGE;
 	printf("%s\n\n", doctor->path);
 	warn_of_root(doctor);
-	fflush(stdout); /* the script gets a copy of nothing */
+	fflush(stdout); /* or a forked child would print its copy, too */
 	if (there)
 		examine_there(doctor, run);
 	else if (examine_here(doctor, run) != 0)

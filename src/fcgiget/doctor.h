@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor: --doctor, why a script does not answer, and what to do about it.
+ * doctor: --doctor: finds out why a script does not answer, and suggests a cure.
  *
- * It does what a person would: looks at the path and at the file as the scripts' user, runs
- * the script, here or through the server of -s, and reads what that wrote.  It changes nothing.
+ * It does what a person would: checks the path and the file as the scripts' user, runs the
+ * script, here or through the server of -s, and reads its output.  It changes nothing.
  */
 #ifndef CGIBRIDGE_DOCTOR_H
 #define CGIBRIDGE_DOCTOR_H
@@ -12,8 +12,8 @@
 #include "fcgiget/verdict.h"
 
 /*
- * Prints what it finds: EXIT_OK if nothing is at fault, EXIT_PROTOCOL if something is,
- * EXIT_USAGE if it could not look.  This process is the user of --user from then on.
+ * Prints its findings: EXIT_OK if there is no fault, EXIT_PROTOCOL if there is one, EXIT_USAGE
+ * or EXIT_READ if it could not examine the script.  This process runs as --user from then on.
  */
 enum exit_status doctor_start(const struct fcgiget_options *o);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor_file: the way to the script, and the file itself, as the user it is to run as.
+ * doctor_file: the path to the script, and the file itself, seen as the user it is to run as.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -89,7 +89,7 @@ static bool explain_step(struct doctor *doctor, const char *name, const char *di
 	return false;
 }
 
-/* From the root on, step by step: the first that cannot be taken is the one to mend. */
+/* Follows the path from the root, step by step: the first step that fails is the one to mend. */
 static bool walk(struct doctor *doctor)
 {
 	char name[PATH_MAX];
@@ -262,7 +262,7 @@ void doctor_explain_exec(struct doctor *doctor, int error)
 	doctor_fault(doctor, "start", "%s", strerror(error));
 }
 
-/* An interpreter opens the script as any file; for it, x alone is not enough. */
+/* An interpreter opens the script like any file: x permission alone is not enough. */
 static void check_readable(const struct doctor *doctor)
 {
 	if (access(doctor->path, R_OK) != 0)
@@ -270,7 +270,7 @@ static void check_readable(const struct doctor *doctor)
 		    "%s", doctor->user, doctor->path);
 }
 
-/* CR LF behind a first line without: the shell takes the CR for a part of each command. */
+/* CR LF after a first line without it: the shell takes the CR for a part of each command. */
 static void look_for_crlf(const struct doctor *doctor)
 {
 	static char text[LOOK_SIZE];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor_judge: what a run has shown: how it ended, what it wrote, how long it took.
+ * doctor_judge: the findings of a run: its end, its output, and its time.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,8 +13,8 @@
 #include "fcgiget/verdict.h"
 
 enum {
-	QUOTED = 5,       /* lines of what a script wrote */
-	PATIENCE = 60000, /* ms: nginx's fastcgi_read_timeout, if nobody has set it */
+	QUOTED = 5,       /* lines of a script's output */
+	PATIENCE = 60000, /* ms: the default of nginx's fastcgi_read_timeout */
 };
 
 /* ---- the header block ----------------------------------------------------------- */
@@ -90,7 +90,7 @@ static void judge_header(struct doctor *doctor, const struct doctor_run *run)
 
 /* ---- its end --------------------------------------------------------------------- */
 
-/* What programs say of themselves, and what helps. */
+/* Common error messages of programs, and their cures. */
 static const struct {
 	const char *said, *cure;
 } sayings[] = {
@@ -234,7 +234,7 @@ static void judge_answer(struct doctor *doctor, const struct doctor_run *run)
 		return;
 	}
 	judge_errors(run);
-	judge_exit(doctor, run); /* when it has failed, that is why the header is not there */
+	judge_exit(doctor, run); /* first: a failed exit explains a missing header */
 	judge_header(doctor, run);
 	judge_time(run);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor_report: the lines that are printed.
+ * doctor_report: printing the lines.
  *
- * Text of the script, and names of files, are among them: no byte of it reaches the terminal
- * that could do anything there.
+ * They contain output of the script and names of files: control characters are escaped and do
+ * not reach the terminal.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor_run: one run of the script, watched to its end.
+ * doctor_run: one run of the script, followed to its end.
  *
- * Here it is started as cgibridge starts it: in its directory, leading a process group, with
- * the parameters of a request and a service's PATH as its environment, and nothing of ours.
+ * A local run is started as cgibridge starts it: in its directory, leading a process group,
+ * with only the parameters of a request and a service's PATH in its environment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,13 +24,13 @@
 #include "fcgiget/upload.h"
 
 enum {
-	STEP = 20,        /* ms after which an exit is looked for */
-	LINGER = 2000,    /* ms that output may come after the exit */
+	STEP = 20,        /* ms between checks for the exit */
+	LINGER = 2000,    /* ms that output may follow the exit */
 	BODY_MAX = 4 << 20,
 	READ_SIZE = 16 * 1024,
 };
 
-/* ---- what comes ---------------------------------------------------------------- */
+/* ---- its output ---------------------------------------------------------------- */
 
 void doctor_run_init(struct doctor_run *run)
 {
@@ -74,7 +74,7 @@ void doctor_run_errors(struct doctor_run *run, const void *bytes, size_t len)
 
 /* ---- here ---------------------------------------------------------------------- */
 
-/* "NAME=VALUE" strings, in one piece of memory behind the list; free() it.  NULL with errno. */
+/* A list of "NAME=VALUE" strings, all in one allocation: free() it.  NULL with errno. */
 static char **make_environment(const struct buf *params)
 {
 	static const char path[] =
@@ -107,7 +107,7 @@ static char **make_environment(const struct buf *params)
 	return list;
 }
 
-/* The script's process and our ends of its streams. */
+/* The script's process, and this side of its streams. */
 struct process {
 	pid_t pid;
 	int fds[2]; /* its output, its errors; -1 past the end */
@@ -164,7 +164,7 @@ static void read_stream(struct doctor_run *run, struct process *process, int whi
 	}
 }
 
-/* Takes what comes within STEP. */
+/* Reads the output that arrives within STEP. */
 static void read_streams(struct doctor_run *run, struct process *process)
 {
 	struct pollfd fds[2] = {{.fd = process->fds[0], .events = POLLIN},
@@ -182,7 +182,7 @@ static uint32_t status_of(int status)
 	return (uint32_t)(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* Follows it until it has exited and its output has ended, or has no more time. */
+/* Follows it until it has exited and its output has ended, or its time is up. */
 static void watch(struct doctor_run *run, struct process *process, int64_t timeout)
 {
 	int64_t begun = clock_ms();
@@ -228,7 +228,7 @@ int doctor_run_here(struct doctor_run *run, const struct doctor *doctor)
 		return -1;
 	if (spawn(&process, doctor, envp, &run->fault) == 0) {
 		watch(run, &process, doctor->options->timeout);
-		read_streams(run, &process); /* what is left of its errors */
+		read_streams(run, &process); /* the rest of its standard error */
 	} else {
 		run->end = DOCTOR_NOT_BEGUN;
 		run->error = run->fault.error;

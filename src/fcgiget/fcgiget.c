@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fcgiget: FastCGI requests from the shell.  Here is what main() wires.
+ * fcgiget: FastCGI requests from the shell: main(), and its choice of the action.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +68,7 @@ static int perform(const struct fcgiget_options *o)
 	return EXIT_USAGE;
 }
 
-/* The status for a wrong command line: the plug-in's, and its line, if one was meant. */
+/* The status for a wrong command line; with --check a plug-in's status, and its line. */
 static int refuse(int argc, char **argv)
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -78,8 +78,8 @@ static int refuse(int argc, char **argv)
 }
 
 /*
- * Occupies standard descriptors that the caller closed, so that no socket gets
- * their number; the wrong way round, so that using them still fails.
+ * Occupies standard descriptors that the caller has closed, or a socket would get their number.
+ * They are opened in the wrong direction: using them still fails.
  */
 static int occupy_standard(void)
 {

@@ -15,13 +15,13 @@
 enum {
 	LONG_BASE = 256,               /* getopt_long's value of table row i is this + i */
 	TIMEOUT_DEFAULT = 60 * 1000,
-	TIMEOUT_CHECK = 10 * 1000,     /* before the monitoring system loses its patience */
+	TIMEOUT_CHECK = 10 * 1000,     /* less than the patience of monitoring systems */
 	TIMEOUT_MAX = 24 * 3600 * 1000,
 	REQUESTS_MAX = 1000000000,
 	CONNECTIONS_MAX = 10000,
 };
 
-/* What address takes, less fd:N: there is nothing to connect to. */
+/* The forms that address parses, without fd:N, which cannot be connected to. */
 #define SOCKET_FORMS "unix:/path, unix:@name, tcp:HOST:PORT or tcp6:[ADDR]:PORT"
 
 struct option_row {
@@ -29,7 +29,7 @@ struct option_row {
 	int letter;           /* 0: none */
 	const char *argument; /* NULL: takes none */
 	const char *help;
-	/* Returns NULL, or a phrase that says what `value` should be. */
+	/* Returns NULL, or a phrase that says what was expected of `value`. */
 	const char *(*read)(struct fcgiget_options *o, const char *value);
 };
 
@@ -257,7 +257,7 @@ static void fill_tables(struct getopt_tables *t)
 	}
 }
 
-/* The row that getopt_long() means by `value`, or NULL. */
+/* The row for getopt_long()'s `value`, or NULL. */
 static const struct option_row *find_row(int value)
 {
 	if (value >= LONG_BASE)
@@ -268,7 +268,7 @@ static const struct option_row *find_row(int value)
 	return NULL;
 }
 
-/* Says what getopt_long() found wrong: ':' an argument is missing, '?' the rest. */
+/* Prints the error that getopt_long() found: ':' is a missing argument, '?' any other.  -1. */
 static int reject(int result, const char *word)
 {
 	const struct option_row *row = find_row(optopt);
@@ -312,7 +312,7 @@ static int usage_error(const char *what)
 	return -1;
 }
 
-/* Options that only go with others, or against them. */
+/* Checks for options that need others, or exclude them.  0, or -1 after a message. */
 static int check_modes(const struct fcgiget_options *o)
 {
 	const struct {
@@ -344,7 +344,7 @@ static int check_modes(const struct fcgiget_options *o)
 	return 0;
 }
 
-/* What was not given. */
+/* Fills in options that were not given. */
 static void set_defaults(struct fcgiget_options *o)
 {
 	if (o->timeout == 0)
@@ -353,7 +353,7 @@ static void set_defaults(struct fcgiget_options *o)
 		o->connections = 1;
 }
 
-/* The one operand, and that -s was given. */
+/* Reads the one operand, and checks that -s was given. */
 static int read_operands(struct fcgiget_options *o, int count, char **operands)
 {
 	if (o->action == ACTION_HELP || o->action == ACTION_VERSION)

@@ -39,11 +39,11 @@ static int put_pair(struct buf *out, const char *name, size_t name_len, const ch
 	return 0;
 }
 
-/* What the options say about the script and the request line, ready to be sent. */
+/* The script and the request line by the options, ready to be sent. */
 struct target {
 	char *path;        /* SCRIPT up to the question mark, absolute */
 	const char *query; /* after it; "" without one */
-	char *uri;         /* both, as a client would have asked for them */
+	char *uri;         /* both, as in the request line of a client */
 };
 
 static void target_fini(struct target *t)
@@ -115,7 +115,7 @@ static int put_defaults(struct buf *out, const struct fcgiget_options *o, const 
 	return 0;
 }
 
-/* Each -p in order: repeated names are sent so. */
+/* Each -p in order: repeated names are sent repeatedly. */
 static int put_given(struct buf *out, const struct fcgiget_options *o)
 {
 	for (size_t i = 0; i < o->param_count; i++) {

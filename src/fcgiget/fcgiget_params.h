@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fcgiget_params: the parameters fcgiget sends with a request.
+ * fcgiget_params: the parameters that fcgiget sends with a request.
  *
- * What a web server would say about a request for the script (RFC 3875 4.1),
- * less what -p overrides, then each -p in the order given: a name that is
- * repeated there is sent repeatedly, as servers do with repeated header fields.
+ * The parameters that a web server would send for the script (RFC 3875 4.1), without those that
+ * -p overrides, then each -p in the order given: a repeated name is sent repeatedly, as servers
+ * do with repeated header fields.
  */
 #ifndef CGIBRIDGE_FCGIGET_PARAMS_H
 #define CGIBRIDGE_FCGIGET_PARAMS_H
@@ -20,8 +20,8 @@ enum { FCGIGET_PARAMS_MAX = 8 * 1024 * 1024 }; /* more than a command line can h
 const char *fcgiget_method(const struct fcgiget_options *o);
 
 /*
- * Appends the encoded parameters to `out`.  `size` is the body's, -1 if it is
- * not known before its end.  Returns 0, or -1 with errno.
+ * Appends the encoded parameters to `out`.  `size` is that of the body, -1 if it is not known
+ * in advance.  Returns 0, or -1 with errno.
  */
 int fcgiget_params_put(struct buf *out, const struct fcgiget_options *o, off_t size) MUST_CHECK;
 

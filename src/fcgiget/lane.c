@@ -66,7 +66,7 @@ static void end(struct lane *l, enum outcome outcome, const char *why)
 	l->ended(l, &l->ending);
 }
 
-/* Ends the request and the connection; `why` may be the client's. */
+/* Ends the request and the connection; `why` may be the client's `error`. */
 static void give_up(struct lane *l, enum outcome outcome, const char *why)
 {
 	drop(l);
@@ -83,7 +83,7 @@ static void time_out(struct loop_timer *timer)
 	        : "timed out waiting for the connection");
 }
 
-/* Whether the bytes are whole pairs. */
+/* Whether the bytes are complete pairs. */
 static bool are_pairs(const struct buf *b)
 {
 	const unsigned char *at = buf_bytes(b);
@@ -235,7 +235,7 @@ static void lane_advance(struct lane *l)
 	}
 }
 
-/* Gives the client as much of the body as it wants, and the end of it. */
+/* Gives the client as much of the body as it wants, and the end of the body. */
 static void feed(struct lane *l)
 {
 	const struct buf *body = &l->errand->body;
@@ -306,16 +306,16 @@ static void ready(struct loop_watch *watch, unsigned events)
 	case LANE_REUSED:
 		go_on(l, poll_events(events));
 		break;
-	case LANE_KEPT: /* closed by the server, or it speaks unasked */
+	case LANE_KEPT: /* the server closed it, or sent something unasked */
 		drop(l);
 		break;
-	case LANE_CLOSED: /* they have nothing that could be ready */
+	case LANE_CLOSED: /* they watch no descriptor */
 	case LANE_QUEUED:
 		break;
 	}
 }
 
-/* ---- from outside -------------------------------------------------------------------- */
+/* ---- calls of the owner -------------------------------------------------------------- */
 
 static void begin(struct loop_task *task)
 {

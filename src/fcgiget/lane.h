@@ -4,10 +4,10 @@
  *
  *    CLOSED -> QUEUED -> CONNECTING -> BUSY          begin, dial
  *    KEPT -> REUSED                                  begin
- *    BUSY, REUSED -> CLOSED or KEPT                  the answer, judged, goes to the owner
+ *    BUSY, REUSED -> CLOSED or KEPT                  the answer is judged and reported
  *
- * A kept connection that the server closes before it has said anything about the request
- * is not a failure: it may have been closed before the request came.  Such a request is sent
+ * If the server closes a kept connection before it has sent anything about the request, that is
+ * not a failure: it may have closed it before the request arrived.  The request is then sent
  * again, once, on a new connection.
  */
 #ifndef CGIBRIDGE_LANE_H
@@ -20,7 +20,7 @@
 #include "base/loop.h"
 #include "fcgiget/outcomes.h"
 
-/* What is asked each time. */
+/* The request that is made each time. */
 struct errand {
 	const struct fcgiget_options *options;
 	struct buf params; /* encoded; empty for ACTION_VALUES */
@@ -32,13 +32,13 @@ enum lane_state {
 	LANE_QUEUED,     /* the server's queue is full: tries again */
 	LANE_CONNECTING,
 	LANE_BUSY,       /* a request is under way ... */
-	LANE_REUSED,     /* ... on a connection that was kept: it may have been closed before */
+	LANE_REUSED,     /* ... on a kept connection, which may have been closed by now */
 	LANE_KEPT,       /* connected, with nothing under way */
 };
 
 struct lane;
 
-/* A request has ended as `e` says; lane_start() may be called for the next one. */
+/* A request has ended, with ending `e`; lane_start() may be called for the next one. */
 typedef void lane_ended_fn(struct lane *l, const struct ending *e);
 
 struct lane {
@@ -59,14 +59,14 @@ struct lane {
 	struct ending ending;  /* so far */
 };
 
-/* Makes `l` ready, without a connection; `loop` and `errand` must outlive it. */
+/* Initialises `l`, without a connection; `loop` and `errand` must outlive it. */
 void lane_init(struct lane *l, struct loop *loop, const struct errand *errand,
     lane_ended_fn *ended, void *context);
 
-/* Closes whatever is under way. */
+/* Closes its connection, and drops a request that is under way. */
 void lane_fini(struct lane *l);
 
-/* Has the loop begin a request, at the end of its turn; none is under way. */
+/* Begins a request at the end of the loop's turn; none may be under way. */
 void lane_start(struct lane *l);
 
 #endif

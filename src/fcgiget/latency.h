@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * latency: how long things took, in bounded memory whatever their number.
+ * latency: statistics of any number of times, in bounded memory.
  *
- * A histogram: each doubling of the time has LATENCY_STEPS buckets, so a percentile is
- * at most 1/LATENCY_STEPS above the truth, and times below 2 * LATENCY_STEPS us are exact.
+ * A histogram: each doubling of the time has LATENCY_STEPS buckets.  A percentile is at most
+ * 1/LATENCY_STEPS too high, and times below 2 * LATENCY_STEPS us are exact.
  */
 #ifndef CGIBRIDGE_LATENCY_H
 #define CGIBRIDGE_LATENCY_H
@@ -26,7 +26,7 @@ void latency_init(struct latency *l);
 /* Counts a time of `us` microseconds, >= 0. */
 void latency_add(struct latency *l, int64_t us);
 
-/* The time in us that `share` of ten thousand did not exceed; 0 if there are none. */
+/* The time in us that `share` of ten thousand times did not exceed; 0 if there are none. */
 int64_t latency_percentile(const struct latency *l, unsigned share);
 
 /* The mean in us; 0 if there are none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * load: who gets the next request, and when it is over.
+ * load: which lane makes the next request, and when the load test is over.
  */
 #include "fcgiget/load.h"
 
@@ -19,7 +19,7 @@
 #include "fcgiget/upload.h"
 
 enum {
-	BODY_MAX = 256 * 1024 * 1024, /* it is held in memory */
+	BODY_MAX = 256 * 1024 * 1024, /* bytes; held in memory */
 	SPARE_FDS = 16,               /* standard ones, and those of the loop */
 	DRAW_EVERY = 200,             /* ms */
 };
@@ -106,7 +106,7 @@ static void interrupted(void *context, int signo)
 
 /* ---- start and end -------------------------------------------------------------------- */
 
-/* Lets `count` connections be open at once: 0, or -1 with t->error set. */
+/* Makes sure that `count` connections can be open at once: 0, or -1 with t->error set. */
 static int reserve_fds(int count, struct outcomes *t)
 {
 	rlim_t need = (rlim_t)count + SPARE_FDS;
@@ -145,7 +145,7 @@ static void stop_lanes(struct load *l)
 	free(l->lanes);
 }
 
-/* Runs the loop until all has ended.  0, or -1 with errno. */
+/* Runs the loop until all requests have ended.  0, or -1 with errno. */
 static int run_loop(struct load *l, int connections)
 {
 	static const int signals[] = {SIGINT, SIGTERM, 0};

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { SIGNAL_EXIT = 128 }; /* as a shell says it of a program that a signal ended */
+enum { SIGNAL_EXIT = 128 }; /* as a shell reports a program that was killed by a signal */
 
 void outcomes_init(struct outcomes *t)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * outcomes: what became of many requests, counted.
+ * outcomes: how many requests ended in which way.
  */
 #ifndef CGIBRIDGE_OUTCOMES_H
 #define CGIBRIDGE_OUTCOMES_H
@@ -11,7 +11,7 @@
 #include "fcgiget/latency.h"
 #include "fcgiget/verdict.h"
 
-/* From well to bad: of several kinds of failure the last one is the verdict. */
+/* From good to bad: the worst one that occurred is the verdict. */
 enum outcome {
 	OUTCOME_DONE,
 	OUTCOME_STATUS,   /* answered, but with a status of 400 or more that counts as failure */
@@ -32,8 +32,8 @@ enum {
 struct ending {
 	enum outcome outcome;
 	int64_t time;             /* us, from before the connect */
-	int status;               /* of the response; 0: it has none */
-	int protocol_status;      /* of END_REQUEST; -1: none came */
+	int status;               /* of the response; 0: there is none */
+	int protocol_status;      /* of END_REQUEST; -1: there was none */
 	uint32_t app_status;
 	uint64_t bytes;           /* of the response, header block included */
 	uint64_t error_bytes;     /* of the script's standard error */
@@ -52,11 +52,11 @@ struct outcomes {
 	uint64_t error_bytes;
 	uint64_t connects;
 	uint64_t resent;
-	struct latency latency;   /* of those that were answered */
+	struct latency latency;   /* of requests that were answered */
 	struct ending last;       /* with `why` NULL */
 	int64_t elapsed;          /* us */
-	int signo;                /* what ended it early; 0: nothing */
-	char error[OUTCOMES_ERROR_MAX]; /* the first that was said; "" if none */
+	int signo;                /* the signal that ended it early; 0: none */
+	char error[OUTCOMES_ERROR_MAX]; /* the first error; "" if there was none */
 };
 
 void outcomes_init(struct outcomes *t);
@@ -66,10 +66,10 @@ void outcomes_add(struct outcomes *t, const struct ending *e);
 /* Keeps an error's text, if it is the first. */
 void outcomes_error(struct outcomes *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* How many have failed. */
+/* The number of requests that failed. */
 uint64_t outcomes_failures(const struct outcomes *t);
 
-/* The exit status: EXIT_OK if none has failed and nothing ended it early. */
+/* The exit status: EXIT_OK if no request failed and no signal ended it early. */
 int outcomes_verdict(const struct outcomes *t);
 
 #endif

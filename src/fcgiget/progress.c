@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * progress: the line is as wide as every terminal, and plain: no escape sequences.
+ * progress: a line that fits every terminal, without escape sequences.
  */
 #include "fcgiget/progress.h"
 
@@ -16,7 +16,7 @@ int progress_init(struct progress *p, int fd, uint64_t total)
 	return p->fd >= 0;
 }
 
-/* Puts `text` over the line that is there. */
+/* Overwrites the current line with `text`. */
 static void put_line(const struct progress *p, const char *text)
 {
 	char line[WIDTH + 3];

@@ -18,7 +18,7 @@ static const struct {
 
 enum { PERCENTILES = sizeof percentiles / sizeof *percentiles };
 
-/* `count` in a second of the run. */
+/* `count` per second of the run. */
 static double rate(const struct outcomes *t, uint64_t count)
 {
 	return t->elapsed > 0 ? (double)count * 1e6 / (double)t->elapsed : 0;
@@ -57,7 +57,7 @@ static void put_count(const char *label, uint64_t count)
 	printf("  %-18s %" PRIu64 "\n", label, count);
 }
 
-/* Less important ones: left out when they are 0. */
+/* For less important counts: left out if 0. */
 static void put_some(const char *label, uint64_t count)
 {
 	if (count > 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * session: the one poll(2) loop, and the verdict.
+ * session: its poll(2) loop, and the verdict.
  *
  *    upload -> client -> socket -> client -> answer -> out outlet -> stdout
  *                                                   \-> err outlet -> stderr
@@ -27,15 +27,15 @@
 
 enum {
 	BODY_CHUNK = 32 * 1024,
-	/* What one client_ready() can add: the bytes read, and a header block held back. */
+	/* The most that one client_ready() adds: the bytes read, and a header block held back. */
 	OUTLET_STEP = CLIENT_READ_MAX + ANSWER_HEAD_MAX,
 	OUTLET_MAX = 2 * OUTLET_STEP,
 };
 
-/* A descriptor to write to and what waits to be written. */
+/* A descriptor to write to, and the bytes that wait for it. */
 struct outlet {
 	int fd;
-	size_t chunk; /* most bytes a write(2) cannot block for once poll(2) says so */
+	size_t chunk; /* most bytes that write(2) takes without blocking after POLLOUT */
 	struct buf pending;
 };
 
@@ -53,7 +53,7 @@ struct session {
 
 /* ---- body ------------------------------------------------------------------ */
 
-/* Reads one piece of the body into the client; at its end closes the stream. */
+/* Passes one piece of the body to the client; at its end, closes the stream. */
 static void body_ready(struct session *s)
 {
 	unsigned char bytes[BODY_CHUNK];
@@ -87,7 +87,7 @@ static void outlet_put(struct session *s, struct outlet *o, const unsigned char 
 		client_fail(&s->client, "cannot keep output: %s", strerror(errno));
 }
 
-/* Writes what does not block.  Returns 0, or -1 with errno. */
+/* Writes as much as cannot block.  Returns 0, or -1 with errno. */
 static int outlet_flush(struct outlet *o)
 {
 	size_t len = buf_len(&o->pending);
@@ -145,7 +145,7 @@ static bool has_room(const struct session *s)
 	return buf_room(&s->out.pending) >= OUTLET_STEP && buf_room(&s->err.pending) >= OUTLET_STEP;
 }
 
-/* poll(2) reports a hang-up even where nothing is asked: such a one is left out. */
+/* poll(2) reports hang-ups even for no events: a descriptor without events is left out. */
 static struct pollfd watch(int fd, short events)
 {
 	return (struct pollfd){.fd = events == 0 ? -1 : fd, .events = events};
@@ -169,7 +169,7 @@ static void act(struct session *s, const struct pollfd fds[WATCH_COUNT])
 		body_ready(s);
 	if (fds[WATCH_OUT].revents != 0 && outlet_flush(&s->out) != 0)
 		s->failure = complain(EXIT_WRITE, "standard output", strerror(errno));
-	/* a standard error that cannot be written has nowhere to say so */
+	/* an error of standard error itself cannot be reported anywhere */
 	if (fds[WATCH_ERR].revents != 0 && outlet_flush(&s->err) != 0)
 		buf_fini(&s->err.pending);
 }
@@ -224,7 +224,7 @@ static void report(const struct client *c)
 	    verdict_status_name(c->protocol_status));
 }
 
-/* What the shell is told about a request that was carried out. */
+/* The exit status for a request that was carried out. */
 static enum exit_status request_verdict(const struct session *s)
 {
 	const struct client *c = &s->client;

@@ -37,7 +37,7 @@ int upload_init(struct upload *u, const char *data)
 	}
 	u->sized = S_ISREG(st.st_mode);
 	if (u->sized) {
-		off_t at = lseek(u->fd, 0, SEEK_CUR); /* of @- perhaps not the start */
+		off_t at = lseek(u->fd, 0, SEEK_CUR); /* for @-, perhaps not the start */
 
 		u->left = at < st.st_size ? st.st_size - at : 0;
 	}
@@ -61,7 +61,7 @@ ssize_t upload_read(struct upload *u, unsigned char *bytes, size_t len)
 	size_t want = u->sized && u->left < (off_t)len ? (size_t)u->left : len;
 	ssize_t n = read(u->fd, bytes, want);
 
-	if (n == 0 && u->sized && u->left > 0) { /* read(2) has no use for EPIPE: it is ours */
+	if (n == 0 && u->sized && u->left > 0) { /* a code that read(2) never sets */
 		errno = EPIPE;
 		return -1;
 	}
@@ -77,7 +77,7 @@ const char *upload_explain(int error)
 	return error == ENOBUFS ? "is too large to be sent repeatedly" : strerror(error);
 }
 
-/* Puts the whole file into `out`. */
+/* Appends the whole file to `out`. */
 static int read_all(struct upload *u, struct buf *out)
 {
 	for (;;) {

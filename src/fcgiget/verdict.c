@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * verdict: what is said, in one form.
+ * verdict: error messages in one form.
  */
 #include "fcgiget/verdict.h"
 

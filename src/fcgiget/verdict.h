@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * verdict: fcgiget's exit status, and the words for what went wrong.
+ * verdict: fcgiget's exit statuses, and its error messages.
  */
 #ifndef CGIBRIDGE_VERDICT_H
 #define CGIBRIDGE_VERDICT_H
@@ -17,10 +17,10 @@ enum exit_status {
 	EXIT_TIMEOUT = 28,
 };
 
-/* Says "fcgiget: WHAT: WHY" on standard error; returns `status`. */
+/* Prints "fcgiget: WHAT: WHY" to standard error; returns `status`. */
 enum exit_status complain(enum exit_status status, const char *what, const char *why);
 
-/* The name of a protocolStatus; "unknown" past the known ones. */
+/* The name of a protocolStatus; "unknown" for any other number. */
 const char *verdict_status_name(unsigned status);
 
 #endif
