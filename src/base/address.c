@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * address: parsing of socket URLs, naming of peers.
+ * address: parsing socket URLs, naming peers.
  */
 #include "base/address.h"
 
@@ -29,7 +29,7 @@ static int parse_unix(const char *path, struct address *address, const char **wh
 	address->kind = ADDRESS_UNIX;
 	address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 	if (path[0] == '@') {
-		un->sun_path[0] = '\0'; /* abstract: the length counts, not a terminator */
+		un->sun_path[0] = '\0'; /* abstract: the length ends it, not a terminator */
 		return 0;
 	}
 	address->len++;
@@ -72,7 +72,7 @@ static int parse_tcp(const char *rest, int family, struct address *address, cons
 		rest++;
 		len -= 2;
 	} else if (len > 0 && memchr(rest, ':', len) != NULL) {
-		return -1; /* whose the last colon is would be a guess */
+		return -1; /* IPv6 without brackets: is the last part a port? */
 	}
 	if (len == 0 || len >= sizeof host)
 		return -1;

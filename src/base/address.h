@@ -20,17 +20,17 @@ enum address_kind { ADDRESS_UNIX, ADDRESS_TCP, ADDRESS_FD };
 
 struct address {
 	enum address_kind kind;
-	const char *url;   /* what it was read from, borrowed: for logs */
+	const char *url;   /* the text it was parsed from, borrowed; for logs */
 	int fd;            /* ADDRESS_FD: the descriptor's number */
-	const char *path;  /* ADDRESS_UNIX with a file: into the URL; else NULL */
+	const char *path;  /* ADDRESS_UNIX with a file: points into the URL; else NULL */
 	struct sockaddr_storage addr;
 	socklen_t len;
 };
 
-/* Longest text of address_text(), terminator included. */
+/* The longest text of address_text(), terminator included. */
 #define ADDRESS_TEXT_MAX 64
 
-/* A peer's address as accept(2) gives it, without room for a unix socket's path. */
+/* A peer's address as accept(2) returns it, without room for a unix socket's path. */
 struct address_peer {
 	union {
 		struct sockaddr any;
@@ -41,16 +41,15 @@ struct address_peer {
 };
 
 /*
- * Reads `url` into `address`, which borrows it.  HOST may be a name; it is looked
- * up here and its first address taken.  0, or -1 with `*why` a phrase that says
- * what is wrong.
+ * Parses `url` into `address`, which borrows it.  A HOST that is a name is looked up here, and
+ * its first address is used.  0, or -1 with `*why` set to a phrase that says what is wrong.
  */
 int address_parse(const char *url, struct address *address, const char **why) MUST_CHECK;
 
-/* Whether the socket `fd` is bound to `address`, which is no ADDRESS_FD. */
+/* Whether socket `fd` is bound to `address`, which must not be an ADDRESS_FD. */
 bool address_is_bound(const struct address *address, int fd) MUST_CHECK;
 
-/* Writes who `peer` is, "127.0.0.1:4711", "[::1]:4711" or "unix", to `text`. */
+/* Writes the name of `peer` to `text`: "127.0.0.1:4711", "[::1]:4711" or "unix". */
 void address_text(const struct address_peer *peer, char text[ADDRESS_TEXT_MAX]);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * attributes: what the compiler is told about our functions, under names that
- * read well in a contract.  Nothing else lives here.
+ * attributes: compiler attributes for functions, under names that read well in a contract, and
+ * CONTAINER_OF().
  */
 #ifndef CGIBRIDGE_ATTRIBUTES_H
 #define CGIBRIDGE_ATTRIBUTES_H
 
 #if defined(__GNUC__) || defined(__clang__)
-/* The caller has to look at the result: ignoring it loses bytes or requests. */
+/* The caller has to check the result: ignoring it loses bytes or requests. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 /* Argument `fmt` is a printf format for the arguments from `args` on. */
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))

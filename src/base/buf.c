@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * buf: growth, compaction and the one place where its bounds are kept.
+ * buf: growth, compaction, and the one place that enforces the maximum.
  */
 #include "base/buf.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 512 }; /* smallest allocation: most header blocks fit */
+enum { BUF_FIRST = 512 }; /* the smallest allocation; most header blocks fit */
 
 static void check(const struct buf *b)
 {
@@ -51,7 +51,7 @@ size_t buf_room(const struct buf *b)
 	return b->max - buf_len(b);
 }
 
-/* Moves the content to the front, so that all spare room is behind it. */
+/* Moves the content to the front, so that all spare room is after it. */
 static void compact(struct buf *b)
 {
 	size_t len = buf_len(b);

@@ -6,10 +6,10 @@
  *         |  consumed  |  the content  |  spare    |  may    |
  *         |            |               |           |  grow   |
  *
- * Always data <= start <= end <= cap <= max.  Content is one piece, so that it
- * can be parsed and written without a wrap.  Memory is allocated by the first
- * reservation and given back by buf_fini() or buf_release(): an empty buffer
- * that was released costs nothing but the struct.
+ * Always data <= start <= end <= cap <= max.  The content is contiguous, so it can be parsed
+ * and written without wrapping around.  Memory is allocated by the first reservation and freed
+ * by buf_fini() or buf_release(): an empty buffer that was released costs nothing but the
+ * struct.
  */
 #ifndef CGIBRIDGE_BUF_H
 #define CGIBRIDGE_BUF_H
@@ -21,7 +21,7 @@
 struct buf {
 	unsigned char *data; /* owned; NULL while nothing is allocated */
 	size_t start;        /* offset of the first byte of content */
-	size_t end;          /* offset behind the last byte of content */
+	size_t end;          /* offset just past the last byte of content */
 	size_t cap;          /* bytes allocated */
 	size_t max;          /* cap never grows past this */
 };
@@ -29,7 +29,7 @@ struct buf {
 /* Makes `b` empty; it will never hold more than `max` bytes. */
 void buf_init(struct buf *b, size_t max);
 
-/* Frees what `b` owns; it is then as after buf_init(). */
+/* Frees the memory of `b`, which is then as after buf_init(). */
 void buf_fini(struct buf *b);
 
 /* Frees the memory if there is no content. */
@@ -45,13 +45,13 @@ unsigned char *buf_bytes(const struct buf *b);
 size_t buf_room(const struct buf *b);
 
 /*
- * Makes room for `n` more bytes and returns where they go, or NULL with errno
- * ENOBUFS (past the maximum) or ENOMEM.  The content is unchanged either way.
- * What is written there counts only after buf_commit().
+ * Makes room for `n` more bytes and returns where they go, or NULL with errno ENOBUFS (past
+ * the maximum) or ENOMEM.  The content is unchanged either way.  Bytes written there count
+ * only after buf_commit().
  */
 unsigned char *buf_reserve(struct buf *b, size_t n) MUST_CHECK;
 
-/* Adds to the content `n` bytes that were written into the last reservation. */
+/* Adds the first `n` bytes of the last reservation to the content. */
 void buf_commit(struct buf *b, size_t n);
 
 /* Appends a copy of `n` bytes.  Returns 0, or -1 with errno as buf_reserve(). */

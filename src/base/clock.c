@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * clock: timespec made a number.
+ * clock: a timespec as one number.
  */
 #include "base/clock.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * clock: the time, in one number.
+ * clock: the time as one number.
  *
- * The monotonic ones count from a point that is the same for all processes of a machine and
- * only go forward; the real one counts from 1970 and may be set.
+ * The monotonic clocks start at the same point for all processes of a machine and only go
+ * forward; the real-time clock counts from 1970 and can be set.
  */
 #ifndef CGIBRIDGE_CLOCK_H
 #define CGIBRIDGE_CLOCK_H

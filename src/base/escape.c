@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * escape: UTF-8, and the ways to show it.
+ * escape: decoding UTF-8, and the escape functions.
  */
 #include "base/escape.h"
 
@@ -18,7 +18,7 @@ size_t escape_decode(const unsigned char *at, unsigned long *point)
 
 	*point = len < 2 ? at[0] : at[0] & (0x7fU >> len);
 	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80) /* the terminator, too */
+		if ((at[i] & 0xc0) != 0x80) /* the terminator is rejected here, too */
 			return 0;
 		*point = *point << 6 | (at[i] & 0x3fU);
 	}
@@ -29,8 +29,8 @@ size_t escape_decode(const unsigned char *at, unsigned long *point)
 }
 
 /*
- * What a line must not have: controls (Cc), format characters (Cf) that turn the direction
- * of text or cannot be seen, line separators, and what never is a character.
+ * Characters that a line must not contain: controls (Cc), format characters (Cf) that change
+ * the direction of text or are invisible, line separators, and noncharacters.
  */
 static const struct {
 	unsigned long first, last;

@@ -1,55 +1,61 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * escape: text that others have written, made safe for where it is shown.
+ * escape: makes untrusted text safe for the place where it is shown.
  *
- * Each way has a function that says what stands for one character; escape_copy() applies it
- * to a whole text, with a bound.
+ * An escape_fn gives the representation of one character; escape_copy() applies it to a whole
+ * text, within a bound.
  */
 #ifndef CGIBRIDGE_ESCAPE_H
 #define CGIBRIDGE_ESCAPE_H
 
 #include <stddef.h>
 
-enum { ESCAPE_UNIT_MAX = 17 }; /* bytes that stand for one character, terminator included */
+enum { ESCAPE_UNIT_MAX = 17 }; /* the longest representation, terminator included */
 
 /*
- * Writes what stands for the first character at `at`, which is not the terminator, to
- * `unit`; returns how many bytes that character has.
+ * Writes the representation of the first character at `at`, which must not be the terminator,
+ * to `unit`; returns the length of that character in bytes.
  */
 typedef size_t escape_fn(const unsigned char *at, char unit[ESCAPE_UNIT_MAX]);
 
 /*
- * For a line of the log: a control character, one that changes the direction of text or is
- * not to be seen, and a byte that is not UTF-8 are \xHH, byte by byte; a backslash is two.
+ * For a log line: a control character, one that changes the direction of text or is invisible,
+ * and a byte that is not UTF-8 become \xHH, byte by byte; a backslash is doubled.
  */
 escape_fn escape_line;
 
-/* The same for text that has been through it, in part: a backslash stays one. */
+/* The same for text that is partly escaped already: a backslash is not doubled. */
 escape_fn escape_rest;
 
-/* For a field of a line: printable ASCII but the blank and the backslash; all else is \xHH. */
+/*
+ * For a field of a line: printable ASCII except space and backslash is kept; other bytes
+ * become \xHH.
+ */
 escape_fn escape_field;
 
 /*
- * For a JSON string (RFC 8259) that is ASCII: a character beyond that is \uHHHH, a byte that
+ * For a JSON string (RFC 8259) in printable ASCII: other characters become \uHHHH, a byte that
  * is not UTF-8 the text "\xHH".
  */
 escape_fn escape_json;
 
 /*
- * For a JSON string in UTF-8 that is safe within HTML: its special characters are \uHHHH;
- * a byte that is not UTF-8 is U+FFFD.
+ * For a JSON string in UTF-8 that is safe within HTML: control characters and those special to
+ * JSON or HTML become \uHHHH, a byte that is not UTF-8 becomes U+FFFD.
  */
 escape_fn escape_json_html;
 
 /*
- * Copies `text` to the `room` bytes at `out`, each unit whole or not there; when it is cut,
- * "..." is at its end, for which `room` is at least 3.  Returns the length; there is no
- * terminator.
+ * Copies `text`, escaped, to the `room` (at least 3) bytes at `out`.  A text that takes more
+ * than `room` - 3 is cut between two characters and ends in "...".  Returns the length; there
+ * is no terminator.
  */
 size_t escape_copy(char *out, size_t room, const char *text, escape_fn *escape);
 
-/* The length of the UTF-8 sequence (RFC 3629) at `at`, whose code point goes to `*point`; or 0. */
+/*
+ * The length of the UTF-8 sequence (RFC 3629) at `at`, with its code point in `*point`; 0 if
+ * it is not valid.
+ */
 size_t escape_decode(const unsigned char *at, unsigned long *point);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fault: printf into a bounded text.
+ * fault: printf into a text of limited size.
  */
 #include "base/fault.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fd: close(2) when errno says something else.
+ * fd: close(2) without losing errno.
  */
 #include "base/fd.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fd: what is done with any descriptor.
+ * fd: a helper for descriptors of any kind.
  */
 #ifndef CGIBRIDGE_FD_H
 #define CGIBRIDGE_FD_H
 
-/* Closes `fd`, unless it is negative, on the way out after an error: errno stays. */
+/* Closes `fd`, unless it is negative, and keeps errno: for the way out after an error. */
 void close_keeping_errno(int fd);
 
 #endif

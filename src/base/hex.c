@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hex: digits, whatever the locale.
+ * hex: digits, independent of the locale.
  */
 #include "base/hex.h"
 
@@ -16,7 +16,7 @@ int hex_digit(char c)
 int hex_byte(const char *text)
 {
 	int high = hex_digit(text[0]);
-	int low = high < 0 ? -1 : hex_digit(text[1]); /* there may be nothing after the first */
+	int low = high < 0 ? -1 : hex_digit(text[1]); /* the string may end after the first */
 
 	return low < 0 ? -1 : high * 16 + low;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hex: hexadecimal digits, in either case, as numbers.
+ * hex: the values of hexadecimal digits, in either case.
  */
 #ifndef CGIBRIDGE_HEX_H
 #define CGIBRIDGE_HEX_H
 
-/* The value of the digit, or -1. */
+/* The value of digit `c`, or -1 if it is not one. */
 int hex_digit(char c);
 
-/* The value of the two digits at `text`, which is a string, or -1. */
+/* The value of the two digits at the start of the string `text`, or -1. */
 int hex_byte(const char *text);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * list: doubly linked lists through the members `next` and `prev` of what is in them.
+ * list: doubly linked lists through the members `next` and `prev` of their elements.
  *
- * A list is a pointer to its first element, or with LIST2 one to the first and one to the
- * last; all are NULL when it is empty, and so are `next` and `prev` of what is in no list.
+ * A list is a pointer to its first element or, with LIST2, one to the first and one to the
+ * last; they are NULL when it is empty.  `next` and `prev` of a removed element are NULL, too.
  * Nothing is allocated.  Arguments are evaluated more than once.
  */
 #ifndef CGIBRIDGE_LIST_H

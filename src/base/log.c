@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log: what a line looks like, and which way it goes.
+ * log: the form of a line, and where it goes.
  */
 #include "base/log.h"
 
@@ -21,11 +21,11 @@ enum { SYSLOG_PATIENCE = 20 }; /* ms */
 
 static enum log_level log_max = LOG_LEVEL_INFO;
 static enum log_form log_style = LOG_FORM_PLAIN;
-static unsigned long log_diverted; /* lines for syslog, since it took one */
+static unsigned long log_diverted; /* lines that went to stderr since syslog last took one */
 
 static const struct {
 	const char *name;
-	int priority; /* RFC 5424, as the journal's "<N>" takes it */
+	int priority; /* RFC 5424, and for the journal's "<N>" */
 } levels[] = {
 	[LOG_LEVEL_ERROR] = {"error", 3},
 	[LOG_LEVEL_WARN] = {"warn", 4},
@@ -104,7 +104,7 @@ static int send_line(enum log_level level, const char *text, escape_fn *escape)
 	    escape_copy(line, sizeof line, text, escape), SYSLOG_PATIENCE);
 }
 
-/* 0, or -1: it has to go to stderr. */
+/* 0, or -1: the line has to go to stderr. */
 static int write_syslog(enum log_level level, const char *text, escape_fn *escape)
 {
 	char before[128];

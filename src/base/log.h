@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log: one line a message, to stderr (log_stderr.h) or to syslog (log_syslog.h).
+ * log: one line per message, to stderr (log_stderr.h) or to syslog (log_syslog.h).
  *
- * Every line goes out in one write(2), so lines of several workers never mix, and none
- * waits for a reader.  Characters that could forge a line or drive a terminal are escaped
- * (escape_line()).  All functions keep errno.
- * It does not decide what is worth logging: the layer that decides, logs, once.
+ * Every line is one write(2) or one datagram, so lines of different workers never mix; after
+ * log_unblock() none waits for the reader of stderr.  Characters that could forge a line or
+ * drive a terminal are escaped (escape_line()).  The functions that log keep errno.  What is
+ * worth logging is not decided here: the layer that handles an event logs it, once.
  */
 #ifndef CGIBRIDGE_LOG_H
 #define CGIBRIDGE_LOG_H
@@ -20,10 +20,10 @@ enum log_form {
 	LOG_FORM_PLAIN,    /* "cgibridge[PID] level: text" */
 	LOG_FORM_DATED,    /* "2026-11-21T07:21:52.123Z cgibridge[PID] level: text" */
 	LOG_FORM_JOURNAL,  /* "<N>text": systemd's journal reads the priority */
-	LOG_FORM_SYSLOG,   /* by log_syslog_send(); what that cannot take, to stderr, dated */
+	LOG_FORM_SYSLOG,   /* by log_syslog_send(); lines that it cannot send: to stderr, dated */
 };
 
-/* Longest line in bytes, newline included; a longer message is cut with "...". */
+/* The longest line in bytes, newline included; a longer message is cut and ends in "...". */
 #define LOG_LINE_MAX 2048
 
 /*
@@ -32,7 +32,7 @@ enum log_form {
  */
 void log_open(enum log_level level, enum log_form form);
 
-/* From now on no line waits for the reader of stderr; descriptor 2 stays what it is. */
+/* From now on no line waits for the reader of stderr; descriptor 2 itself is not changed. */
 void log_unblock(void);
 
 /* The level named by `name` ("error", "warn", "info", "debug"), or -1. */
@@ -41,7 +41,7 @@ int log_level_parse(const char *name);
 /* The name of `level`, as log_level_parse() takes it. */
 const char *log_level_name(enum log_level level);
 
-/* Non-zero when a message of `level` would be written: guards costly arguments. */
+/* Whether a message of `level` would be written: saves computing costly arguments. */
 bool log_enabled(enum log_level level);
 
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -20,17 +20,17 @@ static void on_retry(struct loop_timer *timer);
 static struct {
 	struct output output;
 	log_lost_fn *format_lost; /* NULL: not open */
-	pid_t owner;              /* whose queue it is */
+	pid_t owner;              /* the process that the queue belongs to */
 	char queue[LOG_QUEUE_MAX];
 	size_t used;
-	unsigned long lost;       /* lines; all are lost while it is not 0 */
-	int error;                /* why the last write failed; 0: it did not */
+	unsigned long lost;       /* lines; while it is not 0, new ones are lost, too */
+	int error;                /* errno of the last write; 0: it succeeded */
 	bool torn;                /* the last write ended in the middle of a line */
 	struct loop *loop;
 	struct loop_timer retry;
 } to = {.output = {STDERR_FILENO, OUTPUT_WRITE}};
 
-/* What a process has inherited is its parent's to write. */
+/* A forked process drops the queue that it has inherited: its parent writes those lines. */
 static void claim(void)
 {
 	if (to.owner == getpid())
@@ -73,8 +73,8 @@ static void drop_queue(size_t done)
 }
 
 /*
- * One line a write: in a pipe those of several processes do not mix, and a datagram is one.
- * 0 when all of it is out.
+ * One line per write: in a pipe the lines of several processes do not mix, and a datagram is
+ * one line.  0 when the whole queue has been written, else -1.
  */
 static int write_queue(void)
 {
@@ -103,7 +103,7 @@ static const char *reason(int error)
 	return error == EPIPE ? "nobody read it" : strerror(error);
 }
 
-/* The queue is empty: says how many lines are missing here. */
+/* Called with an empty queue: writes how many lines are missing at this point. */
 static void tell_lost(int error)
 {
 	char line[1 + LOST_LINE_MAX] = "\n";
@@ -122,7 +122,7 @@ static void tell_lost(int error)
 
 static void advance(void)
 {
-	int error = to.error; /* that of the lines which are missing */
+	int error = to.error; /* the error that lost the missing lines */
 
 	if (write_queue() == 0 && to.lost > 0)
 		tell_lost(error);
@@ -159,7 +159,7 @@ void log_stderr_follow(struct loop *loop)
 void log_stderr_put(const char *line, size_t len)
 {
 	if (to.format_lost == NULL) {
-		/* a log that cannot be written has nowhere to say so */
+		/* a failure to write the log cannot be logged */
 		while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
 			;
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log_syslog: the datagram (RFC 3164, as libcs write it) and the connection.
+ * log_syslog: the datagram (RFC 3164, as C libraries send it) and the connection.
  */
 #include "base/log_syslog.h"
 
@@ -22,7 +22,7 @@ static struct {
 	const char *path;
 	int facility;
 	int fd;
-	bool behind; /* the daemon did not keep up: no waiting until it takes a line */
+	bool behind; /* the daemon did not keep up: do not wait again until it takes a line */
 } sink = {.path = "/dev/log", .facility = 3, .fd = -1};
 
 /* ---- facilities ------------------------------------------------------------- */
@@ -78,7 +78,7 @@ static int reconnect(void)
 
 int log_syslog_open(const char *path, int facility)
 {
-	tzset(); /* in a chroot there is no /etc/localtime */
+	tzset(); /* now: a chroot may have no /etc/localtime */
 	sink.path = path;
 	sink.facility = facility;
 	return reconnect();
@@ -86,7 +86,7 @@ int log_syslog_open(const char *path, int facility)
 
 /* ---- lines ---------------------------------------------------------------------- */
 
-/* Sends once, if the socket takes it. */
+/* Sends without waiting. */
 static int send_now(const struct msghdr *message)
 {
 	ssize_t n;
@@ -106,7 +106,7 @@ static bool is_full(int error)
 	return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS;
 }
 
-/* Sends, by a new connection if the old one is dead. */
+/* Sends, over a new connection if the old one is dead. */
 static int send_message(const struct msghdr *message, int patience)
 {
 	struct pollfd room = {.events = POLLOUT};
@@ -119,7 +119,7 @@ static int send_message(const struct msghdr *message, int patience)
 		return -1;
 	sink.behind = true;
 	room.fd = sink.fd;
-	(void)poll(&room, 1, patience); /* the next try tells what came of it */
+	(void)poll(&room, 1, patience); /* the next attempt shows the result */
 	return send_now(message);
 }
 

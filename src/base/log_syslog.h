@@ -2,9 +2,9 @@
 /*
  * log_syslog: lines to the system's log daemon, one datagram each.
  *
- * Written by hand rather than with syslog(3), which waits for a daemon that has
- * stopped reading.  A daemon that was started anew is found again by the next line:
- * at the same path, so in a chroot the socket has to be there too.
+ * Implemented here because syslog(3) waits for a daemon that has stopped reading.  After a
+ * restart of the daemon the next line connects again, at the same path; in a chroot the socket
+ * has to be there, too.
  */
 #ifndef CGIBRIDGE_LOG_SYSLOG_H
 #define CGIBRIDGE_LOG_SYSLOG_H
@@ -20,8 +20,8 @@ int log_facility_parse(const char *name);
 const char *log_facility_name(int facility);
 
 /*
- * Lines go to the socket at `path` (borrowed), under `facility`, from now on.  0, or -1
- * with errno: nobody takes them now; each line tries again.
+ * From now on lines go to the socket at `path` (borrowed), with `facility`.  0, or -1 with
+ * errno: it cannot be reached now; each line tries again.
  */
 int log_syslog_open(const char *path, int facility) MUST_CHECK;
 
@@ -29,9 +29,9 @@ int log_syslog_open(const char *path, int facility) MUST_CHECK;
 void log_syslog_close(void);
 
 /*
- * Sends `len` bytes of text, without a newline and with nothing in it to be escaped, at
- * `priority` (0 to 7).  Waits up to `patience` ms, once, for a daemon that is behind.
- * 0, or -1 with errno: it has not got the line.
+ * Sends `len` bytes of text, already escaped and without a newline, at `priority` (0 to 7).
+ * Waits up to `patience` ms for a daemon that does not keep up, but not again until it takes a
+ * line.  0, or -1 with errno: the line was not sent.
  */
 int log_syslog_send(int priority, const char *text, size_t len, int patience) MUST_CHECK;
 

@@ -17,17 +17,17 @@
 
 enum {
 	CHILD_BUCKETS = 256,
-	PAUSE_MIN = 500, /* ms a turn has to come too late for us to have been paused */
+	PAUSE_MIN = 500, /* ms; a turn that is this late means that the process was paused */
 };
 
 struct loop {
 	struct loop_os *os;
 	int64_t clock;   /* CLOCK_MONOTONIC, in ms */
-	int64_t paused;  /* ms of it in which we could not run */
-	int64_t now;     /* the rest */
+	int64_t paused;  /* ms of it in which the process could not run */
+	int64_t now;     /* clock - paused */
 	enum loop_os_found found; /* by the last wait */
-	int64_t asked;   /* when the first of the waits began that found a part */
-	int64_t firing;  /* timers due until then are firing; -1: none are */
+	int64_t asked;   /* when the current run of waits that found only a part began */
+	int64_t firing;  /* timers due by this time are firing; -1: none are */
 	int stopped;
 	struct loop_timer *timers;   /* heap root */
 	struct loop_task tasks;      /* ring head */
@@ -35,7 +35,7 @@ struct loop {
 	struct loop_child *children[CHILD_BUCKETS];
 	struct loop_watch signals;
 	size_t child_count;
-	int child_exited; /* SIGCHLD came: reap at the end of the events */
+	int child_exited; /* SIGCHLD arrived: reap after the descriptors' events */
 	loop_signal_fn *arrived;
 	void *arrived_context;
 };
@@ -116,7 +116,7 @@ void loop_dispatch(struct loop_watch *watch, unsigned events)
 {
 	if (watch->fd < 0)
 		return;
-	/* a hang-up is readable (end of file) and writable (EPIPE): one path for both */
+	/* a hang-up counts as readable (end of file) and writable (EPIPE): one path for both */
 	if (events & LOOP_HUP)
 		events |= LOOP_IN | LOOP_OUT;
 	events &= watch->wanted | (watch->wanted == 0 ? 0 : LOOP_HUP);
@@ -157,7 +157,7 @@ static struct loop_timer *heap_join(struct loop_timer *a, struct loop_timer *b)
 	return a;
 }
 
-/* Joins a list of siblings into one heap: in pairs from the left, then those together. */
+/* Joins a list of siblings into one heap: in pairs from the left, then the pairs. */
 static struct loop_timer *heap_gather(struct loop_timer *list)
 {
 	struct loop_timer *pairs = NULL;
@@ -215,7 +215,7 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *timer)
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms)
 {
 	loop_timer_clear(loop, timer);
-	/* a `when` past the end of time would be negative: not set, and yet in the heap */
+	/* an overflowing `when` would be negative: in the heap, but counted as not set */
 	if (ms > INT64_MAX - loop->now)
 		ms = INT64_MAX - loop->now;
 	timer->when = loop->now + (ms < 0 ? 0 : ms);
@@ -224,7 +224,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms)
 	loop->timers = heap_join(loop->timers, timer);
 }
 
-/* Those that are due at `time`. */
+/* Fires the timers that are due at `time`. */
 static void fire_timers(struct loop *loop, int64_t time)
 {
 	loop->firing = time;
@@ -267,7 +267,7 @@ void loop_unpost(struct loop_task *task)
 
 static void run_tasks(struct loop *loop)
 {
-	/* up to the mark: what tasks post comes behind it and waits for the next turn */
+	/* only up to the mark: tasks posted meanwhile come after it and run in the next turn */
 	loop_post(loop, &loop->mark);
 	while (loop->tasks.next != &loop->mark) {
 		struct loop_task *task = loop->tasks.next;
@@ -328,7 +328,7 @@ static void reap_children(struct loop *loop)
 	if (!loop->child_exited)
 		return;
 	loop->child_exited = 0;
-	/* one SIGCHLD may stand for many exits, but not for more than there are */
+	/* one SIGCHLD may stand for several exits; stop when no more are registered */
 	do {
 		pid = waitpid(-1, &status, WNOHANG);
 		if (pid > 0)
@@ -361,7 +361,7 @@ int loop_signals(struct loop *loop, const int *signals, loop_signal_fn *arrived,
 		sigaddset(&set, *signals);
 	loop->arrived = arrived;
 	loop->arrived_context = context;
-	/* a child that exited before may have left no SIGCHLD: setting a default action drops it */
+	/* an earlier exit may have left no SIGCHLD: setting a default action discards it */
 	loop->child_exited = 1;
 	fd = sys_signals_open(&set);
 	if (fd < 0)
@@ -421,8 +421,9 @@ static int wait_time(const struct loop *loop, int max_ms)
 }
 
 /*
- * Reads the clock, which should be at most `expected` ms (-1: no bound) ahead.  If it is far
- * more, we were not allowed to run, and perhaps nor was what we wait for.
+ * Reads the clock, which should be at most `expected` ms (-1: no bound) later than before.  If
+ * it is much later, this process was not allowed to run, and perhaps neither were those it
+ * waits for.
  */
 static void advance(struct loop *loop, int expected)
 {
@@ -437,7 +438,7 @@ static void advance(struct loop *loop, int expected)
 	loop->now -= late;
 }
 
-/* Waits; returns a time by which nothing had happened that we do not know, or -1. */
+/* Waits; returns a time up to which every event has been seen, or -1. */
 static int64_t see(struct loop *loop, int timeout)
 {
 	if (loop->found != LOOP_OS_PART)

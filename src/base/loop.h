@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * loop: waiting.  Descriptors, timers, child exits, signals, and tasks that run
- * when a turn's events have all been seen.
+ * loop: the event loop: descriptors, timers, child exits, signals, and tasks that run at the
+ * end of a turn.
  *
- * Every handle is a struct embedded in its owner, who gets it back in the
- * callback and finds itself with CONTAINER_OF.  So nothing is allocated here but
- * the loop itself, and the poll backend's table.
+ * Every handle is a struct embedded in its owner; the callback gets the handle and finds the
+ * owner with CONTAINER_OF().  Only the loop itself and its backend allocate memory.
  *
- * One turn:  wait -> descriptors -> children -> timers -> tasks.
- * A timer fires only after a wait that has seen all there was when it was due: a byte that
- * came in time is there before the timer that waits for it.
- * An object that callbacks of the same turn may still know is freed from a task.
+ * One turn:  wait -> descriptors -> children -> timers -> tasks.  A timer fires only after a
+ * wait that has seen every event up to the time it was due: a byte that arrived in time is
+ * handled before the timer that waits for it.  An object that other callbacks of the same turn
+ * may still use is freed in a task.
  */
 #ifndef CGIBRIDGE_LOOP_H
 #define CGIBRIDGE_LOOP_H
@@ -25,28 +24,32 @@
 
 struct loop;
 
-/* A new loop; NULL with errno.  It takes no signals until loop_signals(). */
+/* A new loop; NULL with errno.  It handles no signals until loop_signals(). */
 struct loop *loop_new(void) MUST_CHECK;
 
-/* Closes what the loop opened; the owners' descriptors stay theirs.  Nulls *loop. */
+/* Closes the loop's own descriptors, not those it watches.  Nulls *loop. */
 void loop_free(struct loop **loop);
 
 /* Takes turns until loop_stop(); returns 0, or -1 with errno if waiting failed. */
 int loop_run(struct loop *loop) MUST_CHECK;
 void loop_stop(struct loop *loop);
 
-/* One turn that waits at most `max_ms` (-1: no bound) when nothing is due.  As loop_run(). */
+/*
+ * Takes a turn, which waits at most `max_ms` (-1: no bound) when nothing is due.  Returns as
+ * loop_run().
+ */
 int loop_turn(struct loop *loop, int max_ms) MUST_CHECK;
 
 /*
- * The loop's own time, in ms: monotonic, and it stands still while the process is paused
- * (SIGSTOP, a frozen container), so that nothing is overdue only because nobody could run.
- * It goes on between turns, and when loop_refresh() says so, after a call that took long.
+ * The loop's own time, in ms: monotonic, but it stands still while the process is paused
+ * (SIGSTOP, a frozen container), so that nothing becomes overdue only because nothing could
+ * run.  It is updated in each turn, and by loop_refresh(), for use after a call that took
+ * long.
  */
 int64_t loop_now(const struct loop *loop);
 void loop_refresh(struct loop *loop);
 
-/* CLOCK_MONOTONIC in ms, as read with loop_now(): to be compared between processes. */
+/* CLOCK_MONOTONIC in ms, from the same reading as loop_now(); comparable between processes. */
 int64_t loop_clock(const struct loop *loop);
 
 /* ---- descriptors ------------------------------------------------------- */
@@ -64,29 +67,32 @@ typedef void loop_ready_fn(struct loop_watch *watch, unsigned events);
 struct loop_watch {
 	int fd;          /* -1 while not watched */
 	unsigned wanted; /* LOOP_* */
-	size_t slot;     /* the backend's */
+	size_t slot;     /* for the backend */
 	loop_ready_fn *ready;
 };
 
-/* Makes `watch` one that watches nothing. */
+/* Initialises `watch`, which does not watch anything yet. */
 void loop_watch_init(struct loop_watch *watch, loop_ready_fn *ready);
 
 /*
- * Starts watching `fd` for `events` (level-triggered; 0 to pause).  A hang-up is
- * reported whenever anything is wanted, along with the IN or OUT that is.
- * `shared` is for a listening socket that other processes watch too: one is woken.
- * 0, or -1 with errno (ENOMEM, ENOSPC).
+ * Starts watching `fd` for `events` (level-triggered; 0 to pause).  A hang-up is reported
+ * whenever any event is wanted, along with LOOP_IN or LOOP_OUT if wanted.  loop_watch_shared()
+ * is for a listening socket that other processes watch, too: only one is woken, if the system
+ * can do that.  0, or -1 with errno (ENOMEM, ENOSPC).
  */
 int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, unsigned events) MUST_CHECK;
 int loop_watch_shared(struct loop *loop, struct loop_watch *watch, int fd) MUST_CHECK;
 
-/* Changes what a watched descriptor is watched for.  Costs nothing when it is the same. */
+/*
+ * Changes the events that a descriptor is watched for, if it is watched.  Costs nothing if
+ * they are the same.
+ */
 void loop_want(struct loop *loop, struct loop_watch *watch, unsigned events);
 
 /* Stops watching; the descriptor stays open. */
 void loop_unwatch(struct loop *loop, struct loop_watch *watch);
 
-/* Stops watching and closes the descriptor.  Nothing happens if it watches nothing. */
+/* Stops watching and closes the descriptor.  Does nothing if none is watched. */
 void loop_close(struct loop *loop, struct loop_watch *watch);
 
 /* ---- timers ------------------------------------------------------------ */
@@ -103,8 +109,9 @@ struct loop_timer {
 void loop_timer_init(struct loop_timer *timer, loop_fire_fn *fire);
 
 /*
- * Sets `timer` to fire once, `ms` from now (past is now, and no time is too far); a set timer
- * is moved.  What a timer sets for now fires in the next turn.
+ * Sets `timer` to fire once, in `ms` milliseconds (a negative time is 0, and none is too
+ * long); a timer that is already set is moved.  A timer set for now by one that fires waits
+ * for the next turn.
  */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t ms);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
@@ -123,8 +130,8 @@ struct loop_task {
 void loop_task_init(struct loop_task *task, loop_task_fn *run);
 
 /*
- * Has `task` run once, when this turn's events have been seen; a task that a
- * task posts runs in the next turn, which then does not wait.  Posting twice is once.
+ * Runs `task` once, at the end of this turn; a task posted by a task runs in the next turn,
+ * which then does not wait.  Posting a posted task changes nothing.
  */
 void loop_post(struct loop *loop, struct loop_task *task);
 void loop_unpost(struct loop_task *task);
@@ -141,7 +148,7 @@ struct loop_child {
 	struct loop_child *next;
 };
 
-/* Reports the exit of `pid`, a child of this process.  Needs loop_signals(). */
+/* Has the exit of child process `pid` reported to `exited`.  Needs loop_signals(). */
 void loop_child_add(struct loop *loop, struct loop_child *child, pid_t pid, loop_exit_fn *exited);
 void loop_child_remove(struct loop *loop, struct loop_child *child);
 
@@ -150,8 +157,8 @@ void loop_child_remove(struct loop *loop, struct loop_child *child);
 typedef void loop_signal_fn(void *context, int signo);
 
 /*
- * Takes over SIGCHLD, for children, and the signals in the 0-terminated list
- * `signals`, which are reported by `arrived`.  0, or -1 with errno.
+ * Takes over SIGCHLD, for children, and the signals in the 0-terminated list `signals`, which
+ * are reported to `arrived`.  0, or -1 with errno.
  */
 int loop_signals(struct loop *loop, const int *signals, loop_signal_fn *arrived,
     void *context) MUST_CHECK;

@@ -2,9 +2,9 @@
 /*
  * loop_epoll: the Linux backend.
  *
- * A paused descriptor stays registered, edge-triggered and for no events: a
- * hang-up is then reported once and dropped, instead of spinning, and going on
- * cannot fail for want of memory.
+ * A paused descriptor stays registered, edge-triggered and without events: a hang-up is then
+ * reported once and dropped, instead of waking the loop again and again, and resuming cannot
+ * fail for lack of memory.
  */
 #include "base/loop_os.h"
 
@@ -19,7 +19,7 @@ struct loop_os {
 	int fd;
 	int found; /* events of the last wait */
 	size_t watches;
-	size_t passed; /* events of the last waits, which were all full */
+	size_t passed; /* events of the last waits, while each filled the batch */
 	struct epoll_event events[BATCH];
 };
 
@@ -80,10 +80,9 @@ void loop_os_change(struct loop_os *os, struct loop_watch *watch)
 }
 
 /*
- * Explicitly, even when the descriptor is closed next: a script that is just being
- * started has copies of all of ours until its exec has closed them, and as long as a
- * copy is open, closing ours would leave the registration behind, with a pointer to
- * a watch that is no more.
+ * Explicitly, even when the descriptor is closed next: a script that is being started has
+ * copies of all our descriptors until its exec closes them, and while a copy is open, closing
+ * ours would leave the registration in place, with a pointer to a watch that no longer exists.
  */
 void loop_os_remove(struct loop_os *os, struct loop_watch *watch)
 {
@@ -115,7 +114,9 @@ enum loop_os_found loop_os_wait(struct loop_os *os, int timeout)
 	}
 	if (os->found == 0)
 		return LOOP_OS_NOTHING;
-	/* the kernel's list is a ring: what it has given out goes to the end */
+	/*
+	 * reported events move to the end of the kernel's list, so full waits in a row see all
+	 */
 	os->passed += (size_t)os->found;
 	if (os->found == BATCH && os->passed < os->watches)
 		return LOOP_OS_PART;

@@ -2,10 +2,10 @@
 /*
  * loop_poll: the portable backend.
  *
- * A dense table of struct pollfd beside one of watches; watch->slot is the index.
- * A paused descriptor has fd -1 there, which poll(2) passes over.  While events
- * are handed out the table only grows: removed entries become holes that the
- * next wait closes up, so that indexes stay good.
+ * Two parallel tables, of struct pollfd and of watches; watch->slot is the index.  A paused
+ * descriptor has fd -1 there, which poll(2) ignores.  While events are handed out the tables
+ * only grow: removed entries become holes, which the next wait closes, so that indexes stay
+ * valid.
  */
 #include "base/loop_os.h"
 
@@ -24,7 +24,7 @@ struct loop_os {
 	struct loop_watch **watches; /* NULL: a hole */
 	size_t count, cap;
 	int found;    /* by the last wait */
-	size_t first; /* where handing out starts: moves on, so that none is always last */
+	size_t first; /* where handing out starts; it moves on, so that no watch is always last */
 };
 
 struct loop_os *loop_os_new(void)
@@ -59,7 +59,7 @@ static int grow(struct loop_os *os)
 
 int loop_os_add(struct loop_os *os, struct loop_watch *watch, int exclusive)
 {
-	(void)exclusive; /* poll wakes every process; accept then finds nothing */
+	(void)exclusive; /* poll wakes every process; all but one find nothing to accept */
 	if (os->count == os->cap && grow(os) != 0)
 		return -1;
 	watch->slot = os->count++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * notify: the datagram, and what the environment asks for.
+ * notify: the datagram, and the environment variables.
  */
 #include "base/notify.h"
 
@@ -21,7 +21,7 @@ enum {
 	WATCHDOG_MAX = 24 * 3600 * 1000, /* ms: feeding it more often does no harm */
 };
 
-/* The address that NOTIFY_SOCKET names: a path, or "@name"; its length, or 0. */
+/* Reads the address in NOTIFY_SOCKET, a path or "@name"; its length, or 0 if there is none. */
 static socklen_t find_address(struct sockaddr_un *addr)
 {
 	const char *name = getenv("NOTIFY_SOCKET");

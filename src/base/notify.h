@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * notify: telling the service manager how it goes (sd_notify(3)'s protocol, by hand).
+ * notify: messages to the service manager (the protocol of sd_notify(3), without its library).
  *
- * One datagram a message, to the unix socket that NOTIFY_SOCKET names.  Without one,
- * or when nobody listens there, nothing happens: no service fails for that.
+ * One datagram per message, to the unix socket that NOTIFY_SOCKET names.  Without one, or if
+ * nothing listens there, messages are dropped: that is not an error.
  */
 #ifndef CGIBRIDGE_NOTIFY_H
 #define CGIBRIDGE_NOTIFY_H
@@ -13,15 +13,15 @@
 
 #include "base/attributes.h"
 
-/* Whether somebody wants to be told. */
+/* Whether NOTIFY_SOCKET names a socket. */
 bool notify_wanted(void);
 
-/* Sends "NAME=VALUE" lines, as "READY=1\nSTATUS=...".  Never blocks. */
+/* Sends "NAME=VALUE" lines, such as "READY=1\nSTATUS=...".  Never blocks. */
 void notify_send(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /*
- * How often WATCHDOG=1 is expected, at the least: milliseconds (WATCHDOG_USEC), if
- * WATCHDOG_PID is this process or not set; 0 if it is not.
+ * The longest time allowed between two WATCHDOG=1 messages, in ms and at most a day
+ * (WATCHDOG_USEC); 0 if none are expected, or if WATCHDOG_PID is another process.
  */
 int64_t notify_watchdog(void);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * output: opening again, and asking first.
+ * output: reopening, and asking before writing.
  */
 #include "base/output.h"
 
@@ -20,7 +20,10 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_rdev == b->st_rdev;
 }
 
-/* Opens what `fd` is, which has `info`, by its name in `folder`; -1 if that is no use. */
+/*
+ * Reopens the file of `fd`, described by `info`, by its name in `folder`; -1 if that does not
+ * help.
+ */
 static int open_name(const char *folder, int fd, const struct stat *info)
 {
 	char name[32];
@@ -56,7 +59,7 @@ enum output_way output_way(int fd)
 	struct stat info;
 
 	if (fstat(fd, &info) != 0)
-		return OUTPUT_WRITE; /* each write will say why not */
+		return OUTPUT_WRITE; /* each write will report the error */
 	if (S_ISSOCK(info.st_mode))
 		return OUTPUT_SEND;
 	return may_wait(fd, &info) && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0 ? OUTPUT_ASK
@@ -77,9 +80,9 @@ void output_open(struct output *output, int fd)
 /* ---- writing -------------------------------------------------------------------- */
 
 /*
- * Poll promises room for one writer, and all our processes write here: a lock on the pipe
- * itself lets in one at a time.  The kernel takes it from a process that dies.  A system
- * that has no locks for pipes goes without.
+ * poll(2) promises room to one writer, but all our processes write here: a lock on the pipe
+ * itself admits one at a time.  The kernel releases it when a process dies.  Systems that
+ * cannot lock pipes do without.
  */
 static int set_lock(int fd, short type)
 {
@@ -95,7 +98,7 @@ static bool has_room(int fd, int ms)
 	return poll(&room, 1, ms) > 0;
 }
 
-/* A pipe that is writable takes PIPE_BUF bytes without waiting, and no more for sure. */
+/* A writable pipe takes PIPE_BUF bytes without waiting; more is not guaranteed. */
 static ssize_t write_if_room(int fd, const char *bytes, size_t len)
 {
 	ssize_t n = -1;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * safepath: the walk, and sockets by a change of directory.
+ * safepath: the walk, and sockets by changing directory.
  *
- * A directory that is open stays the same one whatever becomes of its name.  What has been
- * looked at by a name need not be what is there a moment later, so a name is looked at only
- * to say what is wrong, or where nobody but root can change it; all else is up to
- * O_NOFOLLOW.
+ * An open directory stays the same whatever happens to its name.  A file looked at by name may
+ * have been replaced a moment later, so a name is looked at only to say what is wrong, or
+ * where nobody but root can change it; O_NOFOLLOW does the rest.
  */
 #include "base/safepath.h"
 
@@ -20,7 +19,7 @@
 #include "base/fd.h"
 #include "base/sys.h"
 
-/* To search a directory needs no right to read it. */
+/* Searching a directory does not require permission to read it. */
 #if defined(O_SEARCH)
 #define OPEN_DIR (O_SEARCH | O_DIRECTORY | O_CLOEXEC)
 #elif defined(O_PATH)
@@ -33,8 +32,8 @@ enum { PATH_ROOM = 4096, LINKS_MAX = 40 };
 
 struct walk {
 	struct safepath *at;
-	int links;            /* followed so far */
-	char rest[PATH_ROOM]; /* of the path */
+	int links;            /* links followed so far */
+	char rest[PATH_ROOM]; /* the part of the path that is still to be walked */
 };
 
 static bool is_root(void)
@@ -51,7 +50,7 @@ void safepath_leave(struct safepath *at)
 
 /* ---- the walk --------------------------------------------------------------- */
 
-/* Goes on from directory `dir`, just opened; `is_private`: so were all before it. */
+/* Continues in directory `dir`, just opened; `is_private`: all those before it were private. */
 static int enter(struct safepath *at, int dir, bool is_private)
 {
 	struct stat info;
@@ -71,7 +70,7 @@ static int start(struct walk *walk)
 	return enter(walk->at, open(walk->rest[0] == '/' ? "/" : ".", OPEN_DIR), true);
 }
 
-/* What `..` is can be changed by whoever can move the directory. */
+/* Anyone who can move the directory can change where `..` leads. */
 static int descend(struct walk *walk, const char *name)
 {
 	struct safepath *at = walk->at;
@@ -83,7 +82,7 @@ static int descend(struct walk *walk, const char *name)
 	return enter(at, openat(at->dir, name, OPEN_DIR | O_NOFOLLOW), at->is_private);
 }
 
-/* Puts what link `name` leads to in front of the rest. */
+/* Puts the target of link `name` in front of the rest. */
 static int follow(struct walk *walk, const char *name)
 {
 	char target[PATH_ROOM];
@@ -107,7 +106,7 @@ static int follow(struct walk *walk, const char *name)
 	return walk->rest[0] == '/' ? start(walk) : 0;
 }
 
-/* Takes the next name off the rest, and the slashes around it.  0, or -1 with errno. */
+/* Takes the next name, and the slashes around it, off the rest.  0, or -1 with errno. */
 static int next_name(struct walk *walk, char name[NAME_MAX + 1])
 {
 	char *begin = walk->rest + strspn(walk->rest, "/");
@@ -124,7 +123,7 @@ static int next_name(struct walk *walk, char name[NAME_MAX + 1])
 	return 0;
 }
 
-/* Whether `name` is a link; 1, 0, or -1 with errno: it is one that is not to be followed. */
+/* Whether `name` is a link: 1, 0, or -1 with errno if it is one that must not be followed. */
 static int check_link(const struct safepath *at, const char *name)
 {
 	struct stat info;
@@ -137,7 +136,7 @@ static int check_link(const struct safepath *at, const char *name)
 	return -1;
 }
 
-/* One name further; 1 when the file's own name has been reached, 0 to go on, -1 with errno. */
+/* Walks one name further: 1 at the file's own name, 0 to continue, -1 with errno. */
 static int step(struct walk *walk, enum safepath_link last)
 {
 	struct safepath *at = walk->at;
@@ -152,7 +151,7 @@ static int step(struct walk *walk, enum safepath_link last)
 		is_link = check_link(at, name);
 	if (is_link < 0)
 		return -1;
-	/* a link of the kernel's leads to what is open, whatever its text is */
+	/* a link in /proc leads to the open file, whatever its text says */
 	if (is_link && !(is_last && sys_is_proc(at->dir)))
 		return follow(walk, name);
 	if (!is_last)
@@ -184,7 +183,7 @@ int safepath_find(struct safepath *at, const char *path, enum safepath_link last
 
 /* ---- files ------------------------------------------------------------------ */
 
-/* By a second name somebody may have chosen a file that they could not write to. */
+/* A second name may be a hard link, made by a user who cannot write to the file itself. */
 static int check_names(int fd, const struct safepath *at)
 {
 	struct stat info;
@@ -217,7 +216,7 @@ int safepath_open(const char *path, int flags, mode_t mode)
 
 typedef int socket_call(int fd, const struct sockaddr *addr, socklen_t len);
 
-/* These calls know no directory but the one where we are. */
+/* bind(2) and connect(2) know no directory but the working directory. */
 static int call_in(const struct safepath *at, const char *name, int fd, socket_call *call)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -229,7 +228,7 @@ static int call_in(const struct safepath *at, const char *name, int fd, socket_c
 	}
 	memcpy(addr.sun_path, name, strlen(name) + 1);
 	here = open(".", OPEN_DIR);
-	/* somebody else's home, as after su: nothing can be found from there, so it is no loss */
+	/* another user's home, as after su: nothing can be found from there anyway */
 	if (here < 0 && errno == EACCES)
 		here = open("/", OPEN_DIR);
 	if (here < 0)

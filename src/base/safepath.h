@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * safepath: files that root opens, makes and removes in directories of others.
+ * safepath: files that root opens, creates and removes in other users' directories.
  *
- * Whoever may write in a directory on the way to a file can put a symbolic link there, at
- * any moment, and root would follow it to where they may not go.  So root walks: from the
- * start of the path, directory by directory, each opened below the one before.  It follows
- * a link only if that belongs to root and nobody else can write in any directory that has
- * led to it, such as /var/run.  For anybody else, who has no more rights than whom a link
- * could be from, paths mean what they mean to the system.
+ * A user who may write to a directory on the way to a file can put a symbolic link there at
+ * any moment, and root would follow it to places where that user may not go.  So root walks
+ * the path, directory by directory, each opened relative to the one before.  It follows a link
+ * only if the link belongs to root and nobody else can write to any directory on the way to
+ * it, such as /var/run.  For any other user, links are followed as usual: they give no right
+ * that the user does not have.
  *
- * The working directory is changed, and changed back, to reach sockets.
+ * To reach sockets, the working directory is changed and changed back.
  */
 #ifndef CGIBRIDGE_SAFEPATH_H
 #define CGIBRIDGE_SAFEPATH_H
@@ -27,23 +27,23 @@
 /* Where a file is or will be. */
 struct safepath {
 	int dir;                 /* the directory; for calls such as openat(2), not for reading */
-	bool is_private;         /* nobody but root can write here, or in those above */
+	bool is_private;         /* nobody but root can write to it, or to those above */
 	char name[NAME_MAX + 1]; /* its name there */
 };
 
-/* What to do about a path whose last name is a link: to take it as it is, or follow it. */
+/* What to do with a link that is the last name of a path: keep it, or follow it. */
 enum safepath_link { SAFEPATH_KEEP, SAFEPATH_FOLLOW };
 
 /*
- * Finds the directory of the file `path`, which need not be there.  0, or -1 with errno:
- * ELOOP for a link that is not to be followed.  safepath_leave() closes it.
+ * Finds the directory of file `path`; the file need not exist.  0, or -1 with errno: ELOOP for
+ * a link that must not be followed.  safepath_leave() closes the directory.
  */
 int safepath_find(struct safepath *at, const char *path, enum safepath_link last) MUST_CHECK;
 void safepath_leave(struct safepath *at);
 
 /*
- * As open(2).  Besides, where others can write root opens no file that has more than one
- * name: -1 with errno EMLINK.
+ * As open(2).  For root it fails with errno ELOOP for a link that must not be followed and,
+ * where others can write, with EMLINK for a file that has more than one name.
  */
 int safepath_open(const char *path, int flags, mode_t mode) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stamp: UTC, which needs no file of the system: there may be none in a chroot.
+ * stamp: UTC, which needs no time zone file: a chroot may not have any.
  */
 #include "base/stamp.h"
 

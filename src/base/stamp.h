@@ -9,7 +9,7 @@
 
 enum { STAMP_SIZE = 32 };
 
-/* Writes `now` (clock_real_ms()) as RFC 3339 has it, in UTC: "2026-11-21T07:21:52.123Z". */
+/* Writes `now` (clock_real_ms()) as in RFC 3339, in UTC: "2026-11-21T07:21:52.123Z". */
 void stamp_format(int64_t now, char text[STAMP_SIZE]);
 
 #endif

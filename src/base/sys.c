@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FDS_TRIED = 1 << 20 }; /* numbers that are tried where nothing lists descriptors */
+enum { FDS_TRIED = 1 << 20 }; /* numbers tried where nothing lists the open descriptors */
 
 int sys_cloexec(int fd)
 {
@@ -30,7 +30,7 @@ int sys_nonblock(int fd)
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* Those that /proc lists, if it is there: -1 if not. */
+/* Sets it on the descriptors that /proc lists; -1 without /proc. */
 static int cloexec_listed(int lowest)
 {
 	DIR *list = opendir("/proc/self/fd");
@@ -117,7 +117,7 @@ void sys_signals_reset(bool keep_blocked)
 	act.sa_handler = SIG_DFL;
 	sigemptyset(&act.sa_mask);
 	sigemptyset(&none);
-	/* KILL, STOP and what the C library keeps for itself refuse: as they should */
+	/* KILL, STOP and the C library's own signals fail, as they should */
 	for (int signo = 1; signo <= 64; signo++)
 		(void)sigaction(signo, &act, NULL);
 	if (!keep_blocked)

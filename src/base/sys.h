@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sys: the seam for calls that differ between systems.
+ * sys: the interface to calls that differ between systems.
  *
- * sys.c holds what is plain POSIX; sys_linux.c (accept4, pipe2, vfork, signalfd,
- * setresuid) and sys_posix.c (fork, a self-pipe, setuid) each give the rest, and Makefile.am picks
- * one.  Everything above this line is the same on every system.
+ * sys.c holds the plain POSIX part; sys_linux.c (accept4, pipe2, vfork, signalfd, setresuid)
+ * and sys_posix.c (fork, a self-pipe, setuid) each implement the rest, and Makefile.am picks
+ * one.  Callers are the same on every system.
  */
 #ifndef CGIBRIDGE_SYS_H
 #define CGIBRIDGE_SYS_H
@@ -28,10 +28,16 @@ int sys_nonblock(int fd) MUST_CHECK;
 /* Sets close-on-exec on every open descriptor from `lowest` on. */
 void sys_cloexec_from(int lowest);
 
-/* For the two sys_cloexec_from(): one after the other, however many there could be. */
+/*
+ * For both implementations of sys_cloexec_from(), one descriptor after the other: those that
+ * /proc lists or, without it, all up to the limit, but not more than 2^20.
+ */
 void sys_cloexec_each(int lowest);
 
-/* Opens /dev/null on each of 0, 1, 2 that is closed, so that no pipe of ours lands there. */
+/*
+ * Opens /dev/null as each of 0, 1 and 2 that is closed, so that no pipe of ours gets that
+ * number.  0, or -1 with errno.
+ */
 int sys_open_stdio(void) MUST_CHECK;
 
 /*
@@ -43,75 +49,82 @@ int sys_accept(int fd, struct sockaddr *addr, socklen_t *len) MUST_CHECK;
 enum sys_pipe_end { SYS_PIPE_READ = 0, SYS_PIPE_WRITE = 1 };
 
 /*
- * Makes a pipe, both ends close-on-exec; the end `ours` is non-blocking and the
- * other one blocking, as a script expects it.  0, or -1 with errno.
+ * Makes a pipe, both ends close-on-exec; the end `ours` is non-blocking and the other one
+ * blocking, as scripts expect.  0, or -1 with errno.
  */
 int sys_pipe(int fds[2], enum sys_pipe_end ours) MUST_CHECK;
 
 /*
- * Moves up to `len` bytes from `from` to `to`, a pipe and a socket, without copying
- * them and without waiting.  As read(2); EAGAIN when there is nothing, or no room.
- * Where the system cannot do that: -1 with ENOSYS.
+ * Moves up to `len` bytes from `from` to `to`, one a pipe and one a socket, without copying
+ * them and without waiting.  Returns as read(2); EAGAIN when there is nothing to move, or no
+ * room.  Where the system cannot do that: -1 with ENOSYS.
  */
 ssize_t sys_move(int from, int to, size_t len) MUST_CHECK;
 
-/* How many bytes wait in pipe `fd`; 0 where the system cannot move them anyway. */
+/* How many bytes wait in pipe `fd`; 0 where sys_move() does not work. */
 size_t sys_readable(int fd);
 
 /*
- * How many bytes that socket `fd` was given its peer has not taken yet; 0 where the system
- * cannot tell.  A unix socket counts the memory they take, which is more.
+ * How many of the bytes sent to socket `fd` its peer has not taken yet; 0 where the system
+ * cannot tell.  A unix socket counts the memory that they occupy, which is more.
  */
 size_t sys_unsent(int fd);
 
-/* Has a pipe hold `size` bytes, if the system lets it. */
+/* Sets the size of a pipe to `size` bytes, if the system allows that. */
 void sys_pipe_widen(int fd, int size);
 
 /*
- * A process, not this one, that has the other end of pipe `fd` open; 0 if it cannot be found
- * out.  It looks at every process of the system, but not more than once a second.
+ * Another process that has pipe `fd` as its standard output or error; 0 if none can be found.
+ * It looks at every process of the system, but at most once a second: 0 if it is too early.
  */
 pid_t sys_pipe_holder(int fd);
 
-/* Zeroed memory shared with the processes forked from here on; NULL with errno. */
+/* Zeroed memory, shared with processes forked later; NULL with errno. */
 void *sys_shared_alloc(size_t size) MUST_CHECK;
 void sys_shared_free(void *memory, size_t size);
 
 /*
- * The same with a descriptor, so that it can be shared over an exec, too: a file of
- * `size` zero bytes that has no name, close-on-exec.  -1 with errno.
+ * The same with a descriptor, so that it can be shared across an exec, too: a file of `size`
+ * zero bytes without a name, close-on-exec.  -1 with errno.
  */
 int sys_shared_file(size_t size) MUST_CHECK;
 void *sys_shared_map(int fd, size_t size) MUST_CHECK;
 
 /* ---- files ------------------------------------------------------------- */
 
-/* Whether directory `dir` is in /proc, whose links need not lead to what their text says. */
+/* Whether directory `dir` is in /proc, where a link need not lead where its text says. */
 bool sys_is_proc(int dir);
 
 /*
- * Gives socket file `name` in directory `dir`, which this process has made, to `uid` and
- * `gid`, -1 to leave either; if it is another file by now, it does not.  0, or -1 with errno.
+ * Changes the owner of socket file `name` in directory `dir`, which this process has made, to
+ * `uid` and `gid`, -1 to leave either.  0, or -1 with errno: EEXIST if it is not such a socket
+ * any more.
  */
 int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid) MUST_CHECK;
 
-/* ---- chance ------------------------------------------------------------ */
+/* ---- random numbers ---------------------------------------------------- */
 
-/* Fills `bytes` with what no other process can guess. */
+/* Fills `bytes` with random bytes that other processes cannot guess. */
 void sys_random(void *bytes, size_t len);
 
-/* For it, where the system has nothing better: from the time, our pid and our place in memory. */
+/*
+ * For sys_random() where the system offers nothing better: from the time, our pid and an
+ * address in memory.
+ */
 void sys_random_guess(unsigned char *bytes, size_t len);
 
 /* ---- users ------------------------------------------------------------- */
 
 /*
- * All groups of user `name`, whose first group is `gid`: an allocated list that starts
- * with `gid` and has `*count` items.  NULL with errno.
+ * All groups of user `name`, whose primary group is `gid`: an allocated list that starts with
+ * `gid` and has `*count` items.  NULL with errno.
  */
 gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count) MUST_CHECK;
 
-/* Sets the real, effective and saved id at once.  0, or -1 with errno. */
+/*
+ * Sets the real, effective and saved id; on systems without setresuid(2) the saved one only
+ * for root.  0, or -1 with errno.
+ */
 int sys_set_gid(gid_t gid) MUST_CHECK;
 int sys_set_uid(uid_t uid) MUST_CHECK;
 
@@ -121,50 +134,51 @@ int sys_peer_user(int fd, uid_t *uid) MUST_CHECK;
 /* ---- processes --------------------------------------------------------- */
 
 /*
- * The session of process `pid`, or of the process group of that number, whose leader may have
- * ended.  -1 with errno: ESRCH if there is none, or the system does not tell of a group.
+ * The session of process `pid` or, if it has ended, of the process group of that number.  -1
+ * with errno: ESRCH if there is neither, or the system cannot tell for a group.
  */
 pid_t sys_session_of(pid_t pid) MUST_CHECK;
 
 /*
- * Closes this process to others of the same user, as scripts may be: its memory, descriptors
- * and environment; it dumps no core.  Children have it, too; a program that is executed has
- * not, and a change of user may undo it.  Where the system cannot do that, nothing happens.
+ * Protects this process from others of the same user, such as scripts: they cannot get at its
+ * memory, descriptors and environment, and it dumps no core.  Forked children are protected,
+ * too; an executed program is not, and a change of user may undo it.  Does nothing where the
+ * system cannot do that.
  */
 void sys_close_to_others(void);
 
 enum { SYS_DOING_MAX = 384 };
 
 /*
- * What process `pid`, which has not been reaped, does at this moment, for a log line: "sleeping,
- * in read() of pipe:[4711], kernel: pipe_read".  "" where the system does not tell.
+ * Describes what process `pid`, which has not been reaped, is doing now, for a log line:
+ * "sleeping, in read() of pipe:[4711], kernel: pipe_read".  "" where the system does not tell.
  */
 void sys_process_doing(pid_t pid, char text[SYS_DOING_MAX]);
 
 /* ---- signals ----------------------------------------------------------- */
 
 /*
- * Gives every signal its default action, and unblocks all unless `keep_blocked`:
- * whatever the starter left ignored or blocked would reach the scripts.
+ * Gives every signal its default action, and unblocks all unless `keep_blocked`: otherwise
+ * scripts would inherit what our parent left ignored or blocked.
  */
 void sys_signals_reset(bool keep_blocked);
 
 /*
- * Blocks every signal, until sys_signals_open() or an exec'd program's own choice.
- * `before`, which may be NULL, gets the mask as it was.
+ * Blocks every signal, until sys_signals_open() or an executed program changes that.
+ * `before`, which may be NULL, gets the old mask.
  */
 void sys_signals_block(sigset_t *before);
 
 /*
- * Takes over the signals of `set` in this process: from now on they are delivered
- * through the returned descriptor, which is close-on-exec, non-blocking and
- * readable while one waits.  SIGPIPE and SIGXFSZ are blocked besides, so that writing
- * to a closed pipe is EPIPE, and past a limit of file size EFBIG; nothing else is.
- * -1 with errno.  One at a time in a process.
+ * Takes over the signals of `set` in this process: from now on they are delivered through the
+ * returned descriptor, which is close-on-exec, non-blocking and readable while one is pending.
+ * SIGPIPE and SIGXFSZ are blocked, so that a write to a closed pipe fails with EPIPE and one
+ * past the file size limit with EFBIG; all other signals are unblocked.  -1 with errno.  Only
+ * one at a time in a process.
  */
 int sys_signals_open(const sigset_t *set) MUST_CHECK;
 
-/* The next signal that has arrived, or 0.  To be called until it says 0. */
+/* The next signal that has arrived, or 0.  To be called until it returns 0. */
 int sys_signals_next(int fd);
 
 /* Ends delivery through `fd` and closes it. */
@@ -173,15 +187,15 @@ void sys_signals_close(int fd);
 /* ---- processes --------------------------------------------------------- */
 
 /*
- * In a process forked by `parent`: has the system kill it when `parent` ends, over an exec, too,
- * but not over a change of user.  Where the system cannot, a process of ours looks after it
- * and kills it within 0.1 s, if one can be forked.
+ * In a process forked by `parent`: has the system kill this process when `parent` ends, even
+ * after an exec, but not after a change of user.  Where the system cannot do that, a forked
+ * process watches and kills it within 0.1 s, if it could be forked.
  */
 void sys_die_with_parent(pid_t parent);
 
 /* ---- programs ---------------------------------------------------------- */
 
-/* What setrlimit(2) takes first: some systems have their own type for it. */
+/* The type of the first argument of setrlimit(2): some systems have their own. */
 #ifdef HAVE___RLIMIT_RESOURCE_T
 typedef __rlimit_resource_t sys_resource;
 #else
@@ -199,19 +213,19 @@ struct sys_program {
 	char *const *argv;
 	char *const *envp;
 	const char *dir;                /* working directory; NULL to stay */
-	int stdio[3];                   /* become 0, 1, 2; all else is close-on-exec */
+	int stdio[3];                   /* become 0, 1, 2; all others are close-on-exec */
 	const struct sys_limit *limits; /* set in the child, in order */
 	size_t limit_count;
 	atomic_int *pid_cell; /* the child writes its pid here before exec; may be NULL */
 };
 
 /*
- * For a log line about a call that failed with errno `error`: where the system ran out of
- * something, what to do about it, as " (...)"; "" for all else.
+ * Advice for a log line about a call that failed with errno `error` because the system ran out
+ * of something, as " (...)"; "" for all other errors.
  */
 const char *sys_remedy(int error);
 
-/* The step of sys_spawn() that failed, in order. */
+/* The steps of sys_spawn() that can fail, in order. */
 enum sys_step {
 	SYS_STEP_FORK,
 	SYS_STEP_GROUP,
@@ -227,17 +241,16 @@ struct sys_fault {
 };
 
 /*
- * Runs `program` in a process group of its own, with default signal actions and an
- * empty signal mask.  Returns only when the exec
- * has succeeded: the pid; or has failed: -1 with `fault` filled, nothing running
- * and nothing to reap.  The process must have no signal handler of its own: the
- * child may share its memory until the exec.
+ * Runs `program` in a process group of its own, with default signal actions and an empty
+ * signal mask.  Returns the pid once the exec has succeeded; or -1 once it has failed, with
+ * `fault` filled, nothing running and nothing to reap.  The calling process must not have
+ * signal handlers of its own: the child may share its memory until the exec.
  */
 pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault) MUST_CHECK;
 
 /*
- * For the two sys_spawn(): the child's part, up to exec.  Async-signal-safe
- * calls only; returns (with `fault` filled) only when a step failed.
+ * For both implementations of sys_spawn(): the child's part, up to the exec.  Makes
+ * async-signal-safe calls only; returns (with `fault` filled) only when a step failed.
  */
 void sys_exec_child(const struct sys_program *program, struct sys_fault *fault);
 

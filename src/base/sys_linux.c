@@ -3,9 +3,9 @@
  * sys_linux: accept4, pipe2, memfd_create, close_range, vfork, signalfd, setresuid,
  * SO_PEERCRED, prctl and /proc.
  *
- * vfork instead of fork: the child borrows our memory until it execs, so that a
- * spawn costs the same whatever the worker's size, and a failed step is reported
- * by a store into our own `fault` instead of through a pipe.
+ * vfork instead of fork: the child shares our memory until it execs, so the cost of a spawn
+ * does not depend on the size of the worker, and a failed step is reported by a store into our
+ * own `fault` instead of through a pipe.
  */
 #include "base/sys.h"
 
@@ -34,16 +34,16 @@
 #include "base/fd.h"
 
 /*
- * What a spawn costs with thousands of connections open, or hundreds of scripts running, is
- * the copy of our table of descriptors, and closing them all at exec: 200 ns each.  So the
- * numbers below MANY_FDS are left to what scripts are given, and a child copies no more of
- * the table.
+ * With thousands of connections open, or hundreds of scripts running, the main cost of a spawn
+ * is copying our table of descriptors and closing them all at exec: 200 ns each.  So the
+ * numbers below MANY_FDS are left to the descriptors that scripts get, and a child copies no
+ * more of the table.
  */
 enum { FEW_FDS = 64, MANY_FDS = 512, SPAWN_STACK = 64 * 1024 };
 
-static int highest_fd; /* that a connection has had, or our end of a script's pipe */
+static int highest_fd; /* so far, of a connection or our end of a script's pipe */
 
-/* `fd`, or what it has become. */
+/* Moves `fd` out of the low numbers if it is in the way there; returns its number. */
 static int move_up(int fd)
 {
 	if (fd >= FEW_FDS && fd < MANY_FDS) {
@@ -118,7 +118,7 @@ static bool has_pipe(const char *pid, int fd, const char *wanted)
 	return strcmp(target, wanted) == 0;
 }
 
-/* Looks at standard output and standard error alone: that is where it has been inherited. */
+/* Looks only at standard output and standard error, where scripts' descendants have it. */
 static pid_t find_holder(DIR *processes, const char *wanted)
 {
 	const struct dirent *entry;
@@ -135,7 +135,7 @@ static pid_t find_holder(DIR *processes, const char *wanted)
 
 pid_t sys_pipe_holder(int fd)
 {
-	static int64_t looked; /* in which second it was done last */
+	static int64_t looked; /* the second of the last search */
 	int64_t now = clock_ms() / 1000;
 	struct stat pipe;
 	char wanted[64];
@@ -159,7 +159,7 @@ int sys_shared_file(size_t size)
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	int fd = memfd_create("cgibridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	/* a process that has it could cut it, and with that kill all that have it mapped */
+	/* a process that has it could truncate it, which would kill all that have it mapped */
 	if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0)) {
 		close_keeping_errno(fd);
 		return -1;
@@ -174,7 +174,7 @@ bool sys_is_proc(int dir)
 	return fstatfs(dir, &info) == 0 && info.f_type == PROC_SUPER_MAGIC;
 }
 
-/* What is open here stays the file that has been looked at. */
+/* An open file stays the same between the check and the change. */
 static int give_open(int fd, uid_t uid, gid_t gid)
 {
 	struct stat info;
@@ -204,13 +204,13 @@ void sys_cloexec_from(int lowest)
 {
 	const unsigned set_cloexec = 1U << 2; /* CLOSE_RANGE_CLOEXEC, newer than some libcs */
 
-	/* before Linux 5.11 the call is not there or knows no flags */
+	/* before Linux 5.11 the call is missing or does not know the flag */
 	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, set_cloexec) == 0)
 		return;
 	sys_cloexec_each(lowest);
 }
 
-/* Without the call, before Linux 3.17, there is still chance in where we are and when. */
+/* Without the call, before Linux 3.17, time, pid and address have to do. */
 void sys_random(void *bytes, size_t len)
 {
 	unsigned char *to = bytes;
@@ -242,7 +242,7 @@ gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)
 			return groups;
 		}
 		free(groups);
-		/* not every libc says in `found` how many there are */
+		/* not every libc sets `found` to the number needed */
 		room *= 2;
 		if (room > 1 << 20) {
 			errno = EOVERFLOW;
@@ -277,10 +277,10 @@ void sys_close_to_others(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* Whether the process that `stat`, as in proc_pid_stat(5), tells of is in `group`; its session. */
+/* Whether the process of line `stat` (proc_pid_stat(5)) is in `group`; sets `*session`. */
 static bool is_in_group(const char *stat, pid_t group, pid_t *session)
 {
-	const char *after_name = strrchr(stat, ')'); /* which may have any byte in it */
+	const char *after_name = strrchr(stat, ')'); /* the name may contain any byte */
 	char *at;
 	long its_group;
 
@@ -292,7 +292,7 @@ static bool is_in_group(const char *stat, pid_t group, pid_t *session)
 	return its_group == (long)group;
 }
 
-/* `name` is that of a folder in /proc. */
+/* Reads /proc/`name`/stat; false if `name` is not a process, or has ended. */
 static bool read_stat(const char *name, char *stat, size_t size)
 {
 	char path[32];
@@ -311,7 +311,7 @@ static bool read_stat(const char *name, char *stat, size_t size)
 	return len > 0;
 }
 
-/* Asks all processes there are for one of the group. */
+/* Searches all processes for one in the group; its session, or -1 with errno ESRCH. */
 static pid_t session_of_group(pid_t group)
 {
 	DIR *proc = opendir("/proc");
@@ -340,7 +340,7 @@ pid_t sys_session_of(pid_t pid)
 
 void sys_die_with_parent(pid_t parent)
 {
-	/* it may have ended before we have asked */
+	/* the parent may have ended before the call */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != parent)
 		_exit(1);
 }
@@ -356,7 +356,7 @@ int sys_signals_open(const sigset_t *set)
 	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* What a read has brought and sys_signals_next() has not given out yet. */
+/* Signals that were read but not yet returned by sys_signals_next(). */
 static struct {
 	struct signalfd_siginfo infos[8];
 	size_t count, next;
@@ -368,7 +368,7 @@ int sys_signals_next(int fd)
 
 	if (arrived.next < arrived.count)
 		return (int)arrived.infos[arrived.next++].ssi_signo;
-	/* a read that had room for more has brought all there were: no other one needed */
+	/* a read that left room has brought all there were: another one is not needed */
 	if (arrived.count > 0 && arrived.count < sizeof arrived.infos / sizeof *arrived.infos) {
 		arrived.count = arrived.next = 0;
 		return 0;
@@ -387,7 +387,7 @@ void sys_signals_close(int fd)
 	close(fd);
 }
 
-/* The child runs in our memory: no local of ours is changed but what `fault` points to. */
+/* The child runs in our memory: it changes none of our local variables but `*fault`. */
 static pid_t vfork_program(const struct sys_program *program, struct sys_fault *fault)
 {
 	/* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork): see the head of this file */
@@ -406,7 +406,7 @@ struct spawn {
 	struct sys_fault *fault;
 };
 
-/* In the child, which shares our table of descriptors until it takes the start of it. */
+/* In the child, which shares our table of descriptors until it copies the start of it. */
 static int exec_with_few(void *argument)
 {
 	const struct spawn *spawn = argument;
@@ -423,7 +423,7 @@ static int exec_with_few(void *argument)
 	_exit(127);
 }
 
-/* As vfork: we go on when the child has its program, so one stack will do. */
+/* As with vfork, the parent continues after the child's exec, so one stack is enough. */
 static pid_t clone_program(const struct sys_program *program, struct sys_fault *fault)
 {
 	static _Alignas(16) char stack[SPAWN_STACK];
@@ -450,7 +450,7 @@ static pid_t spawn_once(const struct sys_program *program, struct sys_fault *fau
 
 pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
 {
-	static bool forbidden; /* as in some containers: then the whole table it is */
+	static bool forbidden; /* in some containers: then the whole table is copied */
 	bool with_few = highest_fd >= MANY_FDS && !forbidden;
 	pid_t pid = spawn_once(program, fault, with_few);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sys_linux_doing: what a process does at this moment, out of /proc.
+ * sys_linux_doing: what a process is doing now, from /proc.
  *
- * The kernel tells it of our own user's processes, and of a script's system call because it
- * is our descendant; of what it does not tell nothing is said.
+ * The kernel shows this for processes of our own user, and a script's system call because the
+ * script is our descendant.  What it does not show is left out.
  */
 #include "base/sys.h"
 
@@ -20,7 +20,7 @@ enum { PATH_SIZE = 64, PROC_TEXT_MAX = 512, TARGET_MAX = 128 };
 struct call {
 	long number;
 	const char *name;
-	bool takes_fd; /* first */
+	bool takes_fd; /* as its first argument */
 };
 
 static const struct call calls[] = {
@@ -96,7 +96,7 @@ static const char *state_words(char letter)
 	}
 }
 
-/* The state is what follows the name, which is in parentheses and may have some itself. */
+/* The state follows the name, which is in parentheses and may contain some itself. */
 static const char *find_state(pid_t pid)
 {
 	char text[PROC_TEXT_MAX];
@@ -115,7 +115,7 @@ static const struct call *find_call(long number)
 	return NULL;
 }
 
-/* " of /srv/lock" or " of descriptor 3": what descriptor `fd` of `pid` is. */
+/* " of /srv/lock" or " of descriptor 3": the file of descriptor `fd` of `pid`. */
 static void describe_fd(pid_t pid, unsigned long fd, char *text, size_t size)
 {
 	char path[PATH_SIZE];
@@ -131,7 +131,7 @@ static void describe_fd(pid_t pid, unsigned long fd, char *text, size_t size)
 		    n == (ssize_t)sizeof target ? "..." : "");
 }
 
-/* ", in read() of pipe:[4711]": from a line such as "0 0x3 0x7ffd..."; "" if it is in none. */
+/* ", in read() of pipe:[4711]", from a line such as "0 0x3 0x7ffd..."; else "". */
 static void describe_call(pid_t pid, char *text, size_t size)
 {
 	char line[PROC_TEXT_MAX];

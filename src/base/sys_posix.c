@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sys_posix: the same services with nothing but POSIX.1-2008: accept and fcntl,
- * fork with an error pipe, signals through a self-pipe, setuid.  Only who is at the
- * other end of a socket, and closing a process to others, have no call there; configure
- * looks for the ones that exist.
+ * sys_posix: the same services with nothing but POSIX.1-2008: accept and fcntl, fork with an
+ * error pipe, signals through a self-pipe, setuid.  POSIX has no call for finding the user at
+ * the other end of a socket, or for protecting a process from others; configure looks for
+ * those that exist.
  */
 #include "base/sys.h"
 
@@ -64,7 +64,7 @@ size_t sys_readable(int fd)
 	return 0;
 }
 
-/* No part of POSIX, but in one form or another on all systems that we know. */
+/* Not in POSIX, but all systems that we know have one of these. */
 size_t sys_unsent(int fd)
 {
 	int unsent = 0;
@@ -106,7 +106,7 @@ bool sys_is_proc(int dir)
 	return false;
 }
 
-/* Between look and call another file with this name could come only where others can write. */
+/* Between check and change the file could be replaced only where others can write. */
 int sys_give_socket(int dir, const char *name, uid_t uid, gid_t gid)
 {
 	struct stat info;
@@ -173,7 +173,7 @@ gid_t *sys_groups_of(const char *name, gid_t gid, size_t *count)
 	return groups;
 }
 
-/* Asked of root, setgid() and setuid() set the saved id, too; of others they need not. */
+/* Called by root, setgid() and setuid() set the saved id, too; for others they need not. */
 int sys_set_gid(gid_t gid)
 {
 	return setgid(gid);
@@ -184,7 +184,7 @@ int sys_set_uid(uid_t uid)
 	return setuid(uid);
 }
 
-/* In a child of `child`: looks after it.  Holds nothing open meanwhile. */
+/* In a child of `child`: kills `child` when `parent` ends.  Keeps no descriptor open. */
 static void guard(pid_t parent, pid_t child)
 {
 	const struct timespec pause = {.tv_nsec = 100L * 1000 * 1000};
@@ -230,7 +230,7 @@ int sys_peer_user(int fd, uid_t *uid)
 #endif
 }
 
-/* A group without its leader has no process that we could ask about. */
+/* A group whose leader has ended has no pid that we could ask about. */
 pid_t sys_session_of(pid_t pid)
 {
 	return getsid(pid);
@@ -269,7 +269,7 @@ static void on_signal(int signo)
 	unsigned char byte = (unsigned char)signo;
 	int saved = errno;
 
-	/* a full pipe already holds a wake-up, and SIGCHLD passes reap everything */
+	/* a full pipe already holds a wake-up, and one SIGCHLD reaps all children */
 	if (write(signal_pipe[1], &byte, 1) < 0)
 		errno = saved;
 	errno = saved;
@@ -320,8 +320,10 @@ int sys_signals_next(int fd)
 
 void sys_signals_close(int fd)
 {
-	/* a signal from here on is as before sys_signals_open(): the caller is on its way out,
-	 * or a worker that opens its own set at once */
+	/*
+	 * a signal from here on is lost: the caller is on its way out, or is a worker that
+	 * opens its own set next
+	 */
 	close_keeping_errno(fd);
 	close_keeping_errno(signal_pipe[1]);
 	signal_pipe[0] = signal_pipe[1] = -1;
