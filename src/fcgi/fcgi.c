@@ -76,7 +76,7 @@ void fcgi_put_unknown(unsigned char out[FCGI_BODY_LEN], unsigned type)
 	out[0] = (unsigned char)type;
 }
 
-/* Reads a length of 1 or 4 bytes; returns the bytes taken, 0 if they are not all there. */
+/* Reads a length of 1 or 4 bytes; returns how many, or 0 if it is incomplete. */
 static size_t get_length(const unsigned char *bytes, size_t len, size_t *value)
 {
 	if (len == 0)
@@ -99,7 +99,7 @@ size_t fcgi_get_pair(const unsigned char *bytes, size_t len, struct fcgi_pair *p
 
 	if (second == 0)
 		return 0;
-	/* compared one by one: two lengths of 2^31-1 must not wrap a 32-bit sum */
+	/* compared separately: the sum of two lengths of 2^31-1 can wrap in 32 bits */
 	if (pair->name_len > len - head || pair->value_len > len - head - pair->name_len)
 		return 0;
 	pair->name = bytes + head;
@@ -141,7 +141,7 @@ void fcgi_reader_init(struct fcgi_reader *r)
 	*r = (struct fcgi_reader){.have = 0};
 }
 
-/* Makes ready for the next header once content and padding have been taken. */
+/* Gets ready for the next header once content and padding have been taken. */
 static void end_record(struct fcgi_reader *r)
 {
 	if (r->content == 0 && r->padding == 0)
@@ -165,7 +165,7 @@ static ssize_t take_header(struct fcgi_reader *r, const unsigned char *bytes, si
 
 	memcpy(r->header + r->have, bytes, n);
 	r->have = (unsigned char)(r->have + n);
-	/* The first byte tells garbage from a record that is still on its way. */
+	/* The first byte distinguishes garbage from an incomplete record. */
 	if (r->header[0] != FCGI_VERSION_1)
 		return -1;
 	if (r->have < FCGI_HEADER_LEN)

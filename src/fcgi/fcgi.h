@@ -7,9 +7,9 @@
  *   0         1      2        4               6         7          8
  *   | version | type | id BE  | content BE    | padding | reserved | content... | padding... |
  *
- * The reader is incremental and holds no content: it hands out each record's
- * content in the pieces in which it arrived, so what it needs is the same
- * whatever the split.  Nothing here does I/O or allocates.
+ * The reader is incremental and holds no content: it hands out each record's content in the
+ * pieces in which it arrived, so it needs the same memory however the input is split.  Nothing
+ * here does I/O or allocates.
  */
 #ifndef CGIBRIDGE_FCGI_H
 #define CGIBRIDGE_FCGI_H
@@ -55,7 +55,10 @@ enum fcgi_protocol_status {
 	FCGI_UNKNOWN_ROLE = 3,
 };
 
-/* The name of record type `type` for a log line; "unknown" past the known ones. */
+/*
+ * The name of record type `type` for a log line; "unknown" if the specification has no such
+ * type.
+ */
 const char *fcgi_type_name(unsigned type);
 
 /* ---- writing ---------------------------------------------------------- */
@@ -80,16 +83,16 @@ void fcgi_put_unknown(unsigned char out[FCGI_BODY_LEN], unsigned type);
 /* ---- name-value pairs (spec 3.4) --------------------------------------- */
 
 struct fcgi_pair {
-	const unsigned char *name;  /* into the parsed bytes, not terminated */
+	const unsigned char *name;  /* points into the parsed bytes, not terminated */
 	size_t name_len;
 	const unsigned char *value;
 	size_t value_len;
 };
 
 /*
- * Decodes the pair at the start of the `len` bytes at `bytes` into `pair`.
- * Returns the bytes it took, 0 when the pair is not complete (more bytes may
- * make it so; at the end of a stream it is malformed).
+ * Decodes the pair at the start of the `len` bytes at `bytes` into `pair`.  Returns its size,
+ * or 0 when the pair is incomplete: more bytes may complete it; at the end of a stream it is
+ * malformed.
  */
 size_t fcgi_get_pair(const unsigned char *bytes, size_t len, struct fcgi_pair *pair) MUST_CHECK;
 
@@ -103,10 +106,10 @@ size_t fcgi_put_pair(unsigned char *out, const struct fcgi_pair *pair);
 
 /* One step of the reader: a piece of a record's content. */
 struct fcgi_piece {
-	unsigned type;              /* as sent: may be no fcgi_type */
+	unsigned type;              /* as sent; not always an enum fcgi_type */
 	uint16_t id;
 	size_t content;             /* of the whole record; 0 ends a stream */
-	const unsigned char *bytes; /* this piece, into the caller's input */
+	const unsigned char *bytes; /* this piece, in the caller's input */
 	size_t len;                 /* of this piece; 0 only if `content` is 0 */
 	int last;                   /* the record's content ends with this piece */
 };
@@ -121,34 +124,34 @@ struct fcgi_reader {
 void fcgi_reader_init(struct fcgi_reader *r);
 
 /*
- * Takes bytes from the `len` (> 0) at `bytes` up to the end of the next piece.
- * Returns how many it took, at least 1.  They made no piece (part of a header,
- * padding) if `piece->len` and `piece->last` are both 0: call again with the rest.
- * Returns -1 when the bytes are not a FastCGI 1 record; the stream is then lost,
- * and r->header[0] is the version byte that was found.
+ * Consumes some of the `len` (> 0) bytes at `bytes`, up to the end of the next piece.  Returns
+ * how many, at least 1.  If `piece->len` and `piece->last` are both 0, they were not a piece
+ * but part of a header, or padding: call again with the rest.  Returns -1 when the bytes are
+ * not a FastCGI 1 record; the stream is then lost, and r->header[0] is the version byte that
+ * was found.
  */
 ssize_t fcgi_reader_next(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
     struct fcgi_piece *piece) MUST_CHECK;
 
 /*
- * For callers that take content past the reader.  fcgi_reader_record() describes the record
- * that it is in or, between two records, the one before; type 0 if that is not known.
- * `piece->len` is how much of its content is still to come; fcgi_reader_skip() says
- * that `n` bytes of that have been taken.
+ * For callers that take content without the reader.  fcgi_reader_record() describes the
+ * current record or, between two records, the one before; type 0 if that is not known.
+ * `record->len` is how much of its content is still to come; fcgi_reader_skip() says that `n`
+ * bytes of that have been taken.
  */
 void fcgi_reader_record(const struct fcgi_reader *r, struct fcgi_piece *record);
 void fcgi_reader_skip(struct fcgi_reader *r, size_t n);
 
-/* Behind the content of a record: how many bytes there are up to that of the next one. */
+/* After the content of a record: how many bytes there are before that of the next one. */
 size_t fcgi_reader_gap(const struct fcgi_reader *r);
 
-/* Non-zero when the input so far ends between two records. */
+/* Whether the input so far ends between two records. */
 bool fcgi_reader_between(const struct fcgi_reader *r);
 
 /*
- * Collects the content of a record that is short and has to be seen whole, such
- * as BEGIN_REQUEST.  Appends `piece` to `body` (of `size` bytes), `*have` counting.
- * Bytes past `size` are counted but not kept.
+ * Collects the content of a short record that is needed whole, such as BEGIN_REQUEST.  Appends
+ * `piece` to `body` (of `size` bytes) and adds its length to `*have`.  Bytes past `size` are
+ * counted but not kept.
  */
 void fcgi_collect(const struct fcgi_piece *piece, unsigned char *body, size_t size,
     size_t *have);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * outlet: records from memory, and contents from pipes, to a socket.
+ * outlet: records from memory, and content from pipes, to a socket.
  */
 #include "fcgi/outlet.h"
 
@@ -13,8 +13,8 @@
 #include "base/sys.h"
 
 /*
- * What is sent at once is one piece to a unix socket: until the client has read the last byte
- * of it, outlet_taken() does not change.
+ * A unix socket treats the bytes of one send as one piece: until the client has read the last
+ * of them, outlet_taken() does not change.
  */
 enum { SEND_MAX = 64 * 1024 };
 
@@ -62,7 +62,7 @@ bool outlet_is_moving(const struct outlet *outlet, int fd)
 
 /* ---- bytes from memory ---------------------------------------------------------- */
 
-/* Counts the `n` bytes that a send(2) took; 0 when the socket is full, else its result. */
+/* Counts the `n` bytes of a send(2); returns `n`, or 0 when the socket is full. */
 static ssize_t count_sent(struct outlet *outlet, ssize_t n)
 {
 	if (n > 0)
@@ -82,13 +82,13 @@ static ssize_t send_some(struct outlet *outlet, const void *bytes, size_t len, i
 	return count_sent(outlet, n);
 }
 
-/* As send_some(), with the lent bytes and the records after them at once. */
+/* As send_some(), for the lent bytes and the records after them, in one call. */
 static ssize_t send_lent(struct outlet *outlet, int flags)
 {
 	size_t lent = outlet->lent_len < SEND_MAX ? outlet->lent_len : SEND_MAX;
 	size_t more = buf_len(&outlet->records);
 	struct iovec parts[2] = {
-	    /* sendmsg(2) takes void *, and leaves the bytes alone */
+	    /* sendmsg(2) takes void *, but only reads the bytes */
 	    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the integer was a pointer */
 	    {.iov_base = (void *)(uintptr_t)outlet->lent, .iov_len = lent},
 	    {.iov_base = buf_bytes(&outlet->records),
@@ -134,7 +134,7 @@ static int send_records(struct outlet *outlet, int flags)
 	return 0;
 }
 
-/* Makes room for `len` bytes in front of the records; NULL without memory. */
+/* Makes room for `len` bytes in front of the records; NULL if there is no memory. */
 static unsigned char *open_front(struct outlet *outlet, size_t len)
 {
 	unsigned char *front;
@@ -184,7 +184,7 @@ static int send_header(struct outlet *outlet)
 	return n < 0 ? -1 : 0;
 }
 
-/* Reads `len` bytes that wait in `fd`; false if they do not. */
+/* Reads `len` bytes that should be waiting in `fd`; false if they are not. */
 static bool read_whole(int fd, unsigned char *to, size_t len)
 {
 	while (len > 0) {
@@ -200,7 +200,7 @@ static bool read_whole(int fd, unsigned char *to, size_t len)
 	return true;
 }
 
-/* What is on its way goes in front of the records in memory. */
+/* Reads the rest of the record being sent into memory, in front of the records there. */
 static void read_into_memory(struct outlet *outlet)
 {
 	size_t head = outlet->header_left;
@@ -226,11 +226,11 @@ static int send_content(struct outlet *outlet)
 			outlet->left = (uint16_t)(outlet->left - n);
 			outlet->sent += (uint64_t)n;
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			/* a socket that is at its end says so again when it is sent to */
+			/* if the socket has failed, the next send reports that again */
 			outlet->copies = true;
 			read_into_memory(outlet);
 		} else if (n == 0 || errno == EAGAIN) {
-			/* the socket is full; or someone else has read what was in the pipe */
+			/* the socket is full, or another process has read the content */
 			if (sys_readable(outlet->pipe) >= outlet->left)
 				return 0;
 			outlet->broken = OUTLET_TAKEN_BACK;
@@ -273,7 +273,7 @@ bool outlet_move(struct outlet *outlet, uint16_t id, int fd, size_t len)
 	outlet->header_left = FCGI_HEADER_LEN;
 	outlet->pipe = fd;
 	outlet->left = (uint16_t)len;
-	send_all(outlet, 0); /* the owner of the socket will see the result */
+	send_all(outlet, 0); /* the owner of the socket sees a failure at its next flush */
 	return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * record: composition of records in a buf.
+ * record: building records in a buf.
  */
 #include "fcgi/record.h"
 
@@ -71,7 +71,7 @@ int record_put_end(struct buf *out, uint16_t id, uint32_t app_status,
 {
 	unsigned char body[FCGI_BODY_LEN];
 
-	/* both or neither: room for the second record is made before the first */
+	/* both or neither: room for both is made before the first */
 	if (buf_reserve(out, record_size(0) + record_size(sizeof body)) == NULL)
 		return -1;
 	fcgi_put_end(body, app_status, status);
