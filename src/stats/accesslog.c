@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * accesslog: where the lines go, and what is said of those that could not.
+ * accesslog: writing the lines, and reporting those that were lost.
  */
 #include "stats/accesslog.h"
 
@@ -25,10 +25,10 @@ enum {
 	OPEN_FLAGS = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
 
-/* What all workers know. */
+/* Shared by all workers. */
 struct common {
-	atomic_ullong lost;       /* lines, since the log was last told */
-	atomic_llong complained;  /* when that was, s; 0: never */
+	atomic_ullong lost;       /* lines, since the log last reported them */
+	atomic_llong complained;  /* when it last did, s; 0: never */
 	atomic_int torn;          /* the file ends in the middle of a line */
 };
 
@@ -36,15 +36,15 @@ static struct {
 	struct accesslog_target target;
 	enum accesslog_form form;
 	struct output output;
-	uid_t uid; /* whose the file is; (uid_t)-1: its maker's */
+	uid_t uid; /* the file's owner; (uid_t)-1: its creator */
 	gid_t gid;
-	bool made; /* by us: it was not there before */
+	bool made; /* by us: it did not exist before */
 	struct common *common;
 } access_log = {.output = {-1, OUTPUT_WRITE}, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
 /* ---- opening -------------------------------------------------------------------- */
 
-/* A descriptor of our own for standard output, if possible, so that its mode is not shared. */
+/* Opens standard output again, if possible, so that its mode is not shared. */
 static int open_stdout(void)
 {
 	int fd = open("/dev/stdout", OPEN_FLAGS);
@@ -97,7 +97,7 @@ static bool is_our_own(void)
 	    file.st_ino == name.st_ino;
 }
 
-/* Elsewhere than in root's own folder, a file of root's may have been given its name. */
+/* Outside of root's own directories, a user may have given this name to a file of root's. */
 static bool is_in_private_folder(void)
 {
 	struct safepath at;
@@ -110,7 +110,7 @@ static bool is_in_private_folder(void)
 	return is_private;
 }
 
-/* Standard output, devices and what a link leads to are others'. */
+/* Standard output, devices and the targets of links belong to others and are left alone. */
 static int give_file(void)
 {
 	if (access_log.uid == (uid_t)-1 || access_log.target.way != ACCESSLOG_FILE || !is_our_own() ||
@@ -167,7 +167,7 @@ void accesslog_reopen(void)
 
 /* ---- lines that are lost ----------------------------------------------------------- */
 
-/* Whether it is time to say so, and up to us among the workers. */
+/* Whether a report is due, and this worker is the one to make it. */
 static bool may_complain(void)
 {
 	long long now = clock_ms() / 1000 + 1; /* never 0 */
@@ -200,7 +200,7 @@ static void lose(int error)
 		complain(reason(error));
 }
 
-/* ---- lines that are not --------------------------------------------------------------- */
+/* ---- lines that are written -------------------------------------------------------- */
 
 /* One write; 0, or -1 with errno. */
 static int write_bytes(const char *bytes, size_t len)
@@ -217,8 +217,8 @@ static int write_bytes(const char *bytes, size_t len)
 }
 
 /*
- * `line` has a newline in front of its `len` bytes: it goes along if the last line is torn.
- * What was said of the tear is taken back first, so that one worker heals it.
+ * `line` has a newline before its `len` bytes, which is written, too, if the last line is
+ * torn.  The mark is cleared first, so that only one worker does that.
  */
 static int write_line(const char *line, size_t len)
 {

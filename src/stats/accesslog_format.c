@@ -2,10 +2,9 @@
 /*
  * accesslog_format: a request's line, as text or as JSON.
  *
- * Text has the fields in a fixed order with a blank between; a byte that is a blank, a
- * backslash or no printable ASCII is \xHH, and a field that is not known "-".  JSON is
- * one object of RFC 8259; a character beyond ASCII is \uHHHH, a byte that is not UTF-8
- * is the text "\xHH".
+ * Text has the fields in a fixed order, separated by spaces; a space, a backslash and a byte
+ * that is not printable ASCII become \xHH, and an unknown field is "-".  JSON is one object
+ * (RFC 8259); characters beyond ASCII become \uHHHH, a byte that is not UTF-8 the text "\xHH".
  */
 #include <assert.h>
 #include <stdarg.h>
@@ -17,13 +16,13 @@
 #include "stats/accesslog.h"
 
 enum {
-	SMALL_MAX = 64,   /* of a line: a peer, a method, a client */
-	FIXED = 640,      /* of a line: all but script and URI, with JSON's names */
+	SMALL_MAX = 64,   /* bytes of a line, each: peer, method, client */
+	FIXED = 640,      /* bytes of a line: all but script and URI, with JSON's names */
 	URI_ROOM = (ACCESSLOG_LINE_MAX - FIXED) * 3 / 5,
 	SCRIPT_ROOM = (ACCESSLOG_LINE_MAX - FIXED) * 2 / 5,
 };
 
-/* Else a URI could be cut where nobody says so. */
+/* Otherwise a URI could be cut without "..." to show it. */
 static_assert(ACCESSLOG_URI_MAX > URI_ROOM, "ACCESSLOG_URI_MAX is too small");
 
 static const char *const ends[] = {"ok", "failed", "short", "invalid", "refused", "timeout",
@@ -65,7 +64,7 @@ static void put_word(struct pen *pen, const char *text, size_t room)
 		put_escaped(pen, text, room, escape_field);
 }
 
-/* 0 is "not known". */
+/* 0 means "not known". */
 static void put_count(struct pen *pen, long number)
 {
 	if (number == 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard: the memory, slots, workers, wake-ups and the dead.
+ * scoreboard: memory, slots, workers, wake-ups and dead workers.
  *
- * Workers may have fewer rights than the supervisor, so it takes nothing from the memory for
- * true: numbers are bounded where they are read, and no process is signalled on its word.
+ * Workers may have fewer privileges than the supervisor, so it does not trust the memory:
+ * numbers are bounded where they are read, and no process is signalled on their word alone.
  */
 #include <errno.h>
 #include <limits.h>
@@ -17,8 +17,8 @@
 #include "base/sys.h"
 
 /*
- * Sockets rather than a pipe: whether a call on them waits is said with each call, and not by
- * a flag that any process which has them can clear.
+ * Sockets rather than a pipe: whether a call waits is decided by each call, and not by a flag
+ * that any process sharing them can clear.
  */
 static int open_wake(struct scoreboard *board)
 {
@@ -30,7 +30,7 @@ static int open_wake(struct scoreboard *board)
 	return 0;
 }
 
-/* The parts of the shared memory, each where any type may start. */
+/* The parts of the shared memory are aligned for any type. */
 static size_t aligned(size_t size)
 {
 	return (size + 63) / 64 * 64;
@@ -46,7 +46,7 @@ static size_t place_of_infos(int workers, int scripts)
 	return place_of_workers(scripts) + aligned((size_t)workers * sizeof(struct shared_worker));
 }
 
-/* The sizes of what is shared, and the order that this version has it in. */
+/* The sizes of the shared structs, and the number of this version's order of them. */
 static unsigned layout(void)
 {
 	const unsigned order = 4;
@@ -67,7 +67,7 @@ static struct scoreboard *make(int workers, int scripts)
 	return board;
 }
 
-/* Without a descriptor, a reload goes on without what was shared: no reason not to start. */
+/* Without a descriptor, a reload starts with a new board: no reason to fail now. */
 static void *map_new(struct scoreboard *board)
 {
 	board->fd = sys_shared_file(board->size);
@@ -117,7 +117,7 @@ struct scoreboard_share scoreboard_share(const struct scoreboard *board)
 	    .layout = layout()};
 }
 
-/* A moment in the past that the memory names; else `now`. */
+/* The time in the memory if it is in the past; else `now`. */
 static int64_t past(const atomic_llong *moment, int64_t now)
 {
 	int64_t then = atomic_load(moment);
@@ -206,12 +206,12 @@ void scoreboard_release(struct scoreboard *board, int slot)
 {
 	atomic_store(&board->infos[slot].state, SCOREBOARD_NONE);
 	atomic_store(&board->shared->slots[slot].pid, 0);
-	/* the owner last: from here on the slot is another's */
+	/* the owner last: from here on another worker may claim the slot */
 	atomic_store(&board->shared->slots[slot].owner, 0);
 	scoreboard_pass_wake(board);
 }
 
-/* Whether `owner` can be a worker's. */
+/* Whether `owner` is the number of a worker. */
 static bool is_owner(const struct scoreboard *board, int owner)
 {
 	return owner > 0 && owner <= board->workers;
@@ -305,16 +305,17 @@ void scoreboard_pass_wake(struct scoreboard *board)
 {
 	if (scoreboard_waiting(board) == 0)
 		return;
-	/* as long as some wait to be taken no other is needed: each leads to all free slots */
+	/* if the socket is full, no more are needed: each wake-up leads to all free slots */
 	while (send(board->wake[1], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
 
-/* ---- the dead -------------------------------------------------------------- */
+/* ---- dead workers ---------------------------------------------------------- */
 
 /*
- * `pid` is what the dead worker has said.  As it had a session of its own, whatever is not in
- * it is not its script, whoever wrote that: 1, another process of root, we ourselves.
+ * `pid` is what the dead worker wrote.  It led a session of its own, so a process outside of
+ * that is not its script, whatever the memory says: it may be 1, a process of root, or
+ * ourselves.
  */
 static void kill_script(int pid, pid_t session)
 {
@@ -332,7 +333,7 @@ static void bury_worker(struct shared_worker *worker)
 	tally_bury(&worker->tally);
 }
 
-/* Whether `owner` has just died; or nobody can be it, and so nobody would give it back. */
+/* Whether `owner` has just died, or cannot exist, so that nobody would free the slot. */
 static bool is_dead(const struct scoreboard *board, int owner, int worker)
 {
 	return owner == worker + 1 || (owner != 0 && !is_owner(board, owner));
@@ -356,7 +357,7 @@ int scoreboard_bury(struct scoreboard *board, int worker, pid_t session)
 			scripts++;
 		}
 	}
-	/* it may have taken one and died before it has claimed a slot */
+	/* it may have taken a wake-up and died before it claimed a slot */
 	scoreboard_pass_wake(board);
 	return scripts;
 }

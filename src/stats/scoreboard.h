@@ -2,18 +2,17 @@
 /*
  * scoreboard: the memory that the supervisor and its workers share.
  *
- * One slot for each script that may run at once.  A worker claims a slot before it
- * starts a script and gives it back after the script's exit, so the number of slots
- * *is* the limit, exact over all workers, and the slots of a dead worker name the
- * scripts that it leaves behind.  Each worker has an
- * entry that says how many requests wait there and how many connections it has, and keeps
- * its tally; a socket wakes one waiter for each slot given back while there are any.  With
- * each slot goes an info that says what runs there; reading one never waits and never
- * gets half of it.
+ * One slot for each script that may run at once.  A worker claims a slot before it starts a
+ * script and gives it back after the script's exit, so the number of slots *is* the limit,
+ * exact over all workers, and the slots of a dead worker name the scripts that it leaves
+ * behind.  Each worker has an entry with its number of waiting requests and connections, and
+ * its tally; a socket wakes one waiter for each slot given back while there are any.  Each
+ * slot has an info that describes its script; reading one never waits and never returns half
+ * of it.
  *
- * Everything shared is atomic and no lock is held, so a process may die anywhere.  Whatever
- * a worker has written there, what these functions return is in range, and no process is
- * killed that is not in a dead worker's session.
+ * Everything shared is atomic and there are no locks, so a process may die at any point.
+ * Whatever a worker writes there, these functions return values in range, and kill only
+ * processes in a dead worker's session.
  */
 #ifndef CGIBRIDGE_SCOREBOARD_H
 #define CGIBRIDGE_SCOREBOARD_H
@@ -28,94 +27,101 @@
 
 struct scoreboard;
 
-/* What another program image in the same process needs to use a board, all numbers. */
+/* What another program needs to use a board after an exec, all numbers. */
 struct scoreboard_share {
 	int fd; /* -1: it cannot be shared */
 	int wake[2];
 	int workers, scripts;
-	unsigned layout; /* of the memory: another version of us may see it otherwise */
+	unsigned layout; /* of the memory: another version may have a different one */
 };
 
-/* For `workers` workers and `scripts` slots.  NULL with errno. */
+/* A board for `workers` workers and `scripts` slots.  NULL with errno. */
 struct scoreboard *scoreboard_new(int workers, int scripts) MUST_CHECK;
 
-/* How to share `board`; the descriptors stay its own. */
+/* How to share `board`, which keeps its descriptors. */
 struct scoreboard_share scoreboard_share(const struct scoreboard *board);
 
 /*
- * A board from what was shared, whose descriptors it takes over.  NULL with errno, and
- * the descriptors closed: EPROTO when its memory is laid out otherwise.
+ * A board made from `share`, whose descriptors it takes over.  NULL with errno: EPROTO if its
+ * memory has another layout.  The descriptors are closed then, too, unless the board itself
+ * could not be allocated.
  */
 struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share) MUST_CHECK;
 
 /*
- * Adds to `board` what `old` has counted, all workers together, and since when.  Said again,
- * it adds what workers have counted on `old` meanwhile.
+ * Adds the counts of all workers of `old` to `board`, and takes over when counting began.
+ * Called again, it adds what has been counted on `old` meanwhile.
  */
 void scoreboard_inherit(struct scoreboard *board, struct scoreboard *old);
 
-/* Gives up this process' view; the shared memory goes with the last one.  Nulls *board. */
+/* Frees this process's view; the shared memory goes with the last one.  Nulls *board. */
 void scoreboard_free(struct scoreboard **board);
 
-/* Claims a free slot for `worker` (0...); its number, or -1 when all are taken. */
+/* Claims a free slot for `worker` (from 0); returns its number, or -1 when all are taken. */
 int scoreboard_claim(struct scoreboard *board, int worker) MUST_CHECK;
 
 /* Where the pid of the script in `slot` is kept: written by the script's process itself. */
 atomic_int *scoreboard_pid(struct scoreboard *board, int slot);
 
-/* Gives a slot back, and wakes a waiter. */
+/* Gives a slot back, and wakes a waiter, if there are any. */
 void scoreboard_release(struct scoreboard *board, int slot);
 
 /* The number of slots in use. */
 int scoreboard_running(const struct scoreboard *board);
 
 /*
- * Notes that process group `group`, whose script has ended, is to be killed if `worker` dies
- * before it has done so.  Where, for scoreboard_forget_group(), or -1: there is no room left.
+ * Notes that process group `group`, whose script has ended, must be killed if `worker` dies
+ * before doing so.  Returns a number for scoreboard_forget_group(), or -1 if there is no room.
  */
 int scoreboard_note_group(struct scoreboard *board, int worker, pid_t group) MUST_CHECK;
 void scoreboard_forget_group(struct scoreboard *board, int at);
 
-/* Says that `worker` has one more (+1) or one fewer (-1) waiting request. */
+/* Counts one more (+1) or one fewer (-1) waiting request of `worker`. */
 void scoreboard_wait(struct scoreboard *board, int worker, int change);
 
-/* How many requests wait in all workers. */
+/* How many requests wait, in all workers together. */
 int scoreboard_waiting(const struct scoreboard *board);
 
-/* Says that `worker` has `count` connections now. */
+/* Sets the number of connections of `worker`. */
 void scoreboard_connected(struct scoreboard *board, int worker, int count);
 
-/* Says that `worker` was alive at `now` (ms of the monotonic clock); when it said so last. */
+/*
+ * Records that `worker` was alive at `now` (ms of the monotonic clock); scoreboard_last_beat()
+ * returns that.
+ */
 void scoreboard_beat(struct scoreboard *board, int worker, int64_t now);
 int64_t scoreboard_last_beat(const struct scoreboard *board, int worker);
 
-/* The number of connections of the worker that has the fewest, of those that run. */
+/* The smallest number of connections of any worker that runs. */
 int scoreboard_fewest(const struct scoreboard *board);
 
-/* The descriptor that is readable when a waiter should try again. */
+/* The descriptor that becomes readable when a waiter should try again. */
 int scoreboard_wake_fd(const struct scoreboard *board);
 
-/* Takes one wake-up, if there is one; passes one on to another waiter. */
+/*
+ * scoreboard_clear_wake() takes one wake-up, if there is one; scoreboard_pass_wake() wakes a
+ * waiter, if there are any.
+ */
 void scoreboard_clear_wake(struct scoreboard *board);
 void scoreboard_pass_wake(struct scoreboard *board);
 
-/* ---- what is shown ----------------------------------------------------- */
+/* ---- the status -------------------------------------------------------- */
 
 enum scoreboard_state {
 	SCOREBOARD_NONE,      /* nothing to show */
 	SCOREBOARD_STARTING,
 	SCOREBOARD_RUNNING,
 	SCOREBOARD_ANSWERING, /* its response has begun */
-	SCOREBOARD_STOPPING,  /* it has got its TERM */
-	SCOREBOARD_LEFT,      /* its request is over, it goes on */
+	SCOREBOARD_STOPPING,  /* it was sent TERM */
+	SCOREBOARD_LEFT,      /* its request has ended, but it runs on */
 };
 
-/* What is said of a script.  Texts that are too long lose their beginning. */
+/* A script as the status shows it.  Texts that are too long lose their beginning. */
 struct script_info {
 	char script[192]; /* its path */
-	char client[48];  /* REMOTE_ADDR; "" if the web server did not say */
+	char client[48];  /* REMOTE_ADDR; "" if the web server did not send it */
 	char peer[64];    /* the other end of the connection */
-	int64_t started;  /* loop_now() */
+	int64_t started;  /* loop_clock() */
 	unsigned request; /* its id on the connection */
 };
 
@@ -123,53 +129,59 @@ struct scoreboard_script {
 	struct script_info info;
 	enum scoreboard_state state;
 	int worker;
-	pid_t pid; /* 0: has not started yet */
+	pid_t pid; /* 0: not started yet */
 };
 
 struct scoreboard_worker {
-	pid_t pid;       /* 0: does not run */
-	int64_t started; /* loop_now() */
+	pid_t pid;       /* 0: not running */
+	int64_t started; /* loop_clock() */
 	int starts;      /* 1 for the first one */
 	int waiting;     /* requests */
 	int connections;
 };
 
-/* Puts `info` on a slot of ours; its script is STARTING. */
+/* Sets the info of a slot of ours; its script is STARTING. */
 void scoreboard_describe(struct scoreboard *board, int slot, const struct script_info *info);
 
-/* Copies `text` to `to`, of `size` bytes: its end, behind "...", if it is too long. */
+/* Copies `text` to `to`, of `size` bytes; if it is too long, "..." and its end. */
 void scoreboard_cut(char *to, size_t size, const char *text);
 
-/* Says what the script in a slot of ours does now. */
+/* Sets the state of the script in a slot of ours. */
 void scoreboard_set_state(struct scoreboard *board, int slot, enum scoreboard_state state);
 
-/* What runs in `slot`; false if there is nothing to show. */
+/*
+ * Describes the script in `slot`; false if there is nothing to show, or it is being written
+ * now.
+ */
 bool scoreboard_script(const struct scoreboard *board, int slot, struct scoreboard_script *script);
 
-/* Says that this process is now worker `worker`, at loop_now() `now`; it cannot share the board. */
+/*
+ * Records that this process is `worker` from loop_clock() `now` on; it cannot share the board
+ * then.
+ */
 void scoreboard_enter(struct scoreboard *board, int worker, int64_t now);
 
 void scoreboard_worker(const struct scoreboard *board, int worker, struct scoreboard_worker *info);
 
-/* What `worker` counts; what was inherited. */
+/* The tally of `worker`; the sum that was inherited. */
 struct tally *scoreboard_tally(const struct scoreboard *board, int worker);
 const struct tally *scoreboard_inherited(const struct scoreboard *board);
 
-/* How many workers were started in place of one that had died, the inherited ones too. */
+/* How many workers were started in place of one that had died, inherited counts included. */
 int scoreboard_respawns(const struct scoreboard *board);
 
 /* How many workers and slots there are. */
 int scoreboard_workers(const struct scoreboard *board);
 int scoreboard_slots(const struct scoreboard *board);
 
-/* When counting began, in milliseconds since 1970, and in those of loop_now(). */
+/* When counting began, in ms since 1970 and in ms of the monotonic clock. */
 int64_t scoreboard_since(const struct scoreboard *board);
 int64_t scoreboard_made(const struct scoreboard *board);
 
 /*
- * After the death of `worker`, which led `session`: kills the process groups of its scripts,
- * as far as they are in that session, frees its slots, forgets its waiters, and wakes another
- * in its place; what it has counted stays.  Returns how many scripts that were.
+ * After the death of `worker`, which led `session`: kills the process groups of its scripts
+ * that are in that session, frees its slots, forgets its waiters and wakes a waiter of another
+ * worker; its counts stay.  Returns how many scripts it had.
  */
 int scoreboard_bury(struct scoreboard *board, int worker, pid_t session);
 

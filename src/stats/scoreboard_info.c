@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scoreboard_info: what runs in each slot, and the rest that a status page asks for.
+ * scoreboard_info: the info of each slot, and the rest of the data for a status page.
  */
 #include <string.h>
 #include <unistd.h>
@@ -37,7 +37,7 @@ void scoreboard_describe(struct scoreboard *board, int slot, const struct script
 {
 	struct shared_info *shared = &board->infos[slot];
 	union info_words from = {.words = {0}};
-	/* odd also if a worker has died while it wrote here */
+	/* odd even if a worker died while it was writing here */
 	unsigned odd = atomic_load_explicit(&shared->seq, memory_order_relaxed) | 1;
 
 	from.info = *info;
@@ -68,7 +68,7 @@ static bool read_info(const struct shared_info *shared, struct script_info *info
 	    before == atomic_load_explicit(&shared->seq, memory_order_relaxed);
 }
 
-/* Whoever wrote it, its texts have an end and its numbers are in range. */
+/* Terminates the texts and bounds the numbers, whoever wrote them. */
 static void make_sound(struct script_info *info)
 {
 	info->script[sizeof info->script - 1] = '\0';
@@ -84,7 +84,7 @@ bool scoreboard_script(const struct scoreboard *board, int slot, struct scoreboa
 	int state = atomic_load(&shared->state);
 	int pid = atomic_load(&board->shared->slots[slot].pid);
 
-	/* an info that is being written just now is shown the next time */
+	/* an info that is being written now is shown the next time */
 	if (state <= SCOREBOARD_NONE || state > SCOREBOARD_LEFT || !read_info(shared, &script->info))
 		return false;
 	make_sound(&script->info);
@@ -101,7 +101,7 @@ void scoreboard_enter(struct scoreboard *board, int worker, int64_t now)
 	atomic_store(&shared->started, now);
 	atomic_fetch_add(&shared->starts, 1);
 	atomic_store(&shared->pid, (int)getpid());
-	/* what a worker could do with it is change its size */
+	/* a worker could only use it to change the size */
 	if (board->fd >= 0)
 		close(board->fd);
 	board->fd = -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * status: which form is wanted, and the page in it.
+ * status: choosing the form of a page, and writing it.
  */
 #include "stats/status.h"
 
@@ -18,7 +18,7 @@ static bool is_word(const char *word, size_t len, const char *name)
 	return strlen(name) == len && memcmp(word, name, len) == 0;
 }
 
-/* Prometheus' "params" setting makes "openmetrics=" of it. */
+/* Prometheus' "params" setting sends "openmetrics=". */
 enum status_form status_form_of(const char *query)
 {
 	while (query != NULL && *query != '\0') {

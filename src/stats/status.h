@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * status: what the scoreboard shows, as a page: plain text, JSON, OpenMetrics, HTML.
+ * status: the scoreboard as a page: plain text, JSON, OpenMetrics, HTML.
  *
- * A page has a hard maximum.  Its lists of workers and scripts are cut before that, and
- * say how many more there are; of the scripts, the oldest stay.
+ * A page has a hard maximum.  Its lists of workers and scripts are cut before that and say how
+ * many more there are; the oldest scripts are kept.
  */
 #ifndef CGIBRIDGE_STATUS_H
 #define CGIBRIDGE_STATUS_H
@@ -18,18 +18,21 @@ enum { STATUS_MAX = 60 * 1024 }; /* bytes of a page */
 
 enum status_form { STATUS_TEXT, STATUS_JSON, STATUS_OPENMETRICS, STATUS_HTML };
 
-/* Where a page comes from.  All borrowed. */
+/* The sources of a page, all borrowed. */
 struct status_source {
 	const struct scoreboard *board;
 	int max_queue; /* how many requests may wait */
 	int64_t slow;  /* ms after which a script counts as slow; 0: never */
-	int64_t now; /* loop_now() */
+	int64_t now; /* loop_clock() */
 };
 
-/* The form that a query such as "json" asks for, alone or among others; text if none. */
+/*
+ * The form that a query such as "json" asks for, alone or with other parameters; text by
+ * default.
+ */
 enum status_form status_form_of(const char *query);
 
-/* Its Content-Type. */
+/* The Content-Type of a form. */
 const char *status_type(enum status_form form);
 
 /*

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * status_html: the page, which is always the same: it fetches the JSON form and shows
- * it, again and again.  All that is in it from outside becomes text nodes there, so no
- * name of a script can be markup.  It loads nothing from elsewhere.
+ * status_html: the page, which is always the same: it fetches the JSON form again and again
+ * and shows it.  Data from outside only becomes text nodes, so no name of a script can be
+ * markup.  It loads nothing from other servers.
  */
 #include <string.h>
 
 #include "stats/status_private.h"
 
-/* A line each; without quotation marks, so that it can be read here. */
+/* One line each, without double quotes, so that it can be read here. */
 static const char *const lines[] = {
 	"<!DOCTYPE html>",
 	"<html lang='en'>",

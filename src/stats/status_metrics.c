@@ -2,8 +2,8 @@
 /*
  * status_metrics: OpenMetrics 1.0, which also parses as Prometheus' older text format.
  *
- * The two want different names in the TYPE line of a counter, with "_total" and without.
- * So counters have none: they are of the type "unknown", which both allow.
+ * The two want different names in the TYPE line of a counter, with and without "_total".  So
+ * counters do not have one: they are of type "unknown", which both allow.
  */
 #include "stats/status_private.h"
 
@@ -16,7 +16,7 @@ static void put_value(struct status_page *page, const struct status_name *name, 
 {
 	const char *suffix = name->grows ? "_total" : "";
 
-	/* the first of its family has the help */
+	/* the first of a family has the help text */
 	if (name->help[0] != '\0')
 		status_put(page, "# HELP cgibridge_%s%s %s\n", family_of(name), suffix, name->help);
 	if (!name->grows)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * status_private: what status.c and the status_*.c have of each other.  Nobody else
- * includes it.  They are a chain, each calls those before it: status_snapshot, the forms
- * (status_text, _json, _metrics, _html), status.
+ * status_private: shared by status.c and the status_*.c; no other file includes it.  They are
+ * a chain, each calls those before it: status_snapshot, the forms (status_text, _json,
+ * _metrics, _html), status.
  */
 #ifndef CGIBRIDGE_STATUS_PRIVATE_H
 #define CGIBRIDGE_STATUS_PRIVATE_H
@@ -58,7 +58,7 @@ struct status_name {
 extern const struct status_name status_names[STATUS_VALUES];
 extern const char *const status_time_names[TALLY_TIMES];
 
-/* ---- what there is ------------------------------------------------------- */
+/* ---- the snapshot -------------------------------------------------------- */
 
 enum { STATUS_LIST_MAX = 256, STATUS_WORKERS_MAX = 1024 };
 
@@ -70,12 +70,12 @@ struct status_snapshot {
 		int64_t started;
 		int slot;
 	} oldest[STATUS_LIST_MAX]; /* the oldest scripts, in order */
-	int listed;                /* of them */
-	int running;               /* scripts there were in all */
-	int scripts[STATUS_WORKERS_MAX]; /* how many each worker has */
+	int listed;                /* how many of them are listed */
+	int running;               /* all scripts */
+	int scripts[STATUS_WORKERS_MAX]; /* of each worker */
 };
 
-/* A worker, or a script, as the lists show it. */
+/* A worker, and a script, as the lists show them. */
 struct status_worker {
 	struct scoreboard_worker info;
 	struct tally_sum sum;
@@ -89,24 +89,24 @@ struct status_script {
 	const char *state;
 	int64_t age;     /* ms */
 	int64_t started; /* ms since 1970 */
-	bool slow;       /* it is older than --slow-log */
+	bool slow;       /* older than --slow-log */
 };
 
-/* Reads what there is now. */
+/* Reads the numbers and lists as they are now. */
 void status_snapshot(struct status_snapshot *snapshot, const struct status_source *source);
 
 void status_worker(
     const struct status_snapshot *snapshot, int number, struct status_worker *worker);
 
-/* Script `i` of those listed; false if it has gone meanwhile. */
+/* Describes script `i` of the list; false if it has gone meanwhile. */
 bool status_script(const struct status_snapshot *snapshot, int i, struct status_script *script);
 
-/* How many things of a kind have been timed. */
+/* How many times of a kind have been counted. */
 uint64_t status_timed(const struct status_snapshot *snapshot, enum tally_time time);
 
 /* ---- writing ------------------------------------------------------------- */
 
-/* A page being written; one write that fails spoils it. */
+/* A page being written; one failed write spoils it. */
 struct status_page {
 	struct buf *out;
 	bool failed;

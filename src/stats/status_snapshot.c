@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * status_snapshot: the numbers and lists that all forms are made of, and how they write.
+ * status_snapshot: the numbers and lists of all forms, and the functions that write a page.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,7 +100,7 @@ bool status_has_room(const struct status_page *page, bool is_worker)
 {
 	enum {
 		ITEM = 2560,             /* the longest: each byte of a script's texts as \uXXXX */
-		FOR_SCRIPTS = 32 * 1024, /* what the workers leave */
+		FOR_SCRIPTS = 32 * 1024, /* kept free by the list of workers */
 	};
 
 	return buf_room(page->out) >= (is_worker ? FOR_SCRIPTS : 2 * ITEM);
@@ -108,7 +108,7 @@ bool status_has_room(const struct status_page *page, bool is_worker)
 
 /* ---- the snapshot -------------------------------------------------------- */
 
-/* Keeps it among the oldest, if it is one. */
+/* Adds a script to the oldest, if it is one of them. */
 static void keep_oldest(struct status_snapshot *s, int slot, int64_t started)
 {
 	int at = s->listed;
@@ -145,7 +145,7 @@ static uint64_t not_negative(int64_t value)
 	return value < 0 ? 0 : (uint64_t)value;
 }
 
-/* Numbers that are read one after the other need not fit each other to the last one. */
+/* Numbers that are read one after the other may not match exactly. */
 static void snapshot_workers(struct status_snapshot *s)
 {
 	const struct scoreboard *board = s->source->board;
@@ -234,7 +234,7 @@ void status_worker(const struct status_snapshot *snapshot, int number, struct st
 	}
 	worker->state = worker->sum.gauges[TALLY_ACTIVE] > 0 ? "busy" : "idle";
 	worker->age = snapshot->source->now - worker->info.started;
-	if (worker->age < 0) /* it began in this very turn */
+	if (worker->age < 0) /* it began in this turn */
 		worker->age = 0;
 }
 

@@ -4,7 +4,7 @@
  */
 #include "stats/status_private.h"
 
-/* An upper bound of the time that `percent` of all took at most. */
+/* Writes an upper bound for the fastest `percent` percent of all times. */
 static void put_percentile(struct status_page *page, const struct status_snapshot *s,
     enum tally_time time, unsigned percent)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tally: relaxed additions; no number orders anything else.
+ * tally: relaxed additions; no number orders other memory accesses.
  */
 #include "stats/tally.h"
 
 
-/* The first bucket's bound; each next one is twice as large. */
+/* The first bucket's bound; each following one is twice as large. */
 static const int64_t first_bounds[TALLY_TIMES] = {
     [TALLY_SPAWN] = 125,    /* us; up to 32 s */
     [TALLY_REQUEST] = 1000, /* up to 262 s */

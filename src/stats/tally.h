@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tally: what one worker has counted: events, gauges, and how long things took.
+ * tally: the counts of one worker: events, gauges and durations.
  *
- * It lives in memory that processes share.  Only one process adds to it, anyone may read
- * it; a number that is read while it changes is the old or the new one.  It outlives
- * its worker, whose successor goes on from there.
+ * It lives in memory that processes share.  Only one process adds to it, any may read it; a
+ * number that is read while it changes is the old or the new one.  It outlives its worker, and
+ * the successor continues with it.
  */
 #ifndef CGIBRIDGE_TALLY_H
 #define CGIBRIDGE_TALLY_H
@@ -14,7 +14,7 @@
 
 #include "base/attributes.h"
 
-/* Where the processor has no atomic 64 bits, the numbers wrap at 32. */
+/* Where the processor lacks atomic 64-bit operations, the numbers wrap at 32 bits. */
 #if ATOMIC_LLONG_LOCK_FREE == 2
 typedef atomic_ullong tally_word;
 #else
@@ -25,25 +25,25 @@ typedef atomic_ulong tally_word;
 enum tally_event {
 	TALLY_ACCEPTED,       /* connections */
 	TALLY_REQUESTS,       /* begun */
-	TALLY_OTHER,          /* responses with any status but the next four */
+	TALLY_OTHER,          /* responses with a status in none of the next four */
 	TALLY_2XX,
 	TALLY_3XX,
 	TALLY_4XX,
 	TALLY_5XX,
-	TALLY_REFUSED,        /* requests that found no room for their script */
+	TALLY_REFUSED,        /* requests that found no room for a script */
 	TALLY_TIMEOUTS,       /* scripts stopped by --timeout or --idle-timeout */
-	TALLY_KILLS,          /* scripts that TERM was not enough for */
-	TALLY_LOST,           /* requests whose client has aborted them, or has gone */
+	TALLY_KILLS,          /* scripts that TERM did not end */
+	TALLY_LOST,           /* requests whose client aborted them, or went away */
 	TALLY_SPAWNED,        /* scripts started */
 	TALLY_SPAWN_FAILURES,
 	TALLY_FAILED,         /* scripts with a bad exit, or without a CGI response */
-	TALLY_BYTES_IN,       /* request bodies; counted when the request ends, as the next */
+	TALLY_BYTES_IN,       /* request bodies; like the next, counted when the request ends */
 	TALLY_BYTES_OUT,      /* responses */
 	TALLY_STATUS_PAGES,   /* pages of --status-path and --ping-path */
 	TALLY_EVENTS,
 };
 
-/* How many there are now. */
+/* How many there are at the moment. */
 enum tally_gauge {
 	TALLY_BUSY,   /* connections with an active request */
 	TALLY_ACTIVE, /* requests that have begun and not ended */
@@ -57,7 +57,10 @@ enum tally_time {
 	TALLY_TIMES,
 };
 
-/* Bucket i of a time has what took at most tally_bound(time, i); the last one the rest. */
+/*
+ * Bucket i counts times above the bound of the one before, up to tally_bound(time, i); the
+ * last one counts all that are longer.
+ */
 enum { TALLY_BUCKETS = 20 };
 
 struct tally_histogram {
@@ -71,7 +74,7 @@ struct tally {
 	struct tally_histogram times[TALLY_TIMES];
 };
 
-/* The same as plain numbers, of one or of several. */
+/* The same as plain numbers, of one tally or the sum of several. */
 struct tally_sum {
 	uint64_t events[TALLY_EVENTS];
 	int64_t gauges[TALLY_GAUGES];
@@ -87,22 +90,22 @@ void tally_add(struct tally *tally, enum tally_event event, uint64_t n);
 /* How many events of a kind there were. */
 uint64_t tally_count(const struct tally *tally, enum tally_event event);
 
-/* There are so many more, or fewer, from now on. */
+/* Adds `change`, which may be negative, to a gauge. */
 void tally_move(struct tally *tally, enum tally_gauge gauge, int change);
 
-/* Notes that something took `us` microseconds. */
+/* Counts something that took `us` microseconds. */
 void tally_time(struct tally *tally, enum tally_time time, int64_t us);
 
 /* The upper bound of bucket `i` in microseconds; i < TALLY_BUCKETS - 1. */
 int64_t tally_bound(enum tally_time time, int i);
 
-/* The worker has died: its gauges are 0, its events stay. */
+/* After the death of the worker: resets its gauges; events and times stay. */
 void tally_bury(struct tally *tally);
 
-/* Adds to `tally` by how much events and times are more in `now` than in `before`. */
+/* Adds to `tally` the growth of events and times from `before` to `now`. */
 void tally_grow(struct tally *tally, const struct tally_sum *now, const struct tally_sum *before);
 
-/* Adds what `tally` has to `sum`. */
+/* Adds the numbers in `tally` to `sum`. */
 void tally_read(const struct tally *tally, struct tally_sum *sum);
 
 #endif
