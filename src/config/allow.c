@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * allow: networks read and compared, users compared.
+ * allow: parsing and comparing networks, comparing users.
  */
 #include "config/allow.h"
 
@@ -25,7 +25,7 @@ static unsigned max_bits(const struct allow_network *network)
 	return network->family == AF_INET ? V4_BITS : V6_BITS;
 }
 
-/* An IPv4 address, or network, that is written as an IPv6 one becomes what it is. */
+/* Turns an IPv4 address or network written as an IPv6 one into an IPv4 one. */
 static void unmap(struct allow_network *network)
 {
 	if (network->family != AF_INET6 || network->bits < MAPPED_BITS ||
@@ -36,7 +36,7 @@ static void unmap(struct allow_network *network)
 	memmove(network->bytes, network->bytes + sizeof mapped, 4);
 }
 
-/* What counts in byte `i` of a network. */
+/* The mask of byte `i` of a network. */
 static unsigned char mask_of(const struct allow_network *network, unsigned i)
 {
 	if (network->bits >= 8 * (i + 1))
@@ -68,7 +68,7 @@ static bool read_address(struct allow_network *network, const char *text)
 	return true;
 }
 
-/* Digits and nothing else, no more than the address has bits. */
+/* Digits only, and at most the number of bits of the address. */
 static bool read_bits(struct allow_network *network, const char *text)
 {
 	size_t len = strspn(text, "0123456789");
@@ -83,7 +83,7 @@ static bool read_bits(struct allow_network *network, const char *text)
 	return true;
 }
 
-/* 10.1.2.3/8: was the host meant, or the network?  A guess would let in the wrong ones. */
+/* 10.1.2.3/8: host or network?  A wrong guess would let in the wrong clients. */
 static int check_host_bits(const struct allow_network *network, const char *host, struct fault *why)
 {
 	struct allow_network right = *network;
@@ -182,7 +182,7 @@ void allow_fini(struct allow *allow)
 
 /* ---- the peer ----------------------------------------------------------------------------- */
 
-/* The address in `addr` as a network of one; false if it is not an IP address. */
+/* The address in `addr` as a network of one host; false if it is not an IP address. */
 static bool host_of(const struct sockaddr *addr, struct allow_network *host)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;

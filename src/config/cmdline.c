@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cmdline: joined words, and words out of files.
+ * cmdline: splitting joined words, and reading words from files.
  */
 #include "config/cmdline.h"
 
@@ -48,7 +48,10 @@ static int add(struct cmdline *cmdline, char *word, struct cmdline_place place)
 
 static const struct cmdline_place command_line;
 
-/* Has `text`, from malloc(3), freed with `cmdline`; NULL, with errno, if either is missing. */
+/*
+ * Makes `cmdline` own `text`, from malloc(3).  Returns it, or NULL with errno if it is NULL or
+ * there is no memory for that.
+ */
 static char *keep(struct cmdline *cmdline, char *text)
 {
 	char **texts = realloc(cmdline->texts, (size_t)(cmdline->text_count + 1) * sizeof *texts);
@@ -98,7 +101,7 @@ static int add_joined(struct cmdline *cmdline, const char *joined)
 
 /* ---- files ------------------------------------------------------------------------ */
 
-/* The whole file as a string, which is then `cmdline`'s; NULL with errno. */
+/* The whole file as a string, owned by `cmdline`; NULL with errno. */
 static char *read_file(struct cmdline *cmdline, const char *path)
 {
 	FILE *in = fopen(path, "re");
@@ -165,7 +168,7 @@ static int count_lines(const char *from, const char *to)
 	return count;
 }
 
-/* Adds the words of `text`; `place` is in the end that of the last one, or of what is wrong. */
+/* Adds the words of `text`; `place` is then that of the last word, or of the error. */
 static int add_text(struct cmdline *cmdline, const char *text, struct cmdline_place *place)
 {
 	char *room = keep(cmdline, malloc(strlen(text) + 1));
@@ -216,7 +219,7 @@ int cmdline_init(struct cmdline *cmdline, int argc, const char *const *argv, str
 	*cmdline = (struct cmdline){.argc = 0};
 	for (int i = 0; i < argc; i++) {
 		struct cmdline_place place = command_line;
-		/* an argument may start with '@' too, but not one of ours: paths are absolute */
+		/* no option's argument starts with '@': paths are absolute */
 		bool file = i > 0 && argv[i][0] == '@' && argv[i][1] != '\0';
 		int failed = i == 0 ? add_copy(cmdline, argv[0])
 		    : file	    ? add_file(cmdline, argv[i] + 1, &place)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cmdline: the words of a command line, before any of them is an option.
+ * cmdline: the words of a command line, before they are parsed as options.
  *
- * Start-up files pass several options as one word, "-f -c 4", where a variable is
- * not split, or an empty word where it is not set.  Such words are taken apart and
- * dropped; a blank anywhere but right behind an option's name stays what it is.
+ * Start-up files may pass several options as one word, "-f -c 4", if a variable is not split,
+ * or an empty word if it is not set.  The former are split, the latter dropped.  A word whose
+ * first blank is not right after an option's name is left alone.
  *
- * "@FILE" stands for the words in a file: separated by blanks and line ends, quoted
- * as in a shell ('...', "...", \c), with comments from '#' at the start of a word to
- * the end of the line.  What --check prints is such a file.
+ * "@FILE" stands for the words in a file: separated by blanks and line ends, quoted as in a
+ * shell ('...', "...", \c), with comments from '#' at the start of a word to the end of the
+ * line.  The output of --check is such a file.
  */
 #ifndef CGIBRIDGE_CMDLINE_H
 #define CGIBRIDGE_CMDLINE_H
@@ -31,28 +31,27 @@ struct cmdline_place {
 
 struct cmdline {
 	char **argv; /* NULL at the end; owned */
-	struct cmdline_place *places; /* one each; owned */
+	struct cmdline_place *places; /* one per word; owned */
 	int argc;
 	int room;
-	char **texts; /* owned: what words point into */
+	char **texts; /* owned; the words point into them */
 	int text_count;
 };
 
 /*
- * Makes `cmdline` of a command line, of which nothing is borrowed or changed: a reload
- * starts with it again.  0, or -1 with `why`; cmdline_fini() either way.
+ * Makes `cmdline` from a command line, which is neither borrowed nor changed: a reload starts
+ * from it again.  0, or -1 with `why`; call cmdline_fini() either way.
  */
 int cmdline_init(struct cmdline *cmdline, int argc, const char *const *argv,
     struct fault *why) MUST_CHECK;
 void cmdline_fini(struct cmdline *cmdline);
 
-/* Where the word that has the byte at `at` came from; the command line if none has it. */
+/* Where the word that contains the byte at `at` came from; the command line if none does. */
 struct cmdline_place cmdline_place(const struct cmdline *cmdline, const char *at);
 
 /*
- * Copies the word at `*at` to `*room`, without its quotes and terminated, which takes at
- * most a byte more than it has; moves both past it.  The copy, or NULL when a quote is
- * not closed.
+ * Copies the word at `*at` to `*room`, without quotes and terminated, which takes at most one
+ * byte more than the word; moves both past it.  The copy, or NULL when a quote is not closed.
  */
 char *cmdline_cut(const char **at, char **room);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * identity: looking users up, and becoming them.
+ * identity: looking up users, and switching to them.
  */
 #include "config/identity.h"
 
@@ -17,7 +17,7 @@
 
 /* ---- looking up ---------------------------------------------------------------------- */
 
-/* Whether `text` is a number that an id can be; the largest one means "none" to the system. */
+/* Whether `text` is a valid numeric id; the largest number means "none" to the system. */
 static bool read_id(const char *text, unsigned *id)
 {
 	char *end;
@@ -103,7 +103,7 @@ static int find_group(struct identity *identity, const char *text, struct fault 
 	return 0;
 }
 
-/* A user the database does not know is in no group but the one given. */
+/* A user who is not in the database is only in the group that was given. */
 static int find_groups(struct identity *identity, struct fault *why)
 {
 	if (!identity->has_group)
@@ -146,9 +146,9 @@ bool identity_is_set(const struct identity *identity)
 	return identity->has_user || identity->has_group || identity->root != NULL;
 }
 
-/* ---- becoming ------------------------------------------------------------------------ */
+/* ---- switching ----------------------------------------------------------------------- */
 
-/* The phrase for a call that has failed just now. */
+/* Words the failure of a call, from errno. */
 static int fail_call(struct fault *why, const char *what, const char *whose)
 {
 	return fault_set(why, "cannot change the %s to %.120s: %s%s", what, whose, strerror(errno),
@@ -178,7 +178,7 @@ static bool is_among(gid_t gid, const gid_t *groups, size_t count)
 	return false;
 }
 
-/* Whether we are in all these groups and in no others, as when the starter saw to that. */
+/* Whether this process is in exactly these groups, as when its parent has set them. */
 static bool has_groups(const struct identity *identity)
 {
 	int count = getgroups(0, NULL);
@@ -187,7 +187,7 @@ static bool has_groups(const struct identity *identity)
 
 	for (int i = 0; same && i < count; i++)
 		same = is_among(ours[i], identity->groups, identity->group_count);
-	/* whether the first group is in the list depends on the process that set it */
+	/* whether the list has the effective group depends on the process that set it */
 	for (size_t i = 0; same && i < identity->group_count; i++)
 		same = identity->groups[i] == getegid() ||
 		       is_among(identity->groups[i], ours, (size_t)count);
@@ -212,7 +212,7 @@ static int change_user(const struct identity *identity, struct fault *why)
 	return fail_id(why, "user (--user)", identity->uid);
 }
 
-/* A capability, or a system that sees setuid() in its own way, could leave a door open. */
+/* A capability, or a system with an unusual setuid(), could leave a way back. */
 static int make_sure(const struct identity *identity, struct fault *why)
 {
 	if (identity->has_group && (getgid() != identity->gid || getegid() != identity->gid))
@@ -227,7 +227,7 @@ static int make_sure(const struct identity *identity, struct fault *why)
 	return 0;
 }
 
-/* Programs look for their files there; those of our starter are closed to them. */
+/* Programs look for their files there, and cannot open those of the user who started us. */
 static int set_environment(const struct identity *identity, struct fault *why)
 {
 	static const char *const names[] = {"USER", "LOGNAME", "HOME"};
@@ -253,7 +253,7 @@ int identity_become(const struct identity *identity, struct fault *why)
 
 /* ---- rehearsing ---------------------------------------------------------------------- */
 
-/* In the forked process: the phrase, if there is one, goes through `report`. */
+/* In the forked process: the reason for a failure, if any, goes through `report`. */
 static void rehearse(const struct identity *identity, identity_trial *trial, void *context,
     int report)
 {
@@ -261,7 +261,7 @@ static void rehearse(const struct identity *identity, identity_trial *trial, voi
 	struct fault why = {""};
 	bool became = identity_become(identity, &why) == 0;
 
-	sys_die_with_parent(parent); /* a file system may not answer, and we are not waited for */
+	sys_die_with_parent(parent); /* a file system may hang, and our parent may end */
 	if (!became || trial(context, &why) != 0)
 		_exit(write(report, why.text, strlen(why.text)) > 0 ? 1 : 2);
 	_exit(0);
@@ -295,7 +295,7 @@ int identity_rehearse(const struct identity *identity, identity_trial *trial, vo
 	else if (status != 0)
 		fault_set(why, "the process that tried the change died");
 	close(report[1]);
-	/* a phrase fits the pipe, so it is there whole */
+	/* the text fits into the pipe, so it is there whole */
 	len = read(report[0], why->text, sizeof why->text - 1);
 	if (len > 0)
 		why->text[len] = '\0';

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * identity: as whom, and below which root directory, a process goes on.
+ * identity: the user, groups and root directory that a worker switches to.
  *
- * Names are looked up at the start, outside the new root and as the user who started
- * us.  A worker then becomes the identity once and for ever; the supervisor never does.
- * It does not log: the callers know whether that is a start-up that fails or a worker.
+ * Names are looked up at start-up, outside the new root and as the starting user.  A worker
+ * then switches once and for all; the supervisor never does.  Nothing is logged here: the
+ * callers know whether a start-up or a worker fails.
  */
 #ifndef CGIBRIDGE_IDENTITY_H
 #define CGIBRIDGE_IDENTITY_H
@@ -24,47 +24,47 @@ struct identity {
 	gid_t gid;
 	char name[64];   /* of the user; "" if the user database has no entry for the number */
 	char home[1024]; /* likewise */
-	gid_t *groups;   /* owned: all groups of the user; only with has_user */
+	gid_t *groups;   /* owned: all groups of the user; only if has_user */
 	size_t group_count;
 	const char *root; /* borrowed: the new root directory, or NULL */
 };
 
-/* The id of a user or group, given by name or number.  0, or -1 if there is none of the name. */
+/* Looks up a user or group by name or number.  0, or -1 if there is none of that name. */
 int identity_user_id(const char *text, uid_t *uid) MUST_CHECK;
 
 int identity_group_id(const char *text, gid_t *gid) MUST_CHECK;
 
-/* Writes "USER:GROUP" to `text`, a number for what has no name. */
+/* Writes "USER:GROUP" to `text`, with numbers for ids that have no name. */
 void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size);
 
 /*
- * Looks up `user` and `group`, names or numbers; NULL leaves either as it is.  Without a
- * group, it is the first one of the user.  0, or -1 with `why`; then `*wrong` is `user`
- * or `group`, whichever is to blame.
+ * Looks up `user` and `group`, names or numbers; NULL leaves either as it is.  Without
+ * `group`, the user's primary group is used.  0, or -1 with `why`, and `*wrong` set to `user`
+ * or `group`, whichever is wrong.
  */
 int identity_find(struct identity *identity, const char *user, const char *group,
     const char **wrong, struct fault *why) MUST_CHECK;
 
-/* Frees what it holds. */
+/* Frees the list of groups, and resets `identity`. */
 void identity_fini(struct identity *identity);
 
-/* Whether there is anything to become. */
+/* Whether there is anything to change. */
 bool identity_is_set(const struct identity *identity);
 
 /*
- * Becomes it, in this process: the root and working directory; the groups and ids, real,
- * effective and saved; HOME, USER and LOGNAME in the environment.  Makes sure of it, and
- * that it cannot change back to root.  0, or -1 with `why`: the process is then something
- * in between and has to exit.
+ * Switches this process to the identity: root and working directory; groups and ids, real,
+ * effective and saved; HOME, USER and LOGNAME in the environment.  Verifies that, and that
+ * there is no way back to root.  0, or -1 with `why`: the process may then be half-way, and
+ * has to exit.
  */
 int identity_become(const struct identity *identity, struct fault *why) MUST_CHECK;
 
-/* Another check of the rehearsal: 0, or -1 with `why`. */
+/* A further check in the rehearsal: 0, or -1 with `why`. */
 typedef int identity_trial(void *context, struct fault *why);
 
 /*
- * Becomes it in a process that is forked for that, and there calls `trial`, to find out
- * whether a worker could.  0, or -1 with `why`.
+ * Switches in a process that is forked for that, and calls `trial` there, to find out whether
+ * a worker could do the same.  0, or -1 with `why`.
  */
 int identity_rehearse(const struct identity *identity, identity_trial *trial, void *context,
     struct fault *why) MUST_CHECK;

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * nearest: the distance of two words (Damerau and Levenshtein's, each pair changed once).
+ * nearest: the distance between two words (Damerau and Levenshtein's, no pair changed twice).
  */
 #include "config/nearest.h"
 
 #include <string.h>
 
-enum { LONGEST = 40 }; /* bytes of a word that are looked at */
+enum { LONGEST = 40 }; /* bytes; longer words are not compared */
 
 static unsigned least(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
 }
 
-/* One more row of the table of distances: of `word` up to `i` and of each start of `name`. */
+/*
+ * Fills row `i` of the table: distances of the first `i` bytes of `word` to each prefix of
+ * `name`.
+ */
 static void fill_row(unsigned table[][LONGEST + 1], size_t i, const char *word, const char *name,
     size_t name_len)
 {

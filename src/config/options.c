@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * options: the table of options, and what is made of it: the parser, --help, --check.
+ * options: the table of options, and the parser, --help and --check, which are driven by it.
  *
  * To add an option: a line in the table, a member in struct options, its default
  * beside the others, an entry in cgibridge(8).
@@ -21,11 +21,11 @@
 struct option_spec {
 	const char *name;     /* long name; NULL for a letter only */
 	char letter;          /* 0: none */
-	const char *argument; /* as --help names it; NULL: takes none; "[=X]": it may be left out */
+	const char *argument; /* its name in --help; NULL: takes none; "[=X]": it may be left out */
 	const char *help;
 	const struct value_kind *kind; /* NULL: a flag, which sets its int to rule.min */
 	size_t member;        /* offset in struct options; NO_MEMBER: answered by answer() */
-	struct value_rule rule;  /* whose choices are the argument that was left out */
+	struct value_rule rule;  /* .choices: the value if the argument is left out */
 };
 
 /* ---- the table ---------------------------------------------------------- */
@@ -161,7 +161,7 @@ static const struct option_spec specs[] = {
 
 enum { SPEC_COUNT = sizeof specs / sizeof *specs, LONG_ONLY = 256 };
 
-/* Whether the argument may be left out; it is joined by "=" then, never a word of its own. */
+/* Whether the argument may be left out; if given, it is joined by "=", not a separate word. */
 static bool may_lack(const struct option_spec *spec)
 {
 	return spec->argument != NULL && spec->argument[0] == '[';
@@ -244,7 +244,7 @@ void options_help(FILE *out)
 
 /* ---- --check ------------------------------------------------------------- */
 
-/* Writes an option so that a shell, or a start-up file, can take it back. */
+/* Writes an option in a form that a shell, or an @FILE, can read back. */
 static void put_option(FILE *out, const struct option_spec *spec, const char *value)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -269,7 +269,7 @@ static void put_items(FILE *out, const struct option_spec *spec, const void *mem
 		put_option(out, spec, item);
 }
 
-/* A flag that has a long name and is not a question to answer. */
+/* Writes a flag that is set; not -f, without a long name, nor --check, with a letter. */
 static void put_flag(FILE *out, const struct option_spec *spec, const int *member)
 {
 	if (spec->name != NULL && spec->letter == 0 && *member == (int)spec->rule.min)
@@ -307,8 +307,8 @@ void options_print(const struct options *options, FILE *out)
 
 static void fill_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 3])
 {
-	*shorts++ = '+'; /* words stay in their order */
-	*shorts++ = ':'; /* a missing argument is told from an unknown option */
+	*shorts++ = '+'; /* keep the order of the words */
+	*shorts++ = ':'; /* tell a missing argument from an unknown option */
 	for (int i = 0; i < SPEC_COUNT; i++) {
 		const struct option_spec *spec = &specs[i];
 
@@ -335,7 +335,7 @@ static const struct option_spec *spec_of(int found)
 
 	if (found >= LONG_ONLY)
 		return &specs[found - LONG_ONLY];
-	/* getopt has found it, so it is in the table: the last one if no other */
+	/* getopt found it, so it is in the table: the last one, if none before it */
 	while (i < SPEC_COUNT - 1 && specs[i].letter != found)
 		i++;
 	return &specs[i];
@@ -383,7 +383,10 @@ static enum options_verdict apply(struct options *options, const struct option_s
 
 /* ---- unknown options ------------------------------------------------------- */
 
-/* The options whose names start with the `len` bytes at `start`, as "--a, --b"; how many. */
+/*
+ * Lists the options whose names start with the `len` bytes at `start`, as "--a, --b"; how
+ * many.
+ */
 static int list_options(const char *start, size_t len, char *list, size_t size)
 {
 	int count = 0;
@@ -401,7 +404,7 @@ static int list_options(const char *start, size_t len, char *list, size_t size)
 	return count;
 }
 
-/* The option that may have been meant by these `len` bytes, or NULL. */
+/* The option that these `len` bytes probably mean, or NULL. */
 static const char *find_nearest(const char *word, size_t len)
 {
 	unsigned least = NEAREST_MOST + 1;
@@ -438,7 +441,7 @@ static enum options_verdict refuse_name(const char *word, struct options_fault *
 	return usage(fault, "%.*s: unknown option (see --help)", shown, word);
 }
 
-/* `found` is ':' or '?', at `word`. */
+/* Words the error for getopt's `found`, ':' or '?', at `word`. */
 static enum options_verdict refuse(int found, const char *word, struct options_fault *fault)
 {
 	bool is_letter = optopt > 0 && optopt < LONG_ONLY;
@@ -483,7 +486,7 @@ static enum options_verdict parse_words(struct options *options, int argc, char 
 	return usage(fault, "%.200s: expected only options", argv[optind]);
 }
 
-/* Puts file and line in front of the text if the word to blame is out of a file. */
+/* Puts file and line in front of the text if the offending word comes from a file. */
 static void add_place(const struct cmdline *cmdline, struct options_fault *fault)
 {
 	struct cmdline_place place = cmdline_place(cmdline, fault->word);

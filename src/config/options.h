@@ -2,8 +2,8 @@
 /*
  * options: argv -> struct options, every value checked.
  *
- * One table in options.c is the parser, the source of --help and what the man
- * page is held against by a test.  Times are in milliseconds, sizes in bytes.
+ * One table in options.c drives the parser and --help; a test compares the man page with it.
+ * Times are in milliseconds, sizes in bytes.
  */
 #ifndef CGIBRIDGE_OPTIONS_H
 #define CGIBRIDGE_OPTIONS_H
@@ -28,11 +28,11 @@ struct options {
 	int socket_mode;             /* of unix sockets, as in chmod(2) */
 	struct value_owner socket_owner; /* of unix sockets; -1: as started */
 	int backlog;
-	struct allow allow;          /* those given, FCGI_WEB_SERVER_ADDRS, root and ourselves */
-	const char *user;            /* workers and scripts run as; NULL: as started */
+	struct allow allow;          /* those given, FCGI_WEB_SERVER_ADDRS, root and our own user */
+	const char *user;            /* of workers and scripts; NULL: as started */
 	const char *group;
 	const char *chroot_dir;      /* NULL: none */
-	struct identity identity;    /* the three, looked up */
+	struct identity identity;    /* the three above, looked up */
 	int workers;
 	int max_scripts;             /* running at once, all workers together */
 	int queue;                   /* requests waiting for a script slot, all workers */
@@ -55,71 +55,72 @@ struct options {
 	int64_t watchdog;            /* 0: none */
 	int on_disconnect;           /* enum on_disconnect */
 	int stderr_to;               /* enum stderr_to */
-	int error_detail;            /* the client is told what the log is */
-	int strict_headers;          /* a flaw in a header block is a 500 */
+	int error_detail;            /* error pages say what the log says */
+	int strict_headers;          /* answer 500 for a flaw in a header block */
 	uint64_t max_body;
 	uint64_t max_params;
 	const char *spool_dir;       /* below chroot_dir */
-	int spool_by_default;        /* nobody has asked for this one: it need not be there */
-	const char *status_path;     /* what is answered with the status; NULL: nothing */
-	const char *ping_path;       /* what is answered "pong"; NULL: nothing */
+	int spool_by_default;        /* spool_dir was not given: it need not exist */
+	const char *status_path;     /* of the status page; NULL: none */
+	const char *ping_path;       /* of the ping page; NULL: none */
 	int log_level;               /* enum log_level */
-	int syslog;                  /* the log's facility there; 0: it goes to stderr */
+	int syslog;                  /* the log's facility; 0: log to stderr */
 	const char *syslog_socket;
 	struct accesslog_target access_log;
 	int access_log_format;       /* enum accesslog_form */
-	int check;                   /* only say what is in effect */
-	struct cmdline cmdline;        /* what the values point into */
+	int check;                   /* only print the options in effect */
+	struct cmdline cmdline;        /* the values point into it */
 };
 
 enum options_verdict {
 	OPTIONS_RUN,   /* go on */
 	OPTIONS_DONE,  /* --help, --version or --check has been answered: exit 0 */
 	OPTIONS_USAGE, /* the command line is wrong: exit 2 */
-	OPTIONS_FAILED, /* it is something else that is wrong: exit 1 */
+	OPTIONS_FAILED, /* something else is wrong: exit 1 */
 };
 
-/* What is wrong. */
+/* Why options were rejected. */
 struct options_fault {
-	const char *word; /* the word that is to blame; NULL: none, or it is not known */
+	const char *word; /* the offending word; NULL: none, or not known */
 	struct fault why;
 };
 
 /*
- * Reads argv into `options`, defaults first.  --help, --version and --check are answered
- * here; after USAGE and FAILED, `fault` says why, with file and line if that is in a file:
+ * Parses argv into `options`, over the defaults.  --help, --version and --check are answered
+ * here; after USAGE and FAILED, `fault` says why, with file and line if the word is in a file:
  * the caller writes it.  argv is neither changed nor borrowed.
  */
 enum options_verdict options_parse(struct options *options, int argc, const char *const *argv,
     struct options_fault *fault) MUST_CHECK;
 
 /*
- * The last step of options_parse(): makes what comes of several options, or of the
- * machine, and checks that it fits.  OPTIONS_RUN, or another verdict with `fault`.
+ * The last step of options_parse(): derives values that depend on several options, or on the
+ * machine, and checks that they fit together.  OPTIONS_RUN, or another verdict with `fault`.
  */
 enum options_verdict options_settle(struct options *options,
     struct options_fault *fault) MUST_CHECK;
 
 /*
- * Calls `warn` for each option that can be obeyed but names what is not there, so that it
- * may be meant otherwise: --root, --program, --handler; and for a default of --spool-dir
- * that cannot be written to.  With --check these are tried as the scripts' user, if we can
- * become that, and a --socket in a directory where none can be made is named as well.
+ * Calls `warn` for each option that is valid but names something that is not there, so that it
+ * may be a mistake: --root, --program, --handler; and for a default of --spool-dir that cannot
+ * be written to.  With --check these are tried as the scripts' user, if we can switch to it,
+ * and a --socket in a directory where none can be made is reported, too.
  */
 void options_warn(const struct options *options, void (*warn)(const char *text));
 
 /*
- * Finds out, in a process of its own, whether a worker can become what --user and others ask
- * for.  Not a part of options_parse(): an heir need not do again what its trial has done, and
- * there may be no room for one more process by then.  OPTIONS_RUN, or FAILED with `fault`.
+ * Finds out, in a forked process, whether a worker can switch to the user, group and root
+ * directory of the options.  options_parse() calls it for --check only: an heir need not
+ * repeat what its trial has done, and there may be no room for one more process by then.
+ * OPTIONS_RUN, or FAILED with `fault`.
  */
 enum options_verdict options_rehearse(struct options *options,
     struct options_fault *fault) MUST_CHECK;
 
-/* Frees the lists. */
+/* Frees the lists, and the words that values point into. */
 void options_fini(struct options *options);
 
-/* Writes what --help shows to `out`. */
+/* Writes the output of --help to `out`. */
 void options_help(FILE *out);
 
 /* Writes all options in effect to `out`, in a form that can be given again. */

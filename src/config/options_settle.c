@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * options_settle: what one option cannot say alone: who the user is and what he may,
- * what lies below the new root, whether a socket fits the clients that may connect.
+ * options_settle: values and checks that depend on more than one option: the user and what it
+ * may do, directories below the new root, sockets and the clients that may connect.
  *
- * Each step gives OPTIONS_RUN, or has written its error and gives what becomes of it.
+ * Each step returns OPTIONS_RUN, or another verdict with `fault` set.
  */
 #include "config/options.h"
 
@@ -45,14 +45,14 @@ static enum options_verdict find_identity(struct options *options, struct option
 	return OPTIONS_RUN;
 }
 
-/* The file that will have the name `path` below the new root. */
+/* The present path of the file that will be `path` below the new root. */
 static void path_below(const struct options *options, const char *path, char full[VALUE_TEXT_MAX])
 {
 	snprintf(full, VALUE_TEXT_MAX, "%s%s",
 	    options->chroot_dir == NULL ? "" : options->chroot_dir, path);
 }
 
-/* 0, or an errno. */
+/* 0, or an errno that says why `path` cannot be used as a directory. */
 static int directory_error(const char *path)
 {
 	struct stat info;
@@ -62,7 +62,7 @@ static int directory_error(const char *path)
 	return S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
 }
 
-/* Whether `path` is a directory for spool files, as far as we, who are not the user, can tell. */
+/* 0, or an errno if `path` cannot be used for spool files, as far as this process can tell. */
 static int spool_error(const struct options *options, const char *path)
 {
 	char full[VALUE_TEXT_MAX];
@@ -98,7 +98,7 @@ static enum options_verdict check_directories(struct options *options, struct op
 		choose_spool_dir(options);
 	error = spool_error(options, options->spool_dir);
 	fault->word = options->spool_dir;
-	/* a /tmp that nobody asked for is missed only by large request bodies */
+	/* a default that cannot be used matters only for large request bodies */
 	if (error == 0 || (options->spool_by_default && dir == NULL))
 		return OPTIONS_RUN;
 	return fail(fault, OPTIONS_USAGE,
@@ -121,7 +121,7 @@ static enum options_verdict add_networks(struct options *options, struct options
 	    why.text);
 }
 
-/* To refuse root, or who runs the scripts anyway, would keep nobody from anything. */
+/* Root and the scripts' user are always allowed: refusing them would not stop them. */
 static enum options_verdict add_users(struct options *options, struct options_fault *fault)
 {
 	uid_t ours = options->identity.has_user ? options->identity.uid : geteuid();
@@ -148,9 +148,9 @@ static enum options_verdict check_sockets(struct options *options, struct option
 	return OPTIONS_RUN;
 }
 
-/* ---- can it be done ------------------------------------------------------------------ */
+/* ---- rehearsal ----------------------------------------------------------------------- */
 
-/* As the user, below the new root: what a worker will do there. */
+/* Runs as the user, below the new root: tries what a worker will do there. */
 static int try_out(void *context, struct fault *why)
 {
 	const struct options *options = context;
@@ -168,7 +168,7 @@ static int try_out(void *context, struct fault *why)
 	return 0;
 }
 
-/* --check is for everybody: it does not fail for users that cannot change to --user. */
+/* --check is for everybody: it does not fail for users who cannot switch to --user. */
 enum options_verdict options_rehearse(struct options *options, struct options_fault *fault)
 {
 	struct fault why;
@@ -194,19 +194,19 @@ enum options_verdict options_settle(struct options *options, struct options_faul
 	return verdict;
 }
 
-/* ---- can it be meant so --------------------------------------------------------------- */
+/* ---- warnings ------------------------------------------------------------------------- */
 
 enum { WARNING_MAX = 1024 };
 
 typedef void warn_fn(const char *text);
 
-/* What an option names, and what its user wants to do with that: access(2)'s mode. */
+/* A path that an option names, and the access(2) mode that the scripts' user needs. */
 struct wanted {
 	const char *path;
 	int mode;
 };
 
-/* In the process that has become the user. */
+/* Runs in the process that has switched to the user. */
 static int try_access(void *context, struct fault *why)
 {
 	const struct wanted *wanted = context;
@@ -217,8 +217,8 @@ static int try_access(void *context, struct fault *why)
 }
 
 /*
- * Whether scripts will be able to do that: with --check it is tried as their user, where that
- * can be done; else as ourselves.  False with `why`.
+ * Whether scripts will have access to `path`: with --check it is tried as their user, if
+ * possible, else as ourselves.  False with `why`.
  */
 static bool is_open(const struct options *options, const char *path, int mode,
     struct fault *why)
@@ -233,7 +233,7 @@ static bool is_open(const struct options *options, const char *path, int mode,
 	return try_access(&wanted, why) == 0;
 }
 
-/* Warns that what an option names is not as it should be. */
+/* Warns about the value of an option. */
 static void doubt(warn_fn *warn, const char *option, const char *value, const char *why)
 {
 	char text[WARNING_MAX];
@@ -278,8 +278,8 @@ static void doubt_spool(const struct options *options, warn_fn *warn)
 }
 
 /*
- * Whoever opens the socket has to find its directory: that is an error at the start.  We
- * cannot say who that will be if it is not root and --user is given.
+ * A socket that cannot be made is an error at the start.  With --user or the like it is
+ * probably root that will make it, so our own permissions do not count.
  */
 static void doubt_socket(const struct options *options, const struct address *address,
     warn_fn *warn)

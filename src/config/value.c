@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value: the text of an option's value <-> its C form, one kind after the other.
+ * value: the text of an option's value <-> its C form, kind by kind.
  */
 #include "config/value.h"
 
@@ -36,13 +36,13 @@ long long value_leading_number(const char *text, const char **rest)
 	return errno != 0 ? -1 : number;
 }
 
-/* `number` in units of `unit`, or -1 if that does not fit. */
+/* `number` times `unit`, or -1 on overflow. */
 static long long scaled(long long number, long long unit)
 {
 	return number < 0 || number > LLONG_MAX / unit ? -1 : number * unit;
 }
 
-/* For every time that is read, an option's or a client's: nobody has to check it again. */
+/* Every parsed time, an option's or a client's, passes here: nothing else has to check it. */
 static int64_t bounded_time(long long ms)
 {
 	return ms > VALUE_TIME_MAX ? -1 : ms;

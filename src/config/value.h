@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value: the values that options take, each kind read from text and written back.
+ * value: the kinds of values that options take, each parsed from text and written back.
  *
- * Reading checks: a value that is read is good, as far as it can be told without the
- * others; for the rest there is options_settle.c.  What is written can be read again.
+ * A value that is parsed is valid, as far as that can be told without other options; for the
+ * rest there is options_settle.c.  Written text can be parsed again.
  */
 #ifndef CGIBRIDGE_VALUE_H
 #define CGIBRIDGE_VALUE_H
@@ -17,13 +17,13 @@
 #include "base/attributes.h"
 #include "base/sys.h"
 
-/* The longest time that is read, in ms: a year.  What is added to it cannot overflow. */
+/* The longest time that is accepted, in ms: a year.  Adding it to a clock cannot overflow. */
 #define VALUE_TIME_MAX (8760LL * 3600 * 1000)
 
-/* The least room for a written value. */
+/* The least size of the buffer that a kind's write() gets. */
 #define VALUE_TEXT_MAX 4200
 
-/* What an option allows beyond its kind. */
+/* What an option requires beyond its kind. */
 struct value_rule {
 	long long min, max;  /* of numbers, times (ms) and sizes (bytes) */
 	const char *choices; /* "a|b|c", stored as 0, 1, 2 */
@@ -35,7 +35,7 @@ struct value_list {
 	size_t count;
 };
 
-/* The same of socket URLs, whose hosts have been looked up. */
+/* The same for socket URLs, whose hosts have been looked up. */
 struct value_sockets {
 	struct address *items; /* owned */
 	size_t count;
@@ -65,7 +65,7 @@ struct value_variables {
 	size_t count;
 };
 
-/* A resource, as "nofile=1024"; cpu has a soft limit below the hard one, for SIGXCPU. */
+/* A resource limit, as "nofile=1024"; cpu has a soft limit below the hard one, for SIGXCPU. */
 struct value_limit {
 	struct sys_limit limit;
 	const char *text; /* borrowed */
@@ -82,10 +82,10 @@ struct value_owner {
 };
 
 /*
- * A kind of value.  read() stores what `text` says in `member`: 0, or -1 with `*why`
- * a phrase that says what would be right.  write() puts the text of `member` into
- * `text`, "" if there is none.  A kind whose values add up has item() instead: the text
- * that value number `i` was read from, NULL after the last.
+ * A kind of value.  read() parses `text` into `member`: 0, or -1 with `*why` set to a phrase
+ * that says what was expected.  write() writes the text of `member` to `text`, "" if it has no
+ * value.  A kind whose values accumulate has item() instead of write(): the text that value
+ * number `i` was parsed from, NULL after the last.
  */
 struct value_kind {
 	int (*read)(const struct value_rule *rule, void *member, const char *text,
@@ -115,18 +115,21 @@ extern const struct value_kind value_allow;      /* struct allow: "ADDR" or "ADD
 extern const struct value_kind value_allow_user; /* struct allow: a name or number */
 
 /*
- * Reads a time: a number followed by s (the default), ms, m or h.  Milliseconds, at
- * most VALUE_TIME_MAX, or -1 if `text` is not one.
+ * Parses a time: a number followed by s (the default), ms, m or h.  Returns it in ms, at most
+ * VALUE_TIME_MAX, or -1 if `text` is not one.
  */
 int64_t value_time(const char *text);
 
-/* A decimal number with no sign at the start of `text`; -1 if there is none or it is huge. */
+/*
+ * The decimal number, without a sign, at the start of `text`; `*rest` is what follows it.  -1
+ * if it is too large, or if there is none: `*rest` is then unchanged.
+ */
 long long value_leading_number(const char *text, const char **rest);
 
-/* Reads a size, a number of bytes or of units, followed by K, M or G; -1 if `text` is not one. */
+/* Parses a size: a number, which K, M or G may follow.  In bytes; -1 if it is not one. */
 long long value_bytes(const char *text);
 
-/* Frees what the list has. */
+/* Frees the list and the handlers in it. */
 void value_handlers_fini(struct value_handlers *handlers);
 
 /* Whether this process may set `limit` for its scripts: 0, or -1 with `*why` as for a read(). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value_allow: which clients may connect; both kinds have the same struct allow.
+ * value_allow: the clients that may connect; both kinds use the same struct allow.
  */
 #include "config/allow.h"
 #include "config/identity.h"
@@ -29,7 +29,7 @@ static int read_user(const struct value_rule *rule, void *member, const char *va
 	return allow_add_user(member, uid, value);
 }
 
-/* Those that were not given by an option come last. */
+/* Networks that were not given in an option come last, and have no text. */
 static const char *network_item(const void *member, size_t i)
 {
 	const struct allow *allow = member;

@@ -2,8 +2,8 @@
 /*
  * value_handler: programs that run scripts, ".EXT=PROGRAM ARGS".
  *
- * PROGRAM and ARGS are words as in a file of options.  A program's path that has blanks
- * needs no quotes if the file is there.
+ * PROGRAM and ARGS are quoted as in a file of options.  The path of a program without ARGS may
+ * contain unquoted blanks if the file exists.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,10 @@ static size_t extension_length(const char *text)
 	return len;
 }
 
-/* Cuts `text` into `argv`, in `room`; how many words, 0 if a quote is not closed. */
+/*
+ * Splits `text` into `argv`, in `room`; returns the number of words, 0 if a quote is not
+ * closed.
+ */
 static size_t split(const char *text, char **argv, char *room)
 {
 	static const char blanks[] = " \t\r\n";
@@ -38,11 +41,11 @@ static size_t split(const char *text, char **argv, char *room)
 	return count;
 }
 
-/* Fills in argv; false, with nothing to free, if `command` is invalid or memory is missing. */
+/* Fills in argv; false, with nothing to free, if `command` is invalid or there is no memory. */
 static bool parse_command(struct value_handler *handler, const char *command)
 {
 	size_t size = strlen(command) + 1;
-	/* a word and the blank after it have two bytes at least */
+	/* a word and the blank after it take at least two bytes */
 	size_t count = size / 2 + 2;
 	char **argv = malloc(count * sizeof *argv + size);
 

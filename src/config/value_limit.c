@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value_limit: limits of resources, "NAME=VALUE".
+ * value_limit: resource limits, "NAME=VALUE".
  *
  * cpu takes a time, as, data, stack, fsize and core take sizes, nofile and nproc numbers;
  * all take "unlimited".
@@ -12,7 +12,7 @@
 
 #include "config/value.h"
 
-/* How many seconds after SIGXCPU, which a script may catch, the kernel sends KILL. */
+/* Seconds between SIGXCPU, which a script may catch, and the kernel's KILL. */
 enum { CPU_GRACE = 1 };
 
 static long long read_seconds(const char *text)
@@ -39,7 +39,7 @@ static const struct resource {
     {"nofile", RLIMIT_NOFILE, read_number}, {"nproc", RLIMIT_NPROC, read_number},
     {"fsize", RLIMIT_FSIZE, value_bytes}, {"core", RLIMIT_CORE, value_bytes}};
 
-/* The resource whose name has these `len` bytes, or NULL. */
+/* The resource whose name is these `len` bytes, or NULL. */
 static const struct resource *find_resource(const char *name, size_t len)
 {
 	for (size_t i = 0; i < sizeof resources / sizeof *resources; i++)
@@ -48,7 +48,7 @@ static const struct resource *find_resource(const char *name, size_t len)
 	return NULL;
 }
 
-/* The hard limit that goes with the soft one: higher for cpu, if ours allows that. */
+/* The hard limit for the soft one: higher for cpu, if our own hard limit allows it. */
 static rlim_t hard_limit(const struct sys_limit *limit)
 {
 	rlim_t soft = limit->value.rlim_cur;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value_log: where logs go.
+ * value_log: the destinations of the logs.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * value_variable: variables of scripts, "NAME[=VALUE]".
+ * value_variable: environment variables of scripts, "NAME[=VALUE]".
  */
 #include <stdlib.h>
 #include <string.h>
