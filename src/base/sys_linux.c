@@ -13,8 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/magic.h>
-#include <linux/sockios.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -95,7 +93,8 @@ size_t sys_unsent(int fd)
 {
 	int unsent;
 
-	return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0 ? (size_t)unsent : 0;
+	/* SIOCOUTQ, by the name that the C library has for it */
+	return ioctl(fd, TIOCOUTQ, &unsent) == 0 && unsent > 0 ? (size_t)unsent : 0;
 }
 
 void sys_pipe_widen(int fd, int size)
@@ -169,6 +168,7 @@ int sys_shared_file(size_t size)
 
 bool sys_is_proc(int dir)
 {
+	enum { PROC_SUPER_MAGIC = 0x9fa0 }; /* statfs(2); the header that has it is the kernel's */
 	struct statfs info;
 
 	return fstatfs(dir, &info) == 0 && info.f_type == PROC_SUPER_MAGIC;

@@ -14,6 +14,7 @@
 
 #include "stats/scoreboard_private.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/sys.h"
 
 /*
@@ -129,8 +130,12 @@ struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share)
 {
 	struct scoreboard *board = make(share->workers, share->scripts);
 
-	if (board == NULL)
+	if (board == NULL) {
+		close_keeping_errno(share->fd);
+		close_keeping_errno(share->wake[0]);
+		close_keeping_errno(share->wake[1]);
 		return NULL;
+	}
 	board->fd = share->fd;
 	board->wake[0] = share->wake[0];
 	board->wake[1] = share->wake[1];

@@ -43,8 +43,7 @@ struct scoreboard_share scoreboard_share(const struct scoreboard *board);
 
 /*
  * A board made from `share`, whose descriptors it takes over.  NULL with errno: EPROTO if its
- * memory has another layout.  The descriptors are closed then, too, unless the board itself
- * could not be allocated.
+ * memory has another layout.  The descriptors are closed then, too.
  */
 struct scoreboard *scoreboard_adopt(const struct scoreboard_share *share) MUST_CHECK;
 
