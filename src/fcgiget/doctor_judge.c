@@ -68,7 +68,7 @@ static void judge_header(struct doctor *doctor, const struct doctor_run *run)
 		explain_silence(doctor);
 		return;
 	}
-	if (answer->status == 0 || answer->status < 100) {
+	if (answer->status < 100) {
 		explain_no_header(doctor, run);
 		return;
 	}

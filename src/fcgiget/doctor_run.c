@@ -92,7 +92,7 @@ static char **make_environment(const struct buf *params)
 	if (list == NULL)
 		return NULL;
 	text = (char *)(list + most);
-	list[count++] = strcpy(text, path);
+	list[count++] = memcpy(text, path, sizeof path);
 	text += sizeof path;
 	for (; (n = fcgi_get_pair(at, left, &pair)) > 0; at += n, left -= n) {
 		list[count++] = text;
