@@ -22,7 +22,8 @@ sub pattern ($n) { return substr $block x (1 + $n / length $block), 0, $n }
 my %sum;
 sub sum ($n) { return $sum{$n} //= sha256_hex(pattern($n)) }
 
-# QUERY_STRING: bytes of the pattern, behind the headers in TEST_HEAD; then TEST_LAST.
+# QUERY_STRING: bytes of the pattern, behind the headers in TEST_HEAD, once TEST_GATE is
+# open; then TEST_LAST.
 spew(tmp() . '/block', $block);
 script('bulk', <<~'PERL' =~ s/BLOCK/tmp() . '\/block'/er);
     #!/usr/bin/perl
@@ -31,6 +32,7 @@ script('bulk', <<~'PERL' =~ s/BLOCK/tmp() . '\/block'/er);
     read $in, my $block, 2_000_000;
     my ($left, $at) = ($ENV{QUERY_STRING}, 0);
     if ($ENV{TEST_PIDS}) { open my $p, '>', $ENV{TEST_PIDS}; syswrite $p, "$$\n" }
+    if ($ENV{TEST_GATE}) { open my $g, '<', $ENV{TEST_GATE}; flock $g, 1 }
     syswrite STDOUT, "Content-Type: text/plain\n" . ($ENV{TEST_HEAD} // '') . "\n";
     $block .= $block;
     if ($ENV{TEST_MARK}) { open my $m, '>', $ENV{TEST_MARK}; syswrite $m, "0\n" }
@@ -177,8 +179,12 @@ on_both 'a time limit in the middle of a record' => sub ($kind) {
 
 on_both 'two downloads on one connection' => sub ($kind) {
     my $c = $bridge->connect($kind);
-    my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 40 * $MB), keep => 1,
-        no_read => 1) } 1, 2;
+    my ($gate, $shut) = gate();
+    my @files = (file(), file());
+    my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 40 * $MB,
+        TEST_GATE => $gate, TEST_PIDS => $files[$_ - 1]), keep => 1, no_read => 1) } 1, 2;
+    wait_pids($_, 1) for @files;
+    close $shut; # they begin together
     $c->read_until(60, sub { grep { $_->{end} } @r });
     my ($less) = sort { $a <=> $b } map { length $_->{out} } @r;
     cmp_ok($less, '>', 10 * $MB, 'when one has all, the other has its share');

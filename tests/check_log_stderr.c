@@ -29,6 +29,8 @@ static size_t lost_line(char *line, size_t size, unsigned long lost, const char 
 	return (size_t)snprintf(line, size, "[%lu lost: %s]\n", lost, why);
 }
 
+static void put(int number);
+
 static void setup(void)
 {
 	int fds[2];
@@ -52,7 +54,8 @@ static void teardown(void)
 	if (reader >= 0)
 		close(reader);
 	reader = -1;
-	log_stderr_open(lost_line); /* what still waits goes */
+	log_stderr_open(lost_line);
+	put(0); /* whatever waits, and the count of lost lines, goes out with it */
 	signal(SIGPIPE, SIG_DFL);
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -593,6 +594,10 @@ START_TEST(so_much_of_stderr_is_held_and_no_more)
 	const char *log;
 	int gate = close_gate();
 
+	if (getenv("TEST_VALGRIND") != NULL) { /* it does not know how to clone() with so many files */
+		close(gate);
+		return;
+	}
 	script("job.cgi", HEAD "(" WAIT_AT_GATE ") >/dev/null </dev/null &\n");
 	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
 	capture_begin();

@@ -487,9 +487,19 @@ on_both 'trap 21: BEGIN of id 3 while id 1 runs' => sub ($kind) {
 
 on_both 'trap 21: neither of two starves' => sub ($kind) {
     my $c = $bridge->connect($kind);
+    my ($file, $gate, $shut) = (file(), gate());
+    script('gated-page', <<~'SH');
+        #!/bin/sh
+        echo $$ >>"$TEST_PIDS"
+        flock -s -w 60 "$TEST_GATE" true
+        printf 'Content-Type: application/octet-stream\n\n'
+        exec head -c "$QUERY_STRING" /dev/zero
+        SH
     $c->expect($_) for 1, 3;
-    $c->send(FastCGI::request(1, $bridge->params('page', QUERY_STRING => 40 * $MB), keep => 1)
-        . FastCGI::request(3, $bridge->params('page', QUERY_STRING => 40 * $MB), keep => 1));
+    $c->send(join '', map { FastCGI::request($_, $bridge->params('gated-page',
+        QUERY_STRING => 40 * $MB, TEST_PIDS => $file, TEST_GATE => $gate), keep => 1) } 1, 3);
+    wait_pids($file, 2);
+    close $shut; # they begin together
     my $r = $c->{req};
     $c->read_until(slow(20), sub {
         length $r->{1}{out} > 10 * $MB || length $r->{3}{out} > 10 * $MB });
