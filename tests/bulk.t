@@ -177,19 +177,25 @@ on_both 'a time limit in the middle of a record' => sub ($kind) {
     ok(!$r->{end}, 'not as if it were all');
 };
 
+# Which of the two gets more in one try is up to the scheduler: three say what is fair.
 on_both 'two downloads on one connection' => sub ($kind) {
     my $c = $bridge->connect($kind);
-    my ($gate, $shut) = gate();
-    my @files = (file(), file());
-    my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 40 * $MB,
-        TEST_GATE => $gate, TEST_PIDS => $files[$_ - 1]), keep => 1, no_read => 1) } 1, 2;
-    wait_pids($_, 1) for @files;
-    close $shut; # they begin together
-    $c->read_until(60, sub { grep { $_->{end} } @r });
-    my ($less) = sort { $a <=> $b } map { length $_->{out} } @r;
-    cmp_ok($less, '>', 10 * $MB, 'when one has all, the other has its share');
-    $c->wait_end($_, 60) for 1, 2;
-    ok_body($r[$_], 40 * $MB, "download $_") for 0, 1;
+    my @less;
+    for my $try (1 .. 3) {
+        my ($gate, $shut) = gate();
+        my @files = (file(), file());
+        my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 40 * $MB,
+            TEST_GATE => $gate, TEST_PIDS => $files[$_ - 1]), keep => 1, no_read => 1) } 1, 2;
+        wait_pids($_, 1) for @files;
+        close $shut; # they begin together
+        $c->read_until(60, sub { grep { $_->{end} } @r });
+        push @less, sort { $a <=> $b } map { length $_->{out} } @r;
+        pop @less;
+        cmp_ok($less[-1], '>', $MB, 'when one has all, the other has not starved');
+        $c->wait_end($_, 60) for 1, 2;
+        ok_body($r[$_], 40 * $MB, "download $_") for 0, 1;
+    }
+    cmp_ok($less[0] + $less[1] + $less[2], '>', 30 * $MB, 'and on the whole it has its share');
 };
 
 on_both 'many downloads on one connection, one aborted' => sub ($kind) {
