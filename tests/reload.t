@@ -25,18 +25,6 @@ sub is_hello ($r, $what) {
 
 my $reloads = 0;
 
-# Sends HUP and waits for the new image and the end of the old workers.
-sub reload ($bridge) {
-    my $mark = $bridge->mark;
-    my %old = map { $_ => 1 } $bridge->workers;
-    $bridge->signal('HUP');
-    $bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark) or return 0;
-    return wait_until(slow(15), sub {
-        my @now = $bridge->workers;
-        return @now && !grep { $old{$_} } @now;
-    });
-}
-
 # ---- what stays --------------------------------------------------------------------
 
 on_both 'a reload' => sub ($kind) {
@@ -44,13 +32,13 @@ on_both 'a reload' => sub ($kind) {
     is_hello($bridge->get($kind, 'hello'), 'before');
     my $path = $bridge->url('unix') =~ s/^unix://r;
     my $inode = (stat $path)[1];
-    ok(reload($bridge), 'new workers are there, the old ones gone');
+    ok($bridge->reload, 'new workers are there, the old ones gone');
     ok(alive($bridge->pid), 'the process is the same');
     ok(wait_until(5, sub { $bridge->workers == 2 }), 'as many as before');
     is_hello($bridge->get($kind, 'hello'), 'after');
     is((stat $path)[1], $inode, 'the socket is the same');
     my $fds = () = glob '/proc/' . $bridge->pid . '/fd/*';
-    ok(reload($bridge), 'and again') for 1, 2;
+    ok($bridge->reload, 'and again') for 1, 2;
     is(scalar(() = glob '/proc/' . $bridge->pid . '/fd/*'), $fds, 'no descriptor is lost');
     is_hello($bridge->get($kind, 'hello'), 'it still serves');
     my %env = map { split /=/, $_, 2 } split /\0/, FastCGI::body($bridge->get($kind, 'environ'));
@@ -116,7 +104,7 @@ on_both 'a kept connection ends in order' => sub ($kind) {
     my $c = $bridge->connect($kind);
     $c->start(1, $bridge->params('hello'), keep => 1);
     $c->wait_end(1);
-    ok(reload($bridge), 'reloaded');
+    ok($bridge->reload, 'reloaded');
     is($c->wait_close(5), 'eof', 'it is closed, and not reset');
     $bridge->stop;
 };
@@ -137,7 +125,7 @@ scenario 'inherited sockets stay' => sub {
         my $bridge = Bridge->start(sockets => [], child => $ways{$way});
         is_hello(FastCGI->ask("unix:$path", $bridge->params('hello')), "$way: before");
         for (1, 2) {
-            ok(reload($bridge), 'reloaded');
+            ok($bridge->reload, 'reloaded');
             is_hello(FastCGI->ask("unix:$path", $bridge->params('hello')), 'after');
         }
         $bridge->stop;
@@ -159,7 +147,7 @@ scenario '@FILE is read again' => sub {
     is($env->($one)->{WHO}, 'a b', 'its quotes are a shell\'s');
     is($env->($one)->{X}, '1', 'both kinds');
     spew($options, "--workers 3 -s unix:$two --env WHO=c");
-    ok(reload($bridge), 'reloaded');
+    ok($bridge->reload, 'reloaded');
     ok(wait_until(5, sub { $bridge->workers == 3 }), 'three workers');
     is($env->($two)->{WHO}, 'c', 'a new socket, a new value');
     ok(!-e $one, 'the old socket is gone');
@@ -176,7 +164,7 @@ scenario 'a socket file that another process has put in place of ours' => sub {
     unlink $one, $two;
     my @others = map { IO::Socket::UNIX->new(Local => $_, Listen => 1) // die "$_: $!" } $one, $two;
     spew($options, "-s unix:$two");
-    ok(reload($bridge), 'reloaded');
+    ok($bridge->reload, 'reloaded');
     ok($bridge->wait_for_log(qr/no longer listening on unix:\Q$one\E/, 5), 'one is given up');
     ok(IO::Socket::UNIX->new(Peer => $one), 'by then it is that of another, and stays');
     $bridge->stop;
@@ -189,7 +177,7 @@ scenario 'a new binary takes over' => sub {
     chmod 0755, "$bridge->{program}.new";
     rename "$bridge->{program}.new", $bridge->{program};
     my $inode = (stat $bridge->{program})[1];
-    ok(reload($bridge), 'reloaded');
+    ok($bridge->reload, 'reloaded');
     is((stat '/proc/' . $bridge->pid . '/exe')[1], $inode, 'it is the new file that runs');
     is_hello($bridge->get('unix', 'hello'), 'it serves');
     $bridge->stop;
@@ -229,7 +217,7 @@ scenario 'a new image that would not start' => sub {
     spew($program, "#!/bin/sh\nkill -9 \$\$\n", 0755);
     goes_on($bridge, qr/killed by signal 9/, 'one that crashes');
     rename "$program.kept", $program;
-    ok(reload($bridge), 'mended, it reloads');
+    ok($bridge->reload, 'mended, it reloads');
     is_hello($bridge->get('unix', 'hello'), 'and serves');
     $bridge->stop;
 }, secs => 120;
@@ -376,7 +364,7 @@ for my $path ("$tmp/notify", "\@cgibridge-test-$$") {
         ok(wait_until(15, sub { told($s, \$heard) =~ /^STATUS=0 scripts running, .* 1 workers$/m }),
             'STATUS');
         $heard = '';
-        ok(reload($bridge), 'reloaded');
+        ok($bridge->reload, 'reloaded');
         ok(wait_until(5, sub {
             told($s, \$heard) =~ /^RELOADING=1\nMONOTONIC_USEC=\d{6,}\n(?s:.*)^READY=1$/m
         }), 'RELOADING with the time, then READY');

@@ -38,17 +38,6 @@ sub effect_of ($words) {
     return $r->{out};
 }
 
-sub reload ($bridge) {
-    my $mark = $bridge->mark;
-    my %old = map { $_ => 1 } $bridge->workers;
-    $bridge->signal('HUP');
-    $bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark) or return 0;
-    return wait_until(slow(15), sub {
-        my @now = $bridge->workers;
-        return @now && !grep { $old{$_} } @now;
-    });
-}
-
 my $whoami = script('whoami', <<~'SH');
     #!/bin/sh
     printf 'Content-Type: text/plain\n\n%s %s' "$(id -u)" "$(id -g)"
@@ -101,7 +90,7 @@ for my $way (sort keys %ways) {
         is($before->{outside}, 403, 'a restriction holds');
         isnt($before->{inside} =~ s/ .*//r, 0, 'scripts are not run as root') if is_root();
         for my $time ('once', 'twice') {
-            ok(reload($bridge), "reloaded $time");
+            ok($bridge->reload, "reloaded $time");
             is_deeply(words_of($bridge), $words, 'the words are the same');
             is_deeply(variables_of($bridge), $variables, 'so are the variables');
             is(effect_of(words_of($bridge)), $effect, 'and the options in effect');
@@ -119,7 +108,7 @@ for my $lost ([ '-u', is_root() ? 'nobody' : scalar getpwuid $> ], [ '-r', $dir 
         my $bridge = Bridge->start(sockets => ['unix'], args => ["-f @$lost"]);
         my $effect = effect_of(words_of($bridge));
         my $before = behaviour($bridge);
-        ok(reload($bridge), 'reloaded');
+        ok($bridge->reload, 'reloaded');
         is(effect_of(words_of($bridge)), $effect, 'the options in effect are the same');
         is_deeply(behaviour($bridge), $before, 'and scripts run as before');
         $bridge->stop;

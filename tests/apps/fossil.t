@@ -9,10 +9,10 @@ use Recipe;
 
 my $tmp = tmp();
 my $srv = "$tmp/srv";
-mkdir $_ for $srv, "$tmp/home", "$tmp/work";
+mkdir $_ for $srv, "$tmp/home", "$tmp/tree";
 my %env = (HOME => "$tmp/home", USER => 'anna');
 
-sub fossil (@argv) { return must_run([ 'fossil', @argv ], env => \%env, cwd => "$tmp/work") }
+sub fossil (@argv) { return must_run([ 'fossil', @argv ], env => \%env, cwd => "$tmp/tree") }
 
 fossil('init', '-A', 'anna', "$srv/demo.fossil");
 fossil('user', 'password', 'anna', 'secret', '-R', "$srv/demo.fossil");
@@ -32,7 +32,7 @@ scenario 'clone and push' => sub {
     my $url = $app->url('/fossil');
     fossil('clone', $url =~ s{//}{//anna:secret@}r, "$tmp/clone.fossil");
     fossil('open', "$tmp/clone.fossil");
-    must_run([ '/bin/sh', '-c', "head -c 5000000 /dev/urandom >$tmp/work/large" ]);
+    must_run([ '/bin/sh', '-c', "head -c 5000000 /dev/urandom >$tmp/tree/large" ]);
     fossil('add', 'large');
     fossil('commit', '-m', 'large', '--no-warnings');
     fossil('push', '--once', $url =~ s{//}{//anna:secret@}r);

@@ -21,14 +21,14 @@ sub git ($more, @argv) {
 sub git_ok (@argv) { return must_run([ 'git', @argv ], env => \%env) }
 
 # A repository with a history and enough branches for a request that git compresses.
-git_ok('init', '-q', '-b', 'main', "$tmp/work");
+git_ok('init', '-q', '-b', 'main', "$tmp/tree");
 for my $n (1 .. 40) {
-    spew("$tmp/work/file", noise(1000 + $n));
-    git_ok('-C', "$tmp/work", 'add', 'file');
-    git_ok('-C', "$tmp/work", 'commit', '-q', '-m', "change $n");
-    git_ok('-C', "$tmp/work", 'branch', "b$n");
+    spew("$tmp/tree/file", noise(1000 + $n));
+    git_ok('-C', "$tmp/tree", 'add', 'file');
+    git_ok('-C', "$tmp/tree", 'commit', '-q', '-m', "change $n");
+    git_ok('-C', "$tmp/tree", 'branch', "b$n");
 }
-git_ok('clone', '-q', '--bare', "$tmp/work", "$tmp/srv/demo.git");
+git_ok('clone', '-q', '--bare', "$tmp/tree", "$tmp/srv/demo.git");
 give("$tmp/srv");
 # {SHA} of "secret"
 spew("$tmp/passwords", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", 0644);
@@ -45,7 +45,7 @@ scenario 'clone' => sub {
         is($r->{exit}, 0, "protocol $version") or diag(substr $r->{err}, -2000);
         is($r->{err} =~ /git< version $version/ ? 1 : 0, $version ? 1 : 0, '... is spoken');
         is(git_ok('-C', "$tmp/clone$version", 'rev-parse', 'HEAD'),
-            git_ok('-C', "$tmp/work", 'rev-parse', 'HEAD'), 'the same commit');
+            git_ok('-C', "$tmp/tree", 'rev-parse', 'HEAD'), 'the same commit');
         like($r->{err}, qr/Content-Encoding: gzip/i, 'its body was in gzip') if $version < 2;
         git_ok('-C', "$tmp/clone$version", 'fsck', '--strict');
     }

@@ -9,19 +9,7 @@ use Recipe;
 
 my $tmp = tmp();
 
-# A repository that www-data owns.
-my %env = (HOME => '/nonexistent', GIT_CONFIG_NOSYSTEM => 1, GIT_AUTHOR_NAME => 'Anna',
-    GIT_AUTHOR_EMAIL => 'a@example.org', GIT_COMMITTER_NAME => 'Anna',
-    GIT_COMMITTER_EMAIL => 'a@example.org');
-mkdir "$tmp/srv";
-spew("$tmp/page.txt", "one\ntwo\n");
-must_run([ '/bin/sh', '-ec', <<'SH', $tmp ], env => \%env);
-cd "$0"; git init -q -b main work; cp page.txt work/hello.txt
-git -C work add hello.txt; git -C work commit -q -m 'first light'
-echo three >>work/hello.txt; git -C work commit -q -a -m 'second thoughts'
-git clone -q --bare work srv/demo.git
-SH
-give("$tmp/srv");
+demo_repository();
 
 my $recipe = Recipe->read('gitweb');
 spew("$tmp/gitweb.conf", $recipe->shown('/etc/gitweb.conf', '/srv/git' => "$tmp/srv"), 0644);

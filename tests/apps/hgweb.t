@@ -20,10 +20,10 @@ sub hg (@argv) {
         env => { HOME => "$tmp/home", HGRCPATH => '' });
 }
 
-hg('init', "$tmp/work");
-spew("$tmp/work/hello.txt", "one\n");
-hg('-R', "$tmp/work", 'commit', '-A', '-m', 'first light');
-hg('clone', '-U', "$tmp/work", "$srv/repos/demo");
+hg('init', "$tmp/tree");
+spew("$tmp/tree/hello.txt", "one\n");
+hg('-R', "$tmp/tree", 'commit', '-A', '-m', 'first light');
+hg('clone', '-U', "$tmp/tree", "$srv/repos/demo");
 give($srv);
 my $app = Recipe->serve('hgweb', \%swap);
 

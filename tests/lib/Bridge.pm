@@ -418,6 +418,18 @@ sub wait_exit ($self, $secs = 10) {
 
 sub signal ($self, $name) { return kill $name, $self->{pid} }
 
+# Sends HUP and waits for the new image and the end of the old workers; true if they came.
+sub reload ($self) {
+    my $mark = $self->mark;
+    my %old = map { $_ => 1 } $self->workers;
+    $self->signal('HUP');
+    $self->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark) or return 0;
+    return wait_until(slow(15), sub {
+        my @now = $self->workers;
+        return @now && !grep { $old{$_} } @now;
+    });
+}
+
 # It goes on: another connection is served at once, by the workers that there were.
 sub ok_serves ($self, $kind, @workers) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;

@@ -10,7 +10,7 @@ use Test::More;
 use Text::ParseWords qw(shellwords);
 use Bridge;
 
-our @EXPORT = qw(give must_run);
+our @EXPORT = qw(give must_run demo_repository);
 
 # These belong to the scripts' user from now on, with all that is below.
 sub give (@paths) { must_run([ 'chown', '-R', 'www-data:www-data', @paths ]) }
@@ -100,6 +100,23 @@ sub answers ($self, $path, $code, $like, @curl) {
 # What the bridge and nginx said last.
 sub why ($self) {
     return substr($self->{bridge}->log, -1500) . substr slurp($self->{nginx}{errors}), -1000;
+}
+
+# A bare repository that www-data owns, $tmp/srv/demo.git: two commits of hello.txt.
+sub demo_repository () {
+    my $tmp = tmp();
+    my %env = (HOME => '/nonexistent', GIT_CONFIG_NOSYSTEM => 1, GIT_AUTHOR_NAME => 'Anna',
+        GIT_AUTHOR_EMAIL => 'a@example.org', GIT_COMMITTER_NAME => 'Anna',
+        GIT_COMMITTER_EMAIL => 'a@example.org');
+    mkdir "$tmp/srv";
+    spew("$tmp/page.txt", "one\ntwo\n");
+    must_run([ '/bin/sh', '-ec', <<~'SH', $tmp ], env => \%env);
+        cd "$0"; git init -q -b main work; cp page.txt work/hello.txt
+        git -C work add hello.txt; git -C work commit -q -m 'first light'
+        echo three >>work/hello.txt; git -C work commit -q -a -m 'second thoughts'
+        git clone -q --bare work srv/demo.git
+        SH
+    give("$tmp/srv");
 }
 
 # Both end well.  `errors` => 1: requests that failed on purpose are in nginx's log.
