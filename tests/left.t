@@ -18,8 +18,9 @@ sub sh ($name, $text) {
 
 my $head = q{printf 'Content-Type: text/plain\n\n'};
 
-# Waits at a gate of the test's: one that is shut, and is opened by its path.
-my $wait = q{flock -s -w 60 "$TEST_GO" true};
+# Waits at a gate of the test's: one that is shut, and is opened by its path.  A shell runs a
+# trap once the command in front has ended, `wait` it leaves at once.
+my $wait = q{flock -s -w 60 "$TEST_GO" true & wait $!};
 my %shut;
 
 sub shut () {
@@ -252,7 +253,7 @@ on_both 'a job in the background that has kept standard error' => sub ($kind) {
 };
 
 scenario 'standard error of what is stopped, and to the client' => sub {
-    sh('laments', "trap 'echo last words >&2; exit' TERM; $head; echo; sleep 60");
+    sh('laments', "trap 'echo last words >&2; exit' TERM; $head; sleep 60 & wait \$!");
     my $mark = $bridge->mark;
     my $c = $bridge->connect('unix');
     $c->start(1, $bridge->params('laments'), keep => 1);
