@@ -66,7 +66,7 @@ cmp_ok($count{cgibridge} // 0, '>=', 12, 'command lines of cgibridge are found')
 cmp_ok($count{fcgiget} // 0, '>=', 10, 'and of fcgiget');
 for my $file (qw(README contrib/nginx/cgibridge.conf contrib/apache/cgibridge.conf
     contrib/lighttpd/cgibridge.conf contrib/haproxy/cgibridge.cfg contrib/caddy/Caddyfile
-    contrib/runit/run man/cgibridge.8)) {
+    contrib/cluster/README contrib/runit/run man/cgibridge.8)) {
     ok((grep { $_->{file} eq $file && $_->{program} eq 'cgibridge' } @commands),
         "one is found in $file");
 }
@@ -126,7 +126,7 @@ sub run_front_end ($options, @words) {
     my $url = 'unix:' . file();
     my %only = ('-r' => cgi(), '-p' => cgi() . '/whoami');
     my @args = map { ($_ > 0 && $only{ $words[$_ - 1] }) || $words[$_] } 0 .. $#words;
-    @args = map { /^-s$/ || m{^unix:/run/} ? () : $_ } @args;
+    @args = map { /^-s$/ || m{^(?:unix:/run/|tcp:)} ? () : $_ } @args;
     my $bridge = Bridge->start(sockets => [$url], args => \@args);
     is(FastCGI::body($bridge->get('unix', 'whoami')), "$options->{user}[0]\n",
         'run as root: scripts are those of the user');

@@ -58,7 +58,8 @@ sub run ($self, @argv) {
     return $self;
 }
 
-# Each starter takes edit => what else to change in the file of contrib/, which is in $_.
+# Each starter takes edit => what else to change in the file of contrib/, which is in $_;
+# haproxy() also file => another one, and global => a line for its section global.
 
 sub apache ($class, %o) {
     my $self = $class->prepare(name => 'Apache', package => 'apache2-bin', quit => 'TERM',
@@ -134,7 +135,8 @@ sub haproxy ($class, %o) {
         ends => 15, # it dies of the signal
         bad => qr/ (?:[SRIKUD][A-Z-]|P[A-QS-Z-])[A-Z-]{2} /, %o);
     my $dir = $self->{dir};
-    my $site = $self->contrib('haproxy/cgibridge.cfg', sub {
+    my $global = $o{global} // '';
+    my $site = $self->contrib($o{file} // 'haproxy/cgibridge.cfg', sub {
         FrontEnd::swap('bind :80', "bind 127.0.0.1:$self->{port}");
         FrontEnd::swap('docroot /usr/lib ', 'docroot ' . tmp() . ' ');
         $o{edit}->() if $o{edit};
@@ -143,6 +145,7 @@ sub haproxy ($class, %o) {
         global
             log stderr format raw local0
             maxconn 500
+            $global
         defaults
             log global
             option httplog
