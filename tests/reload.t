@@ -14,16 +14,24 @@ use FastCGI;
 use Bridge;
 
 my $tmp = Bridge::tmp();
-my $serial = 0;
-
-sub file () { return "$tmp/file-" . ++$serial }
 
 sub is_hello ($r, $what) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     is(FastCGI::body($r), "hello\n", $what);
 }
 
-my $reloads = 0;
+# A notify socket; what it has been told so far.
+sub manager ($path) {
+    socket my $s, AF_UNIX, SOCK_DGRAM, 0 or die;
+    bind $s, sockaddr_un($path =~ s/^\@/\0/r) or die "$path: $!";
+    return $s;
+}
+
+sub told ($s, $heard) {
+    my $text;
+    $$heard .= "$text\n" while defined recv $s, $text, 4096, MSG_DONTWAIT;
+    return $$heard;
+}
 
 # ---- what stays --------------------------------------------------------------------
 
@@ -39,7 +47,8 @@ on_both 'a reload' => sub ($kind) {
     is((stat $path)[1], $inode, 'the socket is the same');
     my $fds = () = glob '/proc/' . $bridge->pid . '/fd/*';
     ok($bridge->reload, 'and again') for 1, 2;
-    is(scalar(() = glob '/proc/' . $bridge->pid . '/fd/*'), $fds, 'no descriptor is lost');
+    ok(wait_until(5, sub { $fds == (() = glob '/proc/' . $bridge->pid . '/fd/*') }),
+        'no descriptor is lost');
     is_hello($bridge->get($kind, 'hello'), 'it still serves');
     my %env = map { split /=/, $_, 2 } split /\0/, FastCGI::body($bridge->get($kind, 'environ'));
     is_deeply([ grep { /^CGIBRIDGE_/ } keys %env ], [], 'nothing of it reaches scripts');
@@ -51,17 +60,14 @@ on_both 'a reload' => sub ($kind) {
 
 on_both 'a request that runs is not cut' => sub ($kind) {
     my $bridge = Bridge->start;
-    my $file = file();
     my $c = $bridge->connect($kind);
-    my $r = $c->start(1, $bridge->params('sleeper', QUERY_STRING => 2, TEST_PIDS => $file));
-    wait_pids($file, 2);
+    my $hold = $bridge->start_waiting($c);
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
+    ok($bridge->wait_reloaded($mark), 'reloaded');
     is_hello($bridge->get($kind, 'hello'), 'the new workers serve meanwhile');
-    ok(!$r->{end}, 'it still runs');
-    $c->wait_end(1, 10);
-    is(FastCGI::body($r), "slept\n", 'and is answered whole');
+    ok(!$c->{req}{1}{end}, 'it still runs');
+    is($bridge->end_waiting($c, $hold), "released\n", 'and is answered whole');
     ok($bridge->wait_for_log(qr/workers from before the reload have ended/, 5), 'the log says so');
     $bridge->stop;
 };
@@ -247,7 +253,7 @@ on_both 'an old script has --drain-timeout' => sub ($kind) {
     my $since = time;
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    $bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark);
+    $bridge->wait_reloaded($mark);
     $bridge->signal('HUP'); # it waits for the end of the first one
     is_deeply([ gone(8, @pids) ], [], 'then it is stopped');
     cmp_ok(time - $since, '>', 0.9, 'not before');
@@ -268,7 +274,7 @@ on_both 'an old worker that dies takes its scripts along' => sub ($kind) {
     my @pids = wait_pids($file, 4);
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
+    ok($bridge->wait_reloaded($mark), 'reloaded');
     kill 'KILL', $old;
     is_deeply([ gone(5, @pids) ], [], 'they are gone');
     ok($bridge->wait_for_log(qr/old worker \(pid $old\) did not end well; its 1 scripts/, 5),
@@ -278,44 +284,60 @@ on_both 'an old worker that dies takes its scripts along' => sub ($kind) {
 
 scenario 'TERM while old workers drain' => sub {
     my $bridge = Bridge->start;
-    my $file = file();
     my $c = $bridge->connect('unix');
-    $c->start(1, $bridge->params('sleeper', QUERY_STRING => 2, TEST_PIDS => $file));
-    wait_pids($file, 2);
+    my $hold = $bridge->start_waiting($c);
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
+    ok($bridge->wait_reloaded($mark), 'reloaded');
     $bridge->signal('TERM');
-    $c->wait_end(1, 10);
-    is(FastCGI::body($c->{req}{1}), "slept\n", 'an old request ends in peace');
+    is($bridge->end_waiting($c, $hold), "released\n", 'an old request ends in peace');
     $bridge->stop;
 };
 
 # ---- stuck workers -------------------------------------------------------------------------
 
+# A daemon that tells the manager each time it has found its workers well; and a code that
+# says how often it did since it was last asked.
+sub watched ($usec, %o) {
+    my $path = file();
+    my ($s, $heard) = (manager($path), '');
+    my $bridge = Bridge->start(%o, env => { NOTIFY_SOCKET => $path, WATCHDOG_USEC => $usec });
+    return ($bridge, sub {
+        $heard = '';
+        return scalar(() = told($s, \$heard) =~ /^WATCHDOG=1$/mg);
+    });
+}
+
+# From now on it finds them well `n` times.
+sub ok_well ($well, $n, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $times = $well->() * 0;
+    ok(wait_until(15, sub { ($times += $well->()) >= $n }), $what);
+}
+
 scenario '--watchdog: workers that were stopped together with the supervisor' => sub {
-    my $bridge = Bridge->start(workers => 4, args => [ '--watchdog', '2s' ]);
+    my ($bridge, $well) = watched(4_000_000, workers => 4, args => [ '--watchdog', '2s' ]);
     my @workers = $bridge->workers;
-    sleep 1.2; # it has looked at them
+    ok_well($well, 1, 'it has looked at them');
     my $mark = $bridge->mark;
     kill 'STOP', $bridge->pid, @workers;
-    sleep 4;
+    sleep 2.5; # longer than they may be silent
     kill 'CONT', $bridge->pid;
-    sleep 0.3; # it looks at them before they can say that they are alive
+    ok_well($well, 1, 'it looks at them before they can say that they are alive');
     kill 'CONT', @workers;
-    sleep 2;
+    ok_well($well, 2, 'and goes on');
     $bridge->no_warning($mark);
-    is_deeply([ $bridge->workers ], \@workers, 'go on');
+    is_deeply([ $bridge->workers ], \@workers, 'so do they');
     $bridge->stop;
 };
 
 scenario '--watchdog: a time shorter than a second' => sub {
-    my $bridge = Bridge->start(args => [ '--watchdog', '500ms' ]);
+    my ($bridge, $well) = watched(800_000, args => [ '--watchdog', '800ms' ]);
     my $mark = $bridge->mark;
     my @workers = $bridge->workers;
-    sleep 3;
+    ok_well($well, 8, 'it looks at its worker often');
     $bridge->no_warning($mark);
-    is_deeply([ $bridge->workers ], \@workers, 'an idle worker is well');
+    is_deeply([ $bridge->workers ], \@workers, 'which is well while idle');
     $bridge->stop;
 };
 
@@ -339,19 +361,6 @@ on_both '--watchdog: a stuck worker is replaced' => sub ($kind) {
 };
 
 # ---- the service manager --------------------------------------------------------------------
-
-# A notify socket; what it has been told so far.
-sub manager ($path) {
-    socket my $s, AF_UNIX, SOCK_DGRAM, 0 or die;
-    bind $s, sockaddr_un($path =~ s/^\@/\0/r) or die "$path: $!";
-    return $s;
-}
-
-sub told ($s, $heard) {
-    my $text;
-    $$heard .= "$text\n" while defined recv $s, $text, 4096, MSG_DONTWAIT;
-    return $$heard;
-}
 
 for my $path ("$tmp/notify", "\@cgibridge-test-$$") {
     my $kind = $path =~ /^@/ ? 'an abstract socket' : 'a path';
@@ -378,22 +387,20 @@ for my $path ("$tmp/notify", "\@cgibridge-test-$$") {
     };
 }
 
+# How much time has passed is what another daemon says, whose worker is well.
 scenario 'WATCHDOG is not fed while a worker is stuck' => sub {
-    my $s = manager("$tmp/notify-2");
-    my $heard = '';
-    my $bridge = Bridge->start(args => [ '--watchdog', '60s' ],
-        env => { NOTIFY_SOCKET => "$tmp/notify-2", WATCHDOG_USEC => 4_000_000 });
-    ok(wait_until(5, sub { told($s, \$heard) =~ /^WATCHDOG=1$/m }), 'fed');
+    my ($bridge, $fed) = watched(4_000_000, args => [ '--watchdog', '60s' ]);
+    my ($other, $passed) = watched(4_000_000, args => [ '--watchdog', '60s' ]);
+    ok_well($fed, 1, 'fed');
     my ($worker) = $bridge->workers;
     kill 'STOP', $worker;
-    sleep 3.5;
-    told($s, \$heard);
-    $heard = '';
-    sleep 3;
-    unlike(told($s, \$heard), qr/WATCHDOG/, 'not any more');
+    ok_well($passed, 4, 'half of the time has passed');
+    $fed->();
+    ok_well($passed, 3, 'more of it');
+    is($fed->(), 0, 'not any more');
     kill 'CONT', $worker;
-    ok(wait_until(5, sub { told($s, \$heard) =~ /^WATCHDOG=1$/m }), 'fed again when it goes on');
-    $bridge->stop;
+    ok_well($fed, 1, 'fed again when it goes on');
+    $_->stop for $bridge, $other;
 };
 
 scenario 'WATCHDOG is fed with --watchdog 0, too' => sub {

@@ -82,11 +82,10 @@ for my $fault (sort keys %faults) {
         like($bridge->log_since($mark), $why, 'the log says why');
         goes_on($bridge, \@workers, 'held');
         ok(-S $path, 'the socket file is there');
+        $mark = $bridge->mark;
         untrap($bridge);
         spew($options, '--timeout 60');
-        $mark = $bridge->mark;
-        ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 20, from => $mark),
-            'mended, it takes over by itself');
+        ok($bridge->wait_reloaded($mark, 20), 'mended, it takes over by itself');
         is_deeply([ gone(5, @workers) ], [], 'the old workers drain');
         is_hello($bridge->get($_, 'hello'), "it serves ($_)") for qw(unix tcp);
         $bridge->stop;
@@ -112,11 +111,10 @@ scenario 'the heir finds no memory' => sub {
     goes_on($bridge, \@workers, 'held');
     ok(-S $path, 'the socket file is there');
     is_hello($bridge->get('unix', 'hello'), 'and leads to them');
+    $mark = $bridge->mark;
     untrap($bridge);
     spew($options, '--max-scripts 10');
-    $mark = $bridge->mark;
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 20, from => $mark),
-        'mended, it takes over by itself');
+    ok($bridge->wait_reloaded($mark, 20), 'mended, it takes over by itself');
     is_hello($bridge->get($_, 'hello'), "it serves ($_)") for qw(unix tcp);
     $bridge->stop;
 } if slurp($Bridge::daemon) !~ /__asan_init/;
@@ -193,8 +191,7 @@ scenario 'there is no room for new workers' => sub {
     goes_on($bridge, \@workers, 'another HUP');
     unlimit($bridge->pid);
     untrap($bridge);
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 20, from => $mark),
-        'with room, it takes over');
+    ok($bridge->wait_reloaded($mark, 20), 'with room, it takes over');
     ok(wait_until(5, sub { told($s, \$heard) =~ /^READY=1$/m }), 'READY');
     is_deeply([ gone(5, @workers) ], [], 'the old workers drain');
     is_hello($bridge->get('tcp', 'hello'), 'it serves');

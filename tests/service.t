@@ -226,7 +226,7 @@ scenario 'systemd-socket-activate, as in the manual' => sub {
     is(scalar(() = $bridge->log =~ /listening on inherited/g), 2, 'with both sockets');
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark), 'HUP');
+    ok($bridge->wait_reloaded($mark), 'HUP');
     is_hello("unix:$socket", 'it serves after a reload');
     is_hello("tcp:127.0.0.1:$port", 'on both');
     $bridge->stop;
@@ -307,8 +307,7 @@ scenario 'OpenRC: what it starts' => sub {
     is_hello("unix:$root/cgibridge.sock", 'it serves');
     my $mark = $bridge->mark;
     is($call->('reload')->{exit}, 0, 'reload');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark),
-        'it takes new options');
+    ok($bridge->wait_reloaded($mark), 'it takes new options');
     is($call->('reopen')->{exit}, 0, 'reopen');
     ok($bridge->wait_for_log(qr/opening the log files again/, 5, from => $mark), 'USR1');
     spew("$root/cgibridge.conf", "--bogus\n");

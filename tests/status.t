@@ -77,7 +77,7 @@ on_both 'four forms' => sub ($kind) {
     }
     my $r = $bridge->get($kind, 'none', nowhere(SCRIPT_NAME => '/bridge/status'), body => 'x' x 9);
     is(FastCGI::status($r), 200, 'POST: 200');
-    my $s = status($bridge, $kind);
+    my $s = wait_status($bridge, sub ($s) { !grep { !$_->{pid} } $s->{worker_list}->@* });
     is(ref $s, 'HASH', 'JSON');
     is(scalar @{ $s->{worker_list} }, 2, 'two workers');
     is_deeply([ sort map { $_->{pid} } @{ $s->{worker_list} } ], [ sort $bridge->workers ],

@@ -11,30 +11,10 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 use Bridge;
 
-# A script that says that it runs, and answers when it is released.
-script('waits', <<~'SH');
-    #!/bin/sh
-    echo $$ >>"$TEST_PIDS"
-    read -r line <"$TEST_FIFO"
-    printf 'Content-Type: text/plain\n\n%s\n' "$line"
-    SH
-
-# Starts it on a connection; returns that and the FIFO.
+# Starts a script that waits, on a connection of its own: that, and what holds the script.
 sub waiting ($bridge, $url) {
-    my ($fifo, $pids) = (file(), spew(file(), ''));
-    POSIX::mkfifo($fifo, 0600) or die "$fifo: $!\n";
-    chmod 0666, $fifo, $pids; # the script may be another user's
     my $c = FastCGI->connect($url);
-    $c->start(1, $bridge->params('waits', TEST_FIFO => $fifo, TEST_PIDS => $pids));
-    wait_pids($pids, 1);
-    return ($c, $fifo);
-}
-
-sub is_released ($c, $fifo, $what) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    spew($fifo, "released\n");
-    $c->wait_end(1, 10);
-    is(FastCGI::body($c->{req}{1}), "released\n", $what);
+    return ($c, $bridge->start_waiting($c));
 }
 
 sub is_refused ($url, $what) {
@@ -60,12 +40,12 @@ for my $kind (sort keys %kinds) {
     scenario "TERM while a script runs: $kind is free for another start" => sub {
         my $url = $kinds{$kind}->();
         my $bridge = Bridge->start(sockets => [$url], workers => 2);
-        my ($c, $fifo) = waiting($bridge, $url);
+        my ($c, $hold) = waiting($bridge, $url);
         $bridge->signal('TERM');
         is_refused($url, 'nobody can connect any more');
         my $next = Bridge->start(sockets => [$url]);
         is_hello(FastCGI->ask($url, $next->params('hello')), 'the next one serves');
-        is_released($c, $fifo, 'the script has not been disturbed');
+        is($bridge->end_waiting($c, $hold), "released\n", 'the script has not been disturbed');
         is($bridge->wait_exit(10), 0, 'exit status 0');
         is_hello(FastCGI->ask($url, $next->params('hello')), 'it still serves');
         $next->stop;
@@ -75,15 +55,14 @@ for my $kind (sort keys %kinds) {
         my ($old, $new) = map { $kinds{$kind}->() } 1, 2;
         my $options = spew(file(), "-s $old\n");
         my $bridge = Bridge->start(sockets => [], args => ["\@$options"]);
-        my ($c, $fifo) = waiting($bridge, $old);
+        my ($c, $hold) = waiting($bridge, $old);
         spew($options, "-s $new\n");
         my $mark = $bridge->mark;
         $bridge->signal('HUP');
-        ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark),
-            'reloaded');
+        ok($bridge->wait_reloaded($mark), 'reloaded');
         is_refused($old, 'nobody can connect to it');
         is_hello(FastCGI->ask($new, $bridge->params('hello')), 'the new one is served');
-        is_released($c, $fifo, 'the script has not been disturbed');
+        is($bridge->end_waiting($c, $hold), "released\n", 'the script has not been disturbed');
         $bridge->stop;
     };
 }
@@ -187,7 +166,7 @@ scenario 'an old worker is asked before it is killed, after its own --drain-time
     spew($options, '--drain-timeout 1h --kill-delay 100ms');
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
+    ok($bridge->wait_reloaded($mark), 'reloaded');
     ok($bridge->wait_for_log(qr/1 workers did not drain in time: stopped at once/, 10,
         from => $mark), 'the new time is not for it');
     kill 'CONT', $old;
@@ -209,12 +188,12 @@ for my $signal (qw(TERM QUIT)) {
     scenario "without CAP_KILL: $signal" => sub {
         my $url = $kinds{tcp}->();
         my $bridge = Bridge->start(sockets => [$url], workers => 2, @no_kill);
-        my ($c, $fifo) = waiting($bridge, $url);
+        my ($c, $hold) = waiting($bridge, $url);
         my @family = Bridge::descendants($bridge->pid);
         $bridge->signal($signal);
         if ($signal eq 'TERM') {
             is_refused($url, 'the socket is closed');
-            is_released($c, $fifo, 'the script is waited for');
+            is($bridge->end_waiting($c, $hold), "released\n", 'the script is waited for');
         }
         is($bridge->wait_exit(4), 0, 'exit status 0, soon');
         is_deeply([ gone(2, @family) ], [], 'nothing is left');
@@ -225,12 +204,12 @@ for my $signal (qw(TERM QUIT)) {
 scenario 'without CAP_KILL: HUP' => sub {
     my $url = $kinds{tcp}->();
     my $bridge = Bridge->start(sockets => [$url], @no_kill);
-    my ($c, $fifo) = waiting($bridge, $url);
+    my ($c, $hold) = waiting($bridge, $url);
     my ($old) = $bridge->workers;
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
-    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 10, from => $mark), 'reloaded');
-    is_released($c, $fifo, 'the script is waited for');
+    ok($bridge->wait_reloaded($mark), 'reloaded');
+    is($bridge->end_waiting($c, $hold), "released\n", 'the script is waited for');
     is_deeply([ gone(4, $old) ], [], 'the old worker ends');
     is_hello(FastCGI->ask($url, $bridge->params('hello')), 'the new one serves');
     $bridge->stop;

@@ -15,6 +15,8 @@ use File::Path ();
 use File::Temp ();
 use IO::Handle;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
+use JSON::PP ();
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(time sleep);
@@ -108,10 +110,20 @@ sub noise ($n) {
     return substr $block x (1 + $n / length $block), 0, $n;
 }
 
-sub free_port ($host = '127.0.0.1') {
-    my $s = IO::Socket::INET->new(LocalAddr => $host, LocalPort => 0, Listen => 1)
-        or die "no free port: $!\n";
-    return $s->sockport;
+# A port of 127.0.0.1 that nothing listens on, and that is this test's from now on: below those
+# that the kernel gives to clients, and the name of an abstract socket keeps other tests from it.
+sub free_port () {
+    state @held;
+    for (1 .. 1000) {
+        my $port = 10_000 + int rand 20_000;
+        my $hold = IO::Socket::UNIX->new(Local => "\0cgibridge-test-port-$port", Listen => 1)
+            or next;
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1,
+            ReuseAddr => 1) or next;
+        push @held, $hold;
+        return $port;
+    }
+    die "no free port: $!\n";
 }
 
 # Calls $check until it is true or $secs x TEST_SLOW have passed; its last value.
@@ -270,7 +282,8 @@ sub start ($class, %o) {
     mkdir $dir or die "$dir: $!\n";
     my $self = bless { dir => $dir, log => "$dir/log", url => {}, program => $daemon }, $class;
     my @args = $self->sockets($o{sockets} // [qw(unix tcp)]);
-    push @args, '-c', $o{workers} // 1;
+    $self->{workers} = $o{workers} // 1;
+    push @args, '-c', $self->{workers};
     push @args, @{ $o{args} // [] };
     if ($o{user} || $o{copy}) {
         $self->{program} = "$dir/cgibridge"; # the build may lie where that user cannot go
@@ -328,7 +341,7 @@ sub become ($user) {
 
 sub wait_ready ($self) {
     $self->wait_for_log(qr/\bready\b/, 15, from => 0) or return 0;
-    wait_until(5, sub { $self->workers });
+    wait_until(5, sub { $self->workers >= $self->{workers} });
     return 1;
 }
 
@@ -405,7 +418,36 @@ sub get ($self, $kind, $name, $more = [], %o) {
     return FastCGI->ask($self->url($kind), $params, %o);
 }
 
+# The status page as a hash, of a daemon with --status-path /status.
+sub status ($self, $kind = 'unix') {
+    my $r = $self->get($kind, 'none', [ (map { ($_ => '') } qw(SCRIPT_FILENAME DOCUMENT_ROOT
+        REQUEST_URI)), SCRIPT_NAME => '/status', QUERY_STRING => 'json' ]);
+    return JSON::PP::decode_json(FastCGI::body($r));
+}
+
+# Waits until so many requests are in the queue.
+sub wait_queued ($self, $n) {
+    return wait_until(10, sub { $self->status->{queued_requests} == $n });
+}
+
 sub connect ($self, $kind, %o) { return FastCGI->connect($self->url($kind), %o) }
+
+# Begins request `id`, whose script runs until what is returned is closed: more pairs, then
+# start()'s options.
+sub start_waiting ($self, $c, $id = 1, $more = [], %o) {
+    my ($gate, $hold) = gate();
+    my $pids = spew(file(), '');
+    chmod 0666, $pids; # the script may be another user's
+    $c->start($id, $self->params('waits', QUERY_STRING => $gate, TEST_PIDS => $pids, @$more), %o);
+    wait_pids($pids, 1) or die "no script runs for request $id\n";
+    return $hold;
+}
+
+# Releases it; its answer.
+sub end_waiting ($self, $c, $hold, $id = 1) {
+    close $hold;
+    return FastCGI::body($c->wait_end($id, 30));
+}
 
 # The supervisor's wait status once it has ended, undef after $secs.
 sub wait_exit ($self, $secs = 10) {
@@ -418,13 +460,20 @@ sub wait_exit ($self, $secs = 10) {
 
 sub signal ($self, $name) { return kill $name, $self->{pid} }
 
+# Waits until a new image serves, as the log says since a mark.
+sub wait_reloaded ($self, $mark, $secs = 15) {
+    return $self->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, $secs, from => $mark);
+}
+
 # Sends HUP and waits for the new image and the end of the old workers; true if they came.
 sub reload ($self) {
     my $mark = $self->mark;
     my %old = map { $_ => 1 } $self->workers;
     $self->signal('HUP');
-    $self->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark) or return 0;
-    return wait_until(slow(15), sub {
+    $self->wait_reloaded($mark) or return 0;
+    $self->wait_for_log(qr/workers from before the reload have ended/, 15, from => $mark)
+        or return 0;
+    return wait_until(5, sub {
         my @now = $self->workers;
         return @now && !grep { $old{$_} } @now;
     });
