@@ -60,22 +60,12 @@ sub ok_prefix ($r, $what) {
     ok($body eq pattern(length $body), "$what: the beginning of it") or diag(length $body);
 }
 
-# A script whose output nobody reads comes to a stop: waits for that.
-sub wait_stuck ($mark) {
-    my ($last, $since) = ('', time);
-    wait_until(10, sub {
-        my $now = slurp($mark);
-        ($last, $since) = ($now, time) if $now ne $last;
-        return $last ne '' && time - $since > 0.4;
-    });
-}
-
 # Begins a download of which nothing is read until it is stuck in the middle of a record.
 sub stuck ($c, $id, @more) {
     my $mark = file();
     my $r = $c->start($id, $bridge->params('bulk', QUERY_STRING => 50 * $MB, TEST_MARK => $mark,
         @more), keep => 1, no_read => 1);
-    wait_stuck($mark);
+    wait_still($mark);
     return $r;
 }
 
@@ -149,7 +139,7 @@ on_both 'a reader that stops for longer than --linger' => sub ($kind) {
     wait_pids($file, 1);
     $c->fill(100) while !length $c->{in};
     is_deeply([ gone(5, pids_in($file)) ], [], 'the script has ended') if $kind eq 'tcp';
-    sleep 2.5;
+    sleep 1.5;
     $c->wait_end(1, 30);
     ok_body($r, 300_000, 'it loses nothing');
     is($r->{end}{app}, 0, 'and it ended well');
@@ -159,7 +149,7 @@ on_both 'ABORT in the middle of a record' => sub ($kind) {
     my $c = $bridge->connect($kind);
     my $r = stuck($c, 1);
     $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1), no_read => 1);
-    sleep 0.2;
+    $bridge->catch_up($kind);
     $c->wait_end(1);
     ok_prefix($r, 'what came');
     my $more = $c->start(2, $bridge->params('bulk', QUERY_STRING => 20 * $MB), keep => 1);
@@ -170,8 +160,9 @@ on_both 'ABORT in the middle of a record' => sub ($kind) {
 
 on_both 'a time limit in the middle of a record' => sub ($kind) {
     my $c = $bridge->connect($kind);
+    my $mark = $bridge->mark;
     my $r = stuck($c, 1, CGIBRIDGE_TIMEOUT => 1);
-    sleep 1;
+    $bridge->wait_for_log(qr/longer than --timeout/, 5, from => $mark);
     is($c->wait_close(10), 'eof', 'the connection ends behind a whole record');
     ok_prefix($r, 'what came');
     ok(!$r->{end}, 'not as if it were all');
@@ -200,9 +191,10 @@ on_both 'two downloads on one connection' => sub ($kind) {
 
 on_both 'many downloads on one connection, one aborted' => sub ($kind) {
     my $c = $bridge->connect($kind);
-    my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 10 * $MB), keep => 1,
-        no_read => 1) } 1 .. 5;
-    sleep 0.5;
+    my @marks = map { file() } 1 .. 5;
+    my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 10 * $MB,
+        TEST_MARK => $marks[$_ - 1]), keep => 1, no_read => 1) } 1 .. 5;
+    wait_still(@marks);
     $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 3));
     $c->wait_end($_, 60) for 1 .. 5;
     ok_body($r[$_ - 1], 10 * $MB, "download $_") for 1, 2, 4, 5;
@@ -244,14 +236,15 @@ on_both 'a script that takes its output back' => sub ($kind) {
             open my $m, '>', "$ENV{TEST_MARK}.done";
             exit 0;
         }
+        open my $m, '>', $ENV{TEST_MARK};
         my $bytes = 'x' x 1048576;
-        syswrite STDOUT, $bytes for 1 .. 50;
+        for my $n (1 .. 50) { syswrite STDOUT, $bytes; syswrite $m, "$n\n" }
         PERL
     my $c = $bridge->connect($kind);
     my ($gate, $shut) = gate();
     my $r = $c->start(1, $bridge->params('thief', TEST_MARK => $mark, QUERY_STRING => $gate),
         keep => 1, no_read => 1);
-    sleep 1;
+    wait_still($mark);
     my $log = $bridge->mark;
     close $shut;
     wait_until(5, sub { -e "$mark.done" });
@@ -275,7 +268,7 @@ scenario '--on-disconnect ignore in the middle of a record' => sub {
         my $c = $other->connect($kind);
         $c->start(1, $other->params('bulk', QUERY_STRING => 30 * $MB, TEST_MARK => $mark,
             TEST_DONE => $done, TEST_LAST => 'open my $d, ">", $ENV{TEST_DONE}'), no_read => 1);
-        wait_stuck($mark);
+        wait_still($mark);
         $c->hang_up;
         ok(wait_until(10, sub { -e $done }), 'the script is left to finish');
     };
@@ -285,7 +278,7 @@ scenario '--on-disconnect ignore in the middle of a record' => sub {
         my $r = $c->start(1, $other->params('bulk', QUERY_STRING => 30 * $MB, TEST_MARK => $mark,
             TEST_DONE => $done, TEST_LAST => 'open my $d, ">", $ENV{TEST_DONE}'), keep => 1,
             no_read => 1);
-        wait_stuck($mark);
+        wait_still($mark);
         $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1), no_read => 1);
         ok(wait_until(10, sub { -e $done }), 'the script is left to finish');
         $c->wait_end(1);

@@ -102,14 +102,14 @@ scenario 'a daemon without an environment' => sub {
 on_both 'descriptors' => sub ($kind) {
     # others at work: their pipes must not leak either
     my $c = $bridge->connect($kind);
-    $c->start(1, $bridge->params('sleeper', QUERY_STRING => 1));
+    my $hold = $bridge->start_waiting($c);
     my $r = $bridge->get($kind, 'fds');
     my %fd = map { /^(\d+) (.*)/ } split /\n/, FastCGI::body($r);
     is_deeply([ sort keys %fd ], [ 0, 1, 2 ], 'only 0, 1 and 2') or diag(explain(\%fd));
     my $posted = $bridge->get($kind, 'fds', [], body => 'body');
     my %posted = map { /^(\d+) (.*)/ } split /\n/, FastCGI::body($posted);
     is_deeply([ sort keys %posted ], [ 0, 1, 2 ], 'with a body too') or diag(explain(\%posted));
-    $c->wait_end(1);
+    $bridge->end_waiting($c, $hold);
 };
 
 sub process ($kind, @params) {

@@ -449,18 +449,21 @@ SKIP: {
 	open my $file, '>', "$dir/sparse" or die;
 	truncate $file, $size or die;
 	close $file;
+	pipe my $go, my $hold or die;
 	my $url = serve(sub {
 		my ($socket) = @_;
 		my $got = 0;
+		close $hold;
 		1 while ($got += sysread($socket, my $bytes, 1 << 20) || last) < $size;
 		syswrite $socket, record($STDOUT, $ok) . record($STDOUT, 'z' x 65000) x 200;
-		sleep $slow;
+		sysread $go, my $end, 1; # until its client has been looked at
 		syswrite $socket, end_record();
 	});
 	my $pid = start('/dev/null', "$dir/out", '-s', $url, '-d', "\@$dir/sparse", '/x');
 	my $until = time + 30 * $slow;
 	sleep 0.05 while -s "$dir/out" < 200 * 65000 && time < $until;
 	my ($peak) = read_file("/proc/$pid/status") =~ /VmHWM:\s+(\d+) kB/;
+	close $hold;
 	is(finish($pid), 0, '256 MB body: exit 0');
 	cmp_ok($peak || 1e9, '<', 128 * 1024, '256 MB body: it is not held in memory');
 	unlink "$dir/sparse";

@@ -134,7 +134,7 @@ sub status_is ($r, $exit, $err = qr/^\z/) {
 
 # ---- with the daemon ---------------------------------------------------------------
 
-my $bridge = Bridge->start(workers => 2, args => [ '-m', 20 ]);
+my $bridge = Bridge->start(workers => 2, args => [ '-m', 20, '--status-path', '/status' ]);
 my $cgi = cgi();
 my $size = length run_it($bridge->url('unix'), [ '-i', "$cgi/hello" ])->{out};
 
@@ -232,17 +232,25 @@ scenario 'the report for people' => sub {
     unlike($r->{out}, qr/first:|early|again/, 'nothing of what did not happen');
 };
 
+# Starts fcgiget --json with these arguments, and waits until it is well under way: its pid, and
+# the file for its report.
+sub start_load ($bridge, $kind, @args) {
+    my $out = file();
+    my $before = $bridge->status->{responses_2xx};
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDOUT, '>', $out or POSIX::_exit(99);
+        exec $fcgiget, '-s', $bridge->url($kind), '--json', @args, "$cgi/hello"
+            or POSIX::_exit(99);
+    }
+    wait_until(10, sub { $bridge->status->{responses_2xx} > $before + 20 });
+    return ($pid, $out);
+}
+
 on_both 'a signal ends it early' => sub ($kind) {
     for my $case ([ INT => 2 ], [ TERM => 15 ]) {
         my ($name, $number) = @$case;
-        my $out = "$tmp/early";
-        my $pid = fork // die "fork: $!\n";
-        if (!$pid) {
-            open STDOUT, '>', $out or POSIX::_exit(99);
-            exec $fcgiget, '-s', $bridge->url($kind), '--json', -n => 1_000_000, -c => 4, '-k',
-                "$cgi/hello" or POSIX::_exit(99);
-        }
-        sleep 0.5;
+        my ($pid, $out) = start_load($bridge, $kind, -n => 1_000_000, -c => 4, '-k');
         kill $name, $pid;
         is(Bridge::reap($pid, 10), (128 + $number) << 8, "$name: exit status");
         my $r = { json => eval { JSON::PP::decode_json(slurp($out)) } // {}, out => '', err => '' };
@@ -290,15 +298,8 @@ on_both 'a server that dies on a kept connection' => sub ($kind) {
 
 on_both 'the daemon is killed under load' => sub ($kind) {
     for my $keep ([], ['-k']) {
-        my $victim = Bridge->start(workers => 2);
-        my $out = "$tmp/killed";
-        my $pid = fork // die "fork: $!\n";
-        if (!$pid) {
-            open STDOUT, '>', $out or POSIX::_exit(99);
-            exec $fcgiget, '-s', $victim->url($kind), '--json', -n => 20_000, -c => 6, @$keep,
-                "$cgi/hello" or POSIX::_exit(99);
-        }
-        sleep 0.5;
+        my $victim = Bridge->start(workers => 2, args => [ '--status-path', '/status' ]);
+        my ($pid, $out) = start_load($victim, $kind, -n => 20_000, -c => 6, @$keep);
         $victim->kill_all;
         is(Bridge::reap($pid, 20), 7 << 8, "@$keep: exit status");
         my $json = JSON::PP::decode_json(slurp($out));

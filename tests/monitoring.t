@@ -42,13 +42,13 @@ scenario 'the files name metrics that there are' => sub {
 
 scenario 'promtool: the rules hold' => sub {
     for my $command ([ 'check', 'rules', 'alerts.yml' ], [ 'test', 'rules', 'alerts_test.yml' ]) {
-        my $r = run_program([ $promtool, @$command[0, 1], "$dir/$command->[2]" ]);
+        my $r = run_program([ $promtool, @$command[0, 1], "$dir/$command->[2]" ], secs => 60);
         is($r->{exit}, 0, "promtool @$command") or diag($r->{out}, $r->{err});
     }
     my @alerts = slurp("$dir/alerts.yml") =~ /alert: (\w+)/g;
     my $tests = slurp("$dir/alerts_test.yml");
     is_deeply([ grep { $tests !~ /alertname="$_"/ } @alerts ], [], 'each alert has a case');
-};
+}, secs => 150;
 
 scenario 'the dashboard is JSON that shows something' => sub {
     my $board = JSON::PP->new->decode(slurp("$dir/dashboard.json"));

@@ -293,18 +293,19 @@ for my $name (sort keys %patterns) {
 script('stubborn', <<~'END');
     #!/bin/sh
     printf 'Content-Type: text/plain\n\n'
-    (trap '' TERM; exec sleep 600) >/dev/null 2>&1 </dev/null &
-    printf '%s\n%s\n' $$ $! >>"$TEST_PIDS"
+    echo $$ >>"$TEST_PIDS"
+    (trap '' TERM; exec sh -c 'echo $$ >>"$TEST_PIDS"; exec sleep 600') >/dev/null 2>&1 </dev/null &
     wait
     END
 
 scenario 'a worker dies while a group waits for its KILL' => sub {
-    my $bridge = Bridge->start(workers => 1, args => [ '-t', '200ms', '--kill-delay', '10m' ]);
+    my $bridge = Bridge->start(workers => 1, args => [ '--disconnect-grace', '0', '--kill-delay', '10m' ]);
     my ($worker) = $bridge->workers;
     my $c = $bridge->connect('unix');
     my $file = file();
     $c->start(1, $bridge->params('stubborn', TEST_PIDS => $file));
     my ($script, $child) = wait_pids($file, 2);
+    $c->hang_up;
     ok(wait_until(10, sub { !-e "/proc/$script" }), 'the script ends with TERM');
     ok(alive($child), 'what it has started does not');
     kill 'KILL', $worker;

@@ -84,8 +84,7 @@ on_both 'bounded memory: output that nobody reads' => sub ($kind) {
         push @c, $c;
         push @marks, $mark;
     }
-    wait_until(10, sub { 4 == grep { slurp($_) } @marks });
-    sleep 2;
+    wait_still(@marks);
     cmp_ok($bridge->memory - $before, '<', $growth, 'a worker does not grow by it');
     for (@marks) {
         cmp_ok(slurp($_) || 0, '<', 32 * $MB, 'the script is held back');
@@ -115,8 +114,10 @@ on_both 'a response that is let go while others fill the connection' => sub ($ki
     $c->send(FastCGI::begin(1, keep => 1) . FastCGI::params(1, $bridge->post('answers-early', 'body',
         SERVER_SOFTWARE => 'nginx/1', TEST_MARK => $mark)) . FastCGI::stdin(1, 'bo'), no_read => 1);
     wait_until(10, sub { -s $mark }) or die "the script did not answer\n";
-    $c->start($_, $bridge->params('big', QUERY_STRING => $MB), keep => 1, no_read => 1) for 2 .. 31;
-    sleep 1;
+    my @marks = map { file() } 2 .. 31;
+    $c->start($_, $bridge->params('big', QUERY_STRING => $MB, TEST_MARK => $marks[$_ - 2]),
+        keep => 1, no_read => 1) for 2 .. 31;
+    wait_still(@marks);
     $c->send(FastCGI::stdin(1, 'dy') . FastCGI::stdin_end(1), no_read => 1);
     ok(wait_until(10, sub { 2 == length slurp($mark) }), 'its script has all of the body');
     is($c->{req}{1}{out}, '', 'nothing has been read yet');
@@ -197,7 +198,7 @@ on_both 'EPIPE on the script\'s stdin is no error' => sub ($kind) {
     my $r = $bridge->get($kind, 'deaf', [], body => 'b' x (2 * $MB));
     is(FastCGI::body($r), "heard nothing\n", 'the answer');
     is($r->{end}{app}, 0, 'appStatus 0');
-    sleep 0.1;
+    $bridge->catch_up($kind);
     is_deeply([ quiet($bridge->log_since($mark)) ], [], 'nothing in the log');
 };
 
@@ -228,7 +229,7 @@ on_both 'a client that reads later than the linger time' => sub ($kind) {
         $asked{$kb} = [ $c, $c->start(1,
             $bridge->params('writes-much', QUERY_STRING => $kb), keep => 1, no_read => 1) ];
     }
-    sleep 2.5;
+    sleep 1.5;
     my @short;
     for my $kb (sort { $a <=> $b } keys %asked) {
         my ($c, $r) = @{ $asked{$kb} };
@@ -368,15 +369,14 @@ scenario 'kill escalation' => sub {
     on_both 'children that outlive a script that TERM ends' => sub ($kind) {
         script('dies-alone', <<~'SH');
             #!/bin/sh
-            (trap '' TERM; exec sleep 600) &
-            printf '%s\n%s\n' $$ $! >>"$TEST_PIDS"
-            sleep 600
+            (trap '' TERM; exec sh -c 'echo $$ >>"$TEST_PIDS"; exec sleep 600') &
+            echo $$ >>"$TEST_PIDS"
+            wait
             SH
         my $file = file();
         my $c = $bridge->connect($kind);
         $c->start(1, $bridge->params('dies-alone', TEST_PIDS => $file));
         my @pids = wait_pids($file, 2);
-        sleep 0.1;
         $c->hang_up;
         is_deeply([ gone(6, @pids) ], [], 'are killed after the delay');
     };

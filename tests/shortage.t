@@ -22,11 +22,16 @@ on_both 'too few descriptors for all scripts at once' => sub ($kind) {
     my @workers = $bridge->workers;
     my $mark = $bridge->mark;
     my @c = map { $bridge->connect($kind) } 1 .. 12; # fewer than the limit of connections
-    $_->start(1, $bridge->post('sleeper', 'a body', QUERY_STRING => 0.3), body => 'a body') for @c;
+    my $few = qr/no descriptors for another script: Too many open files: requests wait for one to end \(raise /;
+    my ($gate, $shut) = gate();
+    $_->start(1, $bridge->post('waits', 'a body', QUERY_STRING => $gate, TEST_PIDS => '/dev/null'),
+        body => 'a body') for @c;
+    $bridge->wait_for_log($few, 10, from => $mark);
+    close $shut;
     $_->wait_end(1, 20) for @c;
-    my @other = grep { FastCGI::body($_->{req}{1}) ne "slept\n" } @c;
+    my @other = grep { FastCGI::body($_->{req}{1}) ne "released\n" } @c;
     is(scalar @other, 0, 'all are served in the end');
-    said_once($bridge, $mark, qr/no descriptors for another script: Too many open files: requests wait for one to end \(raise /);
+    said_once($bridge, $mark, $few);
     is_deeply([ $bridge->workers ], \@workers, 'by the same worker');
     $bridge->stop;
 };
@@ -35,7 +40,10 @@ on_both 'requests wait no longer than --queue-timeout' => sub ($kind) {
     my $bridge = Bridge->start(sockets => [$kind], prefix => few_files(48),
         args => [ '--queue-timeout', '300ms' ]);
     my @c = map { $bridge->connect($kind) } 1 .. 12;
-    $_->start(1, $bridge->params('sleeper', QUERY_STRING => 2)) for @c;
+    my ($gate, $shut) = gate();
+    $_->start(1, $bridge->params('waits', QUERY_STRING => $gate, TEST_PIDS => '/dev/null')) for @c;
+    wait_until(10, sub { grep { $_->fill; $_->{req}{1}{end} } @c });
+    close $shut;
     $_->wait_end(1, 20) for @c;
     my %n;
     $n{ FastCGI::status($_->{req}{1}) }++ for @c;

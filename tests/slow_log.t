@@ -11,9 +11,6 @@ use JSON::PP;
 
 my $bridge = Bridge->start(args => [ '--slow-log', '100ms', '--status-path', '/status' ]);
 
-# Whether the daemon was built with what only Linux has.
-my $linux = run_program([ 'nm', '-D', $ENV{CGIBRIDGE} // './cgibridge' ])->{out} =~ /U signalfd/;
-
 # A script that says its pid, then waits for a FIFO to be opened and to end; and that FIFO.
 sub waiter ($name) {
     my $fifo = file();
@@ -53,7 +50,7 @@ on_both 'a script that runs longer has one line' => sub ($kind) {
     ok(defined $pid && alive($pid), 'with the pid, of a script that runs') or diag($line);
     like($line, qr/ warn: .* after (?:0\.[1-9]\d\d|[1-9]\d*\.\d{3}) s/, 'its age');
     like($line, qr{client: 192\.0\.2\.7, request: "GET /cgi/waiter\?page=7"$}, 'and the request');
-    like($line, qr/ s: sleeping, in read\(\) of \Q$fifo\E/, 'what it waits for') if $linux;
+    like($line, qr/ s: sleeping, in read\(\) of \Q$fifo\E/, 'what it waits for') if is_linux();
     my ($script) = grep { $_->{pid} == $pid } @{ decode_json(page($bridge, 'json'))->{script_list} };
     ok($script->{slow}, 'the status says so as JSON');
     like(page($bridge, 'text'), qr/^script $pid: \w+, age [\d.]+ \(slow\), /m, 'and as text');

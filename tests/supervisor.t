@@ -98,7 +98,6 @@ scenario 'every worker is killed, over and over' => sub {
     cmp_ok($n, '>=', 3, "they are started again: $n in 6 seconds");
     cmp_ok($n, '<', 60, 'but with time between, not in a spin');
     ok(alive($bridge->pid), 'the supervisor lives');
-    my $since = time;
     my $r = eval { $bridge->get('unix', 'hello', [], secs => 45) };
     is_hello($r, 'left alone, it serves again') if ok($r, 'it has not given up');
     $bridge->stop;
@@ -126,14 +125,12 @@ scenario 'a worker that is killed while nobody looks' => sub {
 for my $signal (qw(TERM INT)) {
     on_both "$signal lets running requests end" => sub ($kind) {
         my $bridge = Bridge->start(workers => 2);
-        my ($idle, $c, $file) = ($bridge->connect($kind), $bridge->connect($kind), file());
-        my $r = $c->start(1, $bridge->params('sleeper', QUERY_STRING => 2, TEST_PIDS => $file),
-            keep => 1);
-        wait_pids($file, 2);
+        my ($idle, $c) = map { $bridge->connect($kind) } 1, 2;
+        my $hold = $bridge->start_waiting($c, 1, [], keep => 1);
         $bridge->signal($signal);
-        $c->wait_end(1);
-        is(FastCGI::body($r), "slept\n", 'the whole answer');
-        is($r->{end}{app}, 0, 'the script was not disturbed');
+        ok($bridge->wait_for_log(qr/stopping: /), 'it is stopping');
+        is($bridge->end_waiting($c, $hold), "released\n", 'the whole answer');
+        is($c->{req}{1}{end}{app}, 0, 'the script was not disturbed');
         is($bridge->wait_exit(10), 0, 'then exit status 0');
         is($idle->wait_close, 'eof', 'an idle connection does not hold it up');
         ok(!-e "$bridge->{dir}/socket", 'the socket file is removed');
@@ -158,8 +155,8 @@ on_both 'a second TERM stops at once' => sub ($kind) {
     my @pids = wait_pids($file, 4);
     my @workers = $bridge->workers;
     $bridge->signal('TERM');
-    sleep 1;
-    ok(alive($bridge->pid), 'after the first it waits for a script');
+    ok($bridge->wait_for_log(qr/stopping: /), 'the first is seen');
+    ok(alive($bridge->pid), 'it waits for a script');
     is(scalar(grep { alive($_) } @pids), 4, 'which goes on');
     my $since = time;
     $bridge->signal('TERM');

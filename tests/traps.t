@@ -79,7 +79,7 @@ on_both 'trap 1: an early answer, the terminator comes late' => sub ($kind) {
         $c->wait_end(1);
         is_hello($r, "the answer, KEEP_CONN $keep");
         $c->send(FastCGI::stdin(1, 'efgh'));
-        sleep 0.02;
+        $bridge->catch_up($kind);
         $c->send(FastCGI::stdin_end(1));
         if (!$keep) {
             my $since = time;
@@ -568,8 +568,8 @@ scenario 'trap 22: a half-close after a complete request is no abort (unix)' => 
     $c->start(1, $bridge->params('family', TEST_PIDS => $file));
     $c->half_close;
     my @pids = wait_pids($file, 4);
-    sleep 0.5;
-    is(scalar(grep { alive($_) } @pids), 4, 'still at work half a second later');
+    $bridge->catch_up;
+    is(scalar(grep { alive($_) } @pids), 4, 'still at work when that has been seen');
     $c->hang_up;
     is_deeply([ gone(5, @pids) ], [], 'the other half closed: they are killed');
 };
@@ -615,9 +615,9 @@ on_both 'trap 25: a reset after END is not worth a line' => sub ($kind) {
             $c->reset;
         }
     }
+    $bridge->catch_up($kind);
     my $r = $bridge->get($kind, 'hello');
     is_hello($r, 'the worker goes on');
-    sleep 0.2;
     is_deeply([ quiet($bridge->log_since($mark)) ], [], 'and says nothing');
 };
 
@@ -768,12 +768,13 @@ on_both 'trap 30: END before the body has been sent' => sub ($kind) {
             . FastCGI::stdin(1, '12345'));
         $c->wait_out(1);
         is_hello($r, 'the answer goes out');
-        sleep 0.2;
+        $bridge->catch_up($kind);
+        $c->fill;
         ok(!$r->{end}, 'but no END');
         $c->send(FastCGI::stdin(1, '67890')
             . ($how eq 'ended' ? FastCGI::stdin_end(1)
                 : FastCGI::record(FastCGI::ABORT_REQUEST, 1)));
-        $c->wait_end(1, 1);
+        $c->wait_end(1, 4);
         ok($r->{end}, "it comes once the body is $how");
         $r = $c->start(1, $bridge->params('hello'), keep => 1);
         $c->wait_end(1);

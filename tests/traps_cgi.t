@@ -466,7 +466,7 @@ on_both 'trap 16: a client that leaves before its body has ended' => sub ($kind)
         $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->post('family', '',
             CONTENT_LENGTH => $length, TEST_PIDS => $file)) . FastCGI::stdin(1, 'abcd'));
         my @pids = $length > 0 ? wait_pids($file, 4) : ();
-        sleep 0.2;
+        $bridge->catch_up($kind);
         $c->hang_up;
         is_deeply([ gone(5, @pids) ], [], "CONTENT_LENGTH $length: what ran is killed");
         is(scalar pids_in($file), $length > 0 ? 4 : 0, 'and nothing else is started');
@@ -565,14 +565,19 @@ for my $size (qw(200K 129K 128K 64K 1K 0)) {
 }
 
 on_both 'trap 16: a body larger than --max-body waits with its request' => sub ($kind) {
-    my $b = Bridge->start(args => [ '--max-body', '1K', '-m', 1 ]);
-    my $file = file();
-    my $first = $b->connect($kind);
-    $first->start(1, $b->params('sleeper', QUERY_STRING => 0.5, TEST_PIDS => $file));
-    wait_pids($file, 2);
-    my $r = $b->get($kind, 'input', [], body => 'b' x $MB);
+    my $b = Bridge->start(args => [ '--max-body', '1K', '-m', 1, '--status-path', '/status' ]);
+    my ($first, $c) = map { $b->connect($kind) } 1, 2;
+    my $hold = $b->start_waiting($first);
+    my $r = $c->expect(1);
+    my $body = 'b' x $MB;
+    my $part = substr $body, 0, 65536, '';
+    $c->send(FastCGI::begin(1) . FastCGI::params(1, $b->post('input', $part . $body))
+        . FastCGI::stdin(1, $part));
+    ok($b->wait_queued(1), 'it waits');
+    $b->end_waiting($first, $hold);
+    $c->send(FastCGI::stdin(1, $body) . FastCGI::stdin_end(1));
+    $c->wait_end(1);
     is(length FastCGI::body($r), length("1048576\n") + $MB, 'it gets all when it is its turn');
-    $first->wait_end(1);
     $b->stop;
 };
 

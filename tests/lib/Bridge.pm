@@ -23,7 +23,8 @@ use Time::HiRes qw(time sleep);
 use FastCGI;
 
 our @EXPORT = qw(scenario on_both slow tmp cgi script free_port wait_until alive gone slurp spew
-    run_program is_program is_root quiet noise file gate pids_in wait_pids);
+    run_program is_program is_root is_linux quiet noise file gate pids_in wait_pids
+    wait_still);
 
 our $slow = $ENV{TEST_SLOW} || 1;
 our $srcdir = abs_path($ENV{srcdir} // '.');
@@ -46,6 +47,12 @@ $SIG{PIPE} = 'IGNORE';
 sub slow ($secs) { return $secs * $slow }
 
 sub is_root () { return $> == 0 }
+
+# Whether the daemon was built with what only Linux has.
+sub is_linux () {
+    state $is = run_program([ 'nm', '-D', $daemon ])->{out} =~ /U signalfd/;
+    return $is;
+}
 
 # The file's temporary folder, readable by every user.
 sub tmp () {
@@ -178,6 +185,17 @@ sub pids_in ($file) {
 sub wait_pids ($file, $n, $secs = 10) {
     wait_until($secs, sub { pids_in($file) >= $n });
     return pids_in($file);
+}
+
+# A script whose output nobody reads comes to a stop: waits until each of these files, in which
+# scripts note how far they are, has something in it and none changes any more.
+sub wait_still (@files) {
+    my ($last, $since) = ('', time);
+    return wait_until(15, sub {
+        my @now = map { slurp($_) } @files;
+        ($last, $since) = ("@now", time) if "@now" ne $last;
+        return !(grep { $_ eq '' } @now) && time - $since > 0.4;
+    });
 }
 
 sub remove ($tree) { File::Path::remove_tree($tree, { error => \my $ignored }) }
@@ -428,6 +446,13 @@ sub status ($self, $kind = 'unix') {
 # Waits until so many requests are in the queue.
 sub wait_queued ($self, $n) {
     return wait_until(10, sub { $self->status->{queued_requests} == $n });
+}
+
+# What was sent to a daemon's only worker has been read by it: what it is asked later it does
+# later.
+sub catch_up ($self, $kind = 'unix') {
+    my $r = $self->get($kind, 'hello', [], secs => 30);
+    die "no answer\n" if FastCGI::body($r) ne "hello\n";
 }
 
 sub connect ($self, $kind, %o) { return FastCGI->connect($self->url($kind), %o) }
