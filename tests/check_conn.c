@@ -47,6 +47,68 @@ START_TEST(a_late_body_is_drained_and_closes_however_it_is_split)
 }
 END_TEST
 
+/* The first request is kept, and the next one is not: what is late of the first is not reset. */
+START_TEST(a_late_body_of_an_earlier_request_is_drained_too)
+{
+	answer_without_reading(FCGI_KEEP_CONN);
+	put_get(2, 0, "hello.cgi");
+	send_stream();
+	wait_for_end(2);
+	turn_for(loop, 5);
+	ck_assert_uint_eq(owner.count, 1);
+	put(FCGI_STDIN, 1, "body");
+	send_stream();
+	turn_for(loop, 5);
+	ck_assert_uint_eq(owner.count, 1);
+	put(FCGI_STDIN, 1, "");
+	send_stream();
+	ck_assert(turn_until(loop, is_closed, NULL));
+}
+END_TEST
+
+/* Reads what has come, and counts its END_REQUEST records. */
+static bool has_ends(void *context)
+{
+	unsigned *missing = context;
+	unsigned char *to = buf_reserve(&input, 65536);
+	ssize_t n;
+
+	ck_assert_ptr_nonnull(to);
+	n = read(client, to, 65536);
+	ck_assert(n > 0 || (n < 0 && errno == EAGAIN));
+	buf_commit(&input, n > 0 ? (size_t)n : 0);
+	while (buf_len(&input) >= FCGI_HEADER_LEN) {
+		const unsigned char *at = buf_bytes(&input);
+		size_t size = FCGI_HEADER_LEN + (size_t)(at[4] << 8 | at[5]) + at[6];
+
+		if (buf_len(&input) < size)
+			break;
+		*missing -= at[1] == FCGI_END_REQUEST;
+		buf_consume(&input, size);
+	}
+	return *missing == 0;
+}
+
+START_TEST(a_client_of_a_kept_connection_may_leave_any_number_of_stdins_unended)
+{
+	unsigned missing = 2000;
+
+	for (uint16_t id = 1; id <= missing; id++) {
+		put_begin(id, FCGI_FILTER, FCGI_KEEP_CONN);
+		put(FCGI_PARAMS, id, "");
+	}
+	for (size_t at = 0; at < buf_len(&stream); at += 1000) {
+		size_t rest = buf_len(&stream) - at;
+
+		send_bytes(buf_bytes(&stream) + at, rest < 1000 ? rest : 1000);
+		turn_for(loop, 0);
+		(void)has_ends(&missing);
+	}
+	ck_assert(turn_until(loop, has_ends, &missing));
+	ck_assert_uint_eq(owner.count, 1);
+}
+END_TEST
+
 START_TEST(a_client_that_never_ends_stdin_gets_an_end_of_file)
 {
 	answer_without_reading(0);
@@ -459,6 +521,8 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, bench_setup, bench_teardown);
 	tcase_add_test(tcase, a_late_end_of_stdin_is_recognised_and_closes);
 	tcase_add_test(tcase, a_late_body_is_drained_and_closes_however_it_is_split);
+	tcase_add_test(tcase, a_late_body_of_an_earlier_request_is_drained_too);
+	tcase_add_test(tcase, a_client_of_a_kept_connection_may_leave_any_number_of_stdins_unended);
 	tcase_add_test(tcase, a_client_that_never_ends_stdin_gets_an_end_of_file);
 	tcase_add_test(tcase, a_connection_that_is_kept_is_not_closed);
 	tcase_add_test(tcase, an_id_may_begin_again_with_its_old_stdin_not_ended);

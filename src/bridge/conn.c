@@ -91,8 +91,8 @@ static void on_ended(struct request_link *link, struct request *request)
 	if (!conn_takes_requests(conn))
 		return;
 	put_end(conn, request);
-	/* if the bridge closes the connection, the id is needed until its stdin has ended */
-	if (conn->state == CONN_OPEN || request_stdin_ended(request))
+	/* a later request may have the bridge close the connection: the id is needed till then */
+	if (request_stdin_ended(request))
 		conn_forget_request(conn, request);
 	conn_touch(conn);
 }

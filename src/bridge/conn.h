@@ -16,10 +16,11 @@
  *    LAST, DRAIN, SHUT --nothing more to be sent by the client, or time up--> CLOSED
  *    any up to LAST --no memory for a record--> FAILED --its next turn------> CLOSED
  *
- * A request id stays known until its client has ended FCGI_STDIN: on a connection that the
- * bridge has to close, the request object stays (ENDED), and DRAIN or SHUT reads on until it
- * has seen the terminating record or the client's end of file.  Closing earlier could cost the
- * client its answer (a reset); never closing would hang it.
+ * A request id stays known until its client has ended FCGI_STDIN, or begins it again: the
+ * request object stays (ENDED), and if the bridge has to close the connection, for this request
+ * or a later one, DRAIN or SHUT reads on until it has seen the terminating record or the
+ * client's end of file.  Closing earlier could cost the client its answer (a reset); never
+ * closing would hang it.
  *
  * A client that has set KEEP_CONN does not expect the bridge to close the connection, and may
  * be sending its next request just then.  GRACE therefore still answers a request that is on

@@ -23,6 +23,19 @@ static void expect_answer(struct conn *conn, bool keep_conn)
 	loop_timer_clear(conn_loop(conn), &conn->timer);
 }
 
+/*
+ * Whether one more id can be known.  On a connection that is kept a client may use any number
+ * of them and end no FCGI_STDIN: the oldest that has been answered is forgotten.
+ */
+static bool make_room(struct conn *conn)
+{
+	size_t most = conn_most_requests(conn);
+
+	if (conn->known >= most && conn->state == CONN_OPEN && conn->ended.first != NULL)
+		conn_forget_request(conn, conn->ended.first);
+	return conn->known < most;
+}
+
 static void begin_request(struct conn *conn, uint16_t id)
 {
 	struct request *request = conn_find_request(conn, id);
@@ -35,12 +48,12 @@ static void begin_request(struct conn *conn, uint16_t id)
 		conn_reject(conn, "a BEGIN_REQUEST of the wrong length, or for an id that is active");
 		return;
 	}
-	if (conn->known >= conn_most_requests(conn)) {
+	if (request != NULL) /* an old one whose stdin never ended: new records are not for it */
+		conn_forget_request(conn, request);
+	if (!make_room(conn)) {
 		conn_reject(conn, "too many requests that never ended their FCGI_PARAMS or FCGI_STDIN");
 		return;
 	}
-	if (request != NULL) /* an old one whose stdin never ended: new records are not for it */
-		conn_forget_request(conn, request);
 	fcgi_get_begin(conn->begin, &begin.role, &flags);
 	begin.keep_conn = (flags & FCGI_KEEP_CONN) != 0;
 	request = request_new(&conn->link, &begin);
