@@ -22,8 +22,7 @@ sub pattern ($n) { return substr $block x (1 + $n / length $block), 0, $n }
 my %sum;
 sub sum ($n) { return $sum{$n} //= sha256_hex(pattern($n)) }
 
-# QUERY_STRING: bytes of the pattern, behind the headers in TEST_HEAD, once TEST_GATE is
-# open; then TEST_LAST.
+# QUERY_STRING: bytes of the pattern, after the headers in TEST_HEAD; then TEST_LAST.
 spew(tmp() . '/block', $block);
 script('bulk', <<~'PERL' =~ s/BLOCK/tmp() . '\/block'/er);
     #!/usr/bin/perl
@@ -32,7 +31,6 @@ script('bulk', <<~'PERL' =~ s/BLOCK/tmp() . '\/block'/er);
     read $in, my $block, 2_000_000;
     my ($left, $at) = ($ENV{QUERY_STRING}, 0);
     if ($ENV{TEST_PIDS}) { open my $p, '>', $ENV{TEST_PIDS}; syswrite $p, "$$\n" }
-    if ($ENV{TEST_GATE}) { open my $g, '<', $ENV{TEST_GATE}; flock $g, 1 }
     syswrite STDOUT, "Content-Type: text/plain\n" . ($ENV{TEST_HEAD} // '') . "\n";
     $block .= $block;
     if ($ENV{TEST_MARK}) { open my $m, '>', $ENV{TEST_MARK}; syswrite $m, "0\n" }
@@ -173,12 +171,10 @@ on_both 'two downloads on one connection' => sub ($kind) {
     my $c = $bridge->connect($kind);
     my @less;
     for my $try (1 .. 3) {
-        my ($gate, $shut) = gate();
-        my @files = (file(), file());
+        my @marks = (file(), file());
         my @r = map { $c->start($_, $bridge->params('bulk', QUERY_STRING => 40 * $MB,
-            TEST_GATE => $gate, TEST_PIDS => $files[$_ - 1]), keep => 1, no_read => 1) } 1, 2;
-        wait_pids($_, 1) for @files;
-        close $shut; # they begin together
+            TEST_MARK => $marks[$_ - 1]), keep => 1, no_read => 1) } 1, 2;
+        wait_still(@marks); # both have filled their pipes
         $c->read_until(60, sub { grep { $_->{end} } @r });
         push @less, sort { $a <=> $b } map { length $_->{out} } @r;
         pop @less;

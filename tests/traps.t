@@ -196,9 +196,11 @@ on_both 'trap 4: as much from a client that sends and reads slowly' => sub ($kin
 sub send_unread ($c, $file, $b = $bridge) {
     my $body = 'b' x (5 * $MB);
     $c->expect(1);
-    my $bytes = FastCGI::request(1, $b->post('sleeper', $body, QUERY_STRING => 60,
-        TEST_PIDS => $file), body => $body, keep => 1);
-    return length($bytes) - $c->send($bytes, timeout => 5), wait_pids($file, 2);
+    $c->send(FastCGI::begin(1, keep => 1)
+        . FastCGI::params(1, $b->post('sleeper', $body, QUERY_STRING => 60, TEST_PIDS => $file)));
+    my @pids = wait_pids($file, 2);
+    my $bytes = FastCGI::stdin(1, $body) . FastCGI::stdin_end(1);
+    return length($bytes) - $c->send($bytes, timeout => 5), @pids;
 }
 
 on_both 'trap 4: a body that is not read blocks no neighbour on its connection' => sub ($kind) {
@@ -487,19 +489,17 @@ on_both 'trap 21: BEGIN of id 3 while id 1 runs' => sub ($kind) {
 
 on_both 'trap 21: neither of two starves' => sub ($kind) {
     my $c = $bridge->connect($kind);
-    my ($file, $gate, $shut) = (file(), gate());
-    script('gated-page', <<~'SH');
+    script('noted-page', <<~'SH');
         #!/bin/sh
-        echo $$ >>"$TEST_PIDS"
-        flock -s -w 60 "$TEST_GATE" true
         printf 'Content-Type: application/octet-stream\n\n'
+        echo begun >"$TEST_MARK"
         exec head -c "$QUERY_STRING" /dev/zero
         SH
+    my @marks = (file(), file());
     $c->expect($_) for 1, 3;
-    $c->send(join '', map { FastCGI::request($_, $bridge->params('gated-page',
-        QUERY_STRING => 40 * $MB, TEST_PIDS => $file, TEST_GATE => $gate), keep => 1) } 1, 3);
-    wait_pids($file, 2);
-    close $shut; # they begin together
+    $c->send(join('', map { FastCGI::request($_, $bridge->params('noted-page',
+        QUERY_STRING => 40 * $MB, TEST_MARK => $marks[$_ / 2]), keep => 1) } 1, 3), no_read => 1);
+    wait_still(@marks); # both have filled their pipes
     my $r = $c->{req};
     $c->read_until(slow(20), sub {
         length $r->{1}{out} > 10 * $MB || length $r->{3}{out} > 10 * $MB });
