@@ -614,6 +614,17 @@ for my $args (
 	check($result, 2, '', $name);
 	like($result->{err}, qr/^fcgiget: [^\n]+\n\z/, "$name: one line");
 }
+for (
+	['--conections', 'unknown option --conections; did you mean --connections?'],
+	['--dcotor', 'unknown option --dcotor; did you mean --doctor?'],
+	['--time-out=5', 'unknown option --time-out=5; did you mean --timeout?'],
+	['--no-such', 'unknown option --no-such; see fcgiget --help'],
+	['--c', 'ambiguous option --c; see fcgiget --help'],
+	['-z', 'unknown option -z; see fcgiget --help'],
+) {
+	my ($word, $error) = @$_;
+	is(run('-s', 'unix:/x', $word)->{err}, "fcgiget: $error\n", "$word: what is wrong");
+}
 like(run('--version')->{out}, qr/^fcgiget \d+\.\d+\S*\n\z/, '--version');
 
 my $help = run('-h');

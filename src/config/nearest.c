@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-enum { LONGEST = 40 }; /* bytes; longer words are not compared */
+enum {
+	LONGEST = 40,   /* bytes; longer words are not compared */
+	MOST_SLIPS = 2, /* with more it is a different word */
+};
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -31,7 +34,8 @@ static void fill_row(unsigned table[][LONGEST + 1], size_t i, const char *word, 
 	}
 }
 
-unsigned nearest_slips(const char *word, size_t len, const char *name)
+/* The distance between `word`, of `len` bytes, and `name`. */
+static unsigned count_slips(const char *word, size_t len, const char *name)
 {
 	unsigned table[LONGEST + 1][LONGEST + 1];
 	size_t name_len = strlen(name);
@@ -43,4 +47,15 @@ unsigned nearest_slips(const char *word, size_t len, const char *name)
 	for (size_t i = 1; i <= len; i++)
 		fill_row(table, i, word, name, name_len);
 	return table[len][name_len];
+}
+
+void nearest_offer(struct nearest *nearest, const char *name)
+{
+	unsigned bound = nearest->name == NULL ? MOST_SLIPS + 1 : nearest->slips;
+	unsigned slips = count_slips(nearest->word, nearest->len, name);
+
+	if (slips >= bound || slips >= nearest->len)
+		return;
+	nearest->name = name;
+	nearest->slips = slips;
 }

@@ -9,12 +9,19 @@
 
 #include "base/attributes.h"
 
-enum { NEAREST_MOST = 2 }; /* slips; with more it is a different word */
+/* The word that is asked about, and the best of the names that were offered. */
+struct nearest {
+	const char *word; /* set by the caller: `len` bytes, not NUL-terminated */
+	size_t len;
+	const char *name; /* NULL at first; still NULL if none is near enough to be meant */
+	unsigned slips;   /* that turn `name` into the word */
+};
 
 /*
- * How many slips turn `name` into `word`, of `len` bytes: a character that is missing, one too
- * many, a wrong one, or two swapped.
+ * Keeps `name` if fewer slips than for all names before turn it into the word: a character that is
+ * missing, one too many, a wrong one, or two swapped.  Two slips are the most.  The caller
+ * keeps ownership of `name`.
  */
-unsigned nearest_slips(const char *word, size_t len, const char *name) MUST_CHECK;
+void nearest_offer(struct nearest *nearest, const char *name);
 
 #endif

@@ -407,18 +407,12 @@ static int list_options(const char *start, size_t len, char *list, size_t size)
 /* The option that these `len` bytes probably mean, or NULL. */
 static const char *find_nearest(const char *word, size_t len)
 {
-	unsigned least = NEAREST_MOST + 1;
-	const char *found = NULL;
+	struct nearest nearest = {.word = word, .len = len};
 
-	for (size_t i = 0; i < SPEC_COUNT; i++) {
-		unsigned slips = specs[i].name == NULL ? least : nearest_slips(word, len, specs[i].name);
-
-		if (slips < least && slips < len) {
-			least = slips;
-			found = specs[i].name;
-		}
-	}
-	return found;
+	for (size_t i = 0; i < SPEC_COUNT; i++)
+		if (specs[i].name != NULL)
+			nearest_offer(&nearest, specs[i].name);
+	return nearest.name;
 }
 
 static enum options_verdict refuse_name(const char *word, struct options_fault *fault)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/nearest.h"
 #include "config/value.h"
 
 enum {
@@ -268,6 +269,26 @@ static const struct option_row *find_row(int value)
 	return NULL;
 }
 
+/* Prints the error for `word`, which is not a long option, nor the start of just one. */
+static void reject_name(const char *word)
+{
+	const char *name = word + strspn(word, "-");
+	struct nearest nearest = {.word = name, .len = strcspn(name, "=")};
+	int beginnings = 0;
+
+	for (size_t i = 0; i < ROWS; i++) {
+		if (strncmp(rows[i].name, name, nearest.len) == 0)
+			beginnings++;
+		nearest_offer(&nearest, rows[i].name);
+	}
+	if (beginnings > 1)
+		fprintf(stderr, "fcgiget: ambiguous option %s; see fcgiget --help\n", word);
+	else if (nearest.name != NULL)
+		fprintf(stderr, "fcgiget: unknown option %s; did you mean --%s?\n", word, nearest.name);
+	else
+		fprintf(stderr, "fcgiget: unknown option %s; see fcgiget --help\n", word);
+}
+
 /* Prints the error that getopt_long() found: ':' is a missing argument, '?' any other.  -1. */
 static int reject(int result, const char *word)
 {
@@ -280,7 +301,7 @@ static int reject(int result, const char *word)
 	else if (optopt != 0)
 		fprintf(stderr, "fcgiget: unknown option -%c; see fcgiget --help\n", optopt);
 	else
-		fprintf(stderr, "fcgiget: unknown option %s; see fcgiget --help\n", word);
+		reject_name(word);
 	return -1;
 }
 
