@@ -29,7 +29,7 @@ static struct admission admission;
 struct children children;
 static struct relay_scratch scratch;
 static struct flaw_log flaws;
-static struct request_services services;
+struct request_services services;
 struct request_sink sink;
 struct left_list left;
 struct conn_times times;
@@ -88,7 +88,8 @@ static void open_services(void)
 	    .scratch = &scratch,
 	    .flaws = &flaws,
 	    .sink = &sink,
-	    .left = &left};
+	    .left = &left,
+	    .params_time = REQUEST_PARAMS_TIME};
 	left_init(&left, loop, &children);
 	request_sink_init(&sink, &services);
 	times = conn_times;

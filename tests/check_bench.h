@@ -33,6 +33,7 @@ extern struct scoreboard *board;
 extern struct children children;
 extern struct request_sink sink;
 extern struct left_list left;
+extern struct request_services services;
 extern struct conn_times times;
 extern struct conn_owner owner;
 extern int closed; /* connections */

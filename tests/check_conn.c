@@ -245,6 +245,34 @@ END_TEST
 
 /* ---- time, draining, stopping --------------------------------------------------------------------------------------- */
 
+START_TEST(a_client_that_says_nothing_is_closed_after_a_minute)
+{
+	ck_assert_int_eq(conn_times.first, 60 * 1000);
+	times.first = 40;
+	dial();
+	ck_assert(turn_until(loop, is_eof, NULL));
+	ck_assert(turn_until(loop, is_closed, NULL));
+	dial();
+	put_begin(1, FCGI_RESPONDER, FCGI_KEEP_CONN); /* one that speaks is not */
+	send_stream();
+	turn_for(loop, 80);
+	ck_assert(!is_eof(NULL));
+}
+END_TEST
+
+START_TEST(params_that_do_not_end_are_408_after_a_minute)
+{
+	ck_assert_int_eq(REQUEST_PARAMS_TIME, 60 * 1000);
+	services.params_time = 40;
+	put_begin(1, FCGI_RESPONDER, 0);
+	put(FCGI_PARAMS, 1, "\6\1X_TESTx");
+	send_stream();
+	wait_for_end(1);
+	expect_status(1, "Status: 408 Request Timeout\r\n");
+	ck_assert(turn_until(loop, is_eof, NULL));
+}
+END_TEST
+
 START_TEST(a_script_that_takes_too_long_is_504)
 {
 	options.timeout = 40;
@@ -531,6 +559,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_body_that_is_too_short_is_seen_to_be);
 	tcase_add_test(tcase, nginx_gets_no_answer_before_it_has_sent_all);
 	tcase_add_test(tcase, any_other_gets_its_answer_at_once);
+	tcase_add_test(tcase, a_client_that_says_nothing_is_closed_after_a_minute);
+	tcase_add_test(tcase, params_that_do_not_end_are_408_after_a_minute);
 	tcase_add_test(tcase, a_script_that_takes_too_long_is_504);
 	tcase_add_test(tcase, a_silent_script_is_504);
 	tcase_add_test(tcase, a_descendant_that_holds_the_output_is_not_waited_for);

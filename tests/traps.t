@@ -36,16 +36,6 @@ sub sockets () {
 
 my $idle = sockets();
 
-# For trap 28, at the end: they are waited for a minute.
-my $patient = Bridge->start;
-my %patient;
-for my $kind (qw(unix tcp)) {
-    $patient{$kind}{$_} = $patient->connect($kind) for qw(silent begun);
-    $patient{$kind}{begun}->expect(1);
-    $patient{$kind}{begun}->send(FastCGI::begin(1)
-        . FastCGI::record(FastCGI::PARAMS, 1, FastCGI::pairs(X_TEST => 'x')));
-}
-
 # ---- 1, 2, 3: the body that nobody reads -----------------------------------
 
 on_both 'trap 1: an early answer, the whole body there' => sub ($kind) {
@@ -741,21 +731,6 @@ on_both 'trap 28: an id begun again while it is active' => sub ($kind) {
         $bridge->ok_serves($kind, @workers);
     }
 };
-
-for my $kind (sort keys %patient) {
-    scenario "trap 28: clients that have nothing to say ($kind)" => sub {
-        my $c = $patient{$kind}{silent};
-        is($c->wait_close(70), 'eof', 'no record within 60 s: the connection is closed');
-        $c = $patient{$kind}{begun};
-        my $r = $c->wait_end(1, 70);
-        is(FastCGI::status($r), 408, 'no end of PARAMS within 60 s: Status 408');
-        is($c->wait_close, 'eof', 'EOF');
-        $_->hang_up for values %{ $patient{$kind} };
-        is(FastCGI::body($patient->get($kind, 'hello')), "hello\n", 'others are served');
-    }, secs => 90;
-}
-
-$patient->stop;
 
 on_both 'trap 30: END before the body has been sent' => sub ($kind) {
     # HAProxy takes no more of its client's body then, and does not let go of the client

@@ -53,6 +53,7 @@ enum {
 };
 
 enum {
+	REQUEST_PARAMS_TIME = 60 * 1000, /* ms a client has to send all PARAMS, in a worker */
 	REQUEST_EXIT_TIME = 20,       /* ms that the exit may follow the end of the output */
 	REQUEST_DROP_MAX = 64 * 1024, /* bytes that a script may write in its grace period ... */
 	REQUEST_DROP_TIME = 1000,     /* ... and for how many ms from its beginning */
@@ -71,6 +72,7 @@ struct request_services {
 	struct flaw_log *flaws;
 	struct request_sink *sink;
 	struct left_list *left;
+	int64_t params_time; /* ms a client has to send all PARAMS */
 };
 
 struct request;

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "bridge/request_private.h"
 
-enum { PARAMS_TIME = 60 * 1000 }; /* ms a client has to send all PARAMS */
-
 /* ---- their effects ----------------------------------------------------------- */
 
 bool request_is_whole(const struct request *request)
@@ -294,15 +292,23 @@ static void on_silence(struct request *request)
 	}
 }
 
+static void refuse_late_params(struct request *request)
+{
+	char reason[64];
+
+	snprintf(reason, sizeof reason, "no end of PARAMS within %lld s",
+	    (long long)request->link->services->params_time / 1000);
+	request_refuse(request, 408, "the request's parameters did not come in time", reason);
+	request->link->touched(request->link);
+}
+
 static void on_idle(struct loop_timer *timer)
 {
 	struct request *request = CONTAINER_OF(timer, struct request, idle);
 	int64_t now = loop_now(request_loop(request));
 
 	if (request->state == REQUEST_PARAMS) {
-		request_refuse(request, 408, "the request's parameters did not come in time",
-		    "no end of PARAMS within 60 s");
-		request->link->touched(request->link);
+		refuse_late_params(request);
 		return;
 	}
 	if (client_took_some(request))
@@ -335,5 +341,5 @@ void request_run_init(struct request *request)
 	loop_timer_init(&request->total, on_total);
 	loop_timer_init(&request->idle, on_idle);
 	loop_timer_init(&request->linger, on_linger);
-	loop_timer_set(loop, &request->idle, PARAMS_TIME);
+	loop_timer_set(loop, &request->idle, request->link->services->params_time);
 }

@@ -502,7 +502,8 @@ static void connect_parts(struct worker *worker)
 	    .scratch = &relay_scratch,
 	    .flaws = &worker->flaws,
 	    .sink = &worker->sink,
-	    .left = &worker->left};
+	    .left = &worker->left,
+	    .params_time = REQUEST_PARAMS_TIME};
 	left_init(&worker->left, worker->loop, &worker->children);
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;

@@ -144,7 +144,8 @@ static void open_bridge(void)
 	admission_init(&admission, loop, board, &options, 0);
 	services = (struct request_services){.loop = loop, .options = &options,
 	    .environment = &environment, .admission = &admission, .children = &children,
-	    .scratch = &scratch, .flaws = &flaws, .sink = &sink, .left = &left};
+	    .scratch = &scratch, .flaws = &flaws, .sink = &sink, .left = &left,
+	    .params_time = REQUEST_PARAMS_TIME};
 	left_init(&left, loop, &children);
 	request_sink_init(&sink, &services);
 	set_times();
