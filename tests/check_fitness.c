@@ -53,7 +53,9 @@ END_TEST
 
 START_TEST(is_fit_with_lower_limits_as_long_as_it_works)
 {
+	ck_assert_ptr_null(fitness_lowered(&fitness));
 	lower(64);
+	ck_assert_str_eq(fitness_lowered(&fitness), "nofile");
 	for (int i = 0; i < 10; i++) {
 		look.failures++;
 		look.spawned++;

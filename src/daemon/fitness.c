@@ -31,7 +31,7 @@ void fitness_init(struct fitness *fitness)
 			fitness->limits[i].rlim_cur = 0; /* no limit is lower */
 }
 
-static const char *lowered(const struct fitness *fitness)
+const char *fitness_lowered(const struct fitness *fitness)
 {
 	for (int i = 0; i < FITNESS_LIMITS; i++) {
 		struct rlimit now;
@@ -58,7 +58,7 @@ const char *fitness_lost(struct fitness *fitness, const struct fitness_look *loo
 	const char *limit;
 
 	look_at_spawns(fitness, look);
-	limit = look->accepts && !fitness->spawns_fail ? NULL : lowered(fitness);
+	limit = look->accepts && !fitness->spawns_fail ? NULL : fitness_lowered(fitness);
 	if (limit == NULL) {
 		fitness->lost_since = 0;
 		return NULL;

@@ -34,6 +34,9 @@ struct fitness_look {
 /* Records the current limits of this process as the right ones. */
 void fitness_init(struct fitness *fitness);
 
+/* The name, as in --limit, of a limit that is lower than it was; NULL: none. */
+const char *fitness_lowered(const struct fitness *fitness) MUST_CHECK;
+
 /*
  * The name, as in --limit, of a limit that has been lowered, if accepting or spawning has
  * failed for `patience` ms; else NULL.

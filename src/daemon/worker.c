@@ -603,6 +603,20 @@ static void say_ready(const struct worker_plan *plan)
 	close(plan->ready);
 }
 
+/* poll(2) fails when it is to wait for more descriptors than may be open. */
+static void log_waiting_failed(const struct worker *worker)
+{
+	int number = worker->plan->number;
+	const char *reason = strerror(errno);
+	const char *limit = fitness_lowered(&worker->fitness);
+
+	if (limit == NULL)
+		log_error("worker %d: waiting failed: %s", number, reason);
+	else
+		log_error("worker %d: waiting failed: %s: the limit %s was lowered from outside",
+		    number, reason, limit);
+}
+
 int worker_run(const struct worker_plan *plan)
 {
 	struct worker worker = {.plan = plan};
@@ -621,7 +635,7 @@ int worker_run(const struct worker_plan *plan)
 		loop_timer_set(worker.loop, &worker.beat, beat_time(&worker));
 	failed = loop_run(worker.loop);
 	if (failed)
-		log_error("worker %d: waiting failed: %s", plan->number, strerror(errno));
+		log_waiting_failed(&worker);
 	/* checked only now: a dying process closes its descriptors before it loses its children */
 	if (getppid() != plan->supervisor)
 		log_error("worker %d: the supervisor is gone: stopped at once", plan->number);
