@@ -171,7 +171,7 @@ struct request *request_new(struct request_link *link, const struct request_begi
 		.idle = options->idle_timeout,
 		.on_disconnect = (enum on_disconnect)options->on_disconnect},
 	    .result = {.protocol_status = judge(begin)}};
-	params_init(&request->params, options->max_params);
+	params_init(&request->params, (size_t)options->max_params); /* at most 64 MiB: options.c */
 	request_run_init(request);
 	loop_task_init(&request->discard, on_discard);
 	request->started = request->active = loop_now(request_loop(request));
