@@ -141,6 +141,7 @@ scenario 'Apache' => sub {
             FrontEnd::swap("proxy:unix:$socket|fcgi://cgibridge", "proxy:fcgi://$tcp");
             FrontEnd::swap('<Proxy "fcgi://cgibridge">', qq{<Proxy "fcgi://$tcp">});
         });
+        $front->expect(qr/AH01067|AH01075/); # what was lost
         loses_few("GET, $kind", $front->port, get('/cgi-bin/hi'));
         $front->stop;
     }
@@ -153,6 +154,7 @@ scenario 'HAProxy' => sub {
             FrontEnd::swap('use-fcgi-app cgibridge', "use-fcgi-app cgibridge\n    http-reuse always");
             FrontEnd::swap('#option m', 'option m') if $mpxs;
         });
+        $front->expect(qr/ 502 .* SH-- /); # what was lost
         my $most = $mpxs ? 2 * $seconds : 1;
         loses_few("GET $mpxs", $front->port, get('/cgi-bin/hi'), $most);
         loses_few("POST $mpxs", $front->port, post('/cgi-bin/hi'), $most);
