@@ -1,0 +1,461 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# contrib/preload/perl: a script that it starts is as one that exec starts.  Each script here
+# is run both ways and compared: output, errors, status.
+use v5.36;
+use Config;
+use Test::More;
+use Bridge;
+use Preload;
+
+my $perl = '/usr/bin/perl'; # which the scripts' #! lines name
+my $program = "$Bridge::srcdir/contrib/preload/perl";
+my %plain = (PATH => $ENV{PATH}, LANG => 'C.UTF-8');
+
+my $preload = Preload->start([ $perl, $program ], env => \%plain);
+
+# A script with this text; its path.
+sub perl_script ($text, $line = '#!/usr/bin/perl') {
+    return spew(file(), "$line\n$text", 0755);
+}
+
+# What differs between two processes in any case.
+sub normal ($r) {
+    my %n = %$r{qw(out err exit signal answer)};
+    for (grep { defined } @n{qw(out err)}) {
+        s/\b$r->{pid}\b/PID/g;
+        s/\(0x[0-9a-f]+\)/(ADDRESS)/g;
+        s/\(eval \d+\)/(eval N)/g; # those of modules loaded before count, too
+    }
+    return \%n;
+}
+
+# Runs it both ways.  Options as for Preload::run(); args; by => preloader; interpreter => run
+# `INTERPRETER SCRIPT` where exec is compared.
+sub same ($name, $path, %o) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @argv = ($path, @{ $o{args} // [] });
+    my $by = $o{by} // $preload;
+    my $forked = $by->run(\@argv, %o);
+    my $execed = $by->run_by_exec([ @{ $o{interpreter} // [] }, @argv ], %o);
+    is_deeply(normal($forked), normal($execed), $name) or diag(explain($forked, $execed), $by->log);
+    return $forked;
+}
+
+my @cases = (
+    'its names and arguments' => [ <<~'END', args => [ 'a b', "\xc3\xa4", '' ] ],
+        print "$0|", __FILE__, '|', __LINE__, '|', __PACKAGE__, '|', join('|', @ARGV), "\n";
+        warn 'here'; print "caller\n" if caller; print((caller(0))[3] // 'no sub', "\n");
+        END
+    'its environment' => [ <<~'END', env => { A => "1=2\n3", B => '', "C\xff" => "\xfe", PATH => '/usr/bin:/bin' } ],
+        print map { "$_=$ENV{$_}\n" } sort keys %ENV; delete $ENV{A}; $ENV{NEW} = 1; $| = 1;
+        system 'env | sort';
+        END
+    'its directory' => [ 'use Cwd; print getcwd(), "\n"; print -e "perl" ? 1 : 0', dir => '/usr/bin' ],
+    'its descriptors' => [ <<~'END' ],
+        opendir my $d, '/proc/self/fd' or die; $| = 1;
+        print join(' ', sort { $a <=> $b } grep { /\d/ } readdir $d), "\n";
+        system 'ls /proc/self/fd'; open my $f, '<', '/dev/null'; print fileno $f, "\n";
+        print map { join(',', PerlIO::get_layers($_)), "\n" } *STDIN, *STDOUT, *STDERR;
+        END
+    'its group, signals, umask' => [ <<~'END' ],
+        print getpgrp() == $$ ? 1 : 0, umask, "\n";
+        open my $s, '<', '/proc/self/status' or die; print grep { /^(?:Sig|Shd)/ && !/SigQ/ } <$s>;
+        print map { defined $SIG{$_} ? "$_=$SIG{$_}\n" : "$_\n" } sort keys %SIG;
+        open my $c, '<', '/proc/self/comm' or die; print <$c>;
+        END
+    'its limits' => [ 'open my $l, "<", "/proc/self/limits" or die; print <$l>' ],
+    'variables at its start' => [ <<~'END' ],
+        print join '|', map { $_ // 'undef' } $!, $! + 0, $@, $?, $/, $\, $,, $;, $", $|, $^, $~, $^W,
+            $^H, ${^UNICODE}, ${^UTF8LOCALE}, $^X, $^F, $^O, $<, $>, $(, $), $^S, $^P, @INC;
+        print "\n", abs($^T - time) < 5 ? 1 : $^T, "\n";
+        END
+    'nothing more in main' => [ <<~'END' ],
+        print join ' ', grep { /^[a-z]\w+$/ && defined &$_ } sort keys %main::; print exists &quit ? 1 : 0;
+        sub run { return 'mine' } sub message { 'too' } print run(), message(), "\n";
+        END
+    'no strictness of others' => [ <<~'END' ],
+        $undeclared = 1; @list = (1, 2); my $x = "text" + 1; print "$undeclared $x\n"; print undef . 'x';
+        print eval('say 1; 1') ? 'say' : 'no say', $@;
+        END
+    'warnings by -w' => [ 'my $x; my @y = (1) x "b"; print "$x\n"; print $^W', line => '#!/usr/bin/perl -w',
+        switches => [ '-w' ] ],
+    'strict and warnings of its own' => [ <<~'END' ],
+        use strict; use warnings; my $x; print "a$x\n"; eval '$y = 1; 1' or print $@;
+        END
+    'exit with a status' => [ 'print "text"; exit 3' ],
+    'exit in BEGIN' => [ 'BEGIN { print "first\n"; exit 4 } print "not"; END { print "end $?\n" }' ],
+    'exit in a sub, in eval' => [ 'sub f { eval { exit 7 }; print "no" } f(); END { print "end" }' ],
+    'the end of the file' => [ 'print "text"' ],
+    'an empty script' => [ '' ],
+    'die' => [ 'print "text\n"; $! = 0; die "reason"' ],
+    'die with errno' => [ '$! = 13; die "reason\n"' ],
+    'die with a status' => [ '$! = 0; $? = 3 << 8; die' ],
+    'die with an object' => [ 'package E; use overload q("") => sub { "object\n" }; die bless {}, "E"' ],
+    'die with a reference' => [ 'die []' ],
+    'die in BEGIN' => [ 'print "not"; BEGIN { die "early" } ' ],
+    'die in a sub, a line further' => [ "\n\nsub f {\n die 'deep' }\n f(1);" ],
+    'die in END' => [ 'END { die "late" } print "x"' ],
+    'die with a handler' => [ '$SIG{__DIE__} = sub { print "handled: @_"; exit 5 }; die "x"' ],
+    'warn with a handler' => [ '$SIG{__WARN__} = sub { print "handled: @_" }; warn "x"; print exists $SIG{__DIE__} ? 1 : 0' ],
+    'confess' => [ 'use Carp; sub f { Carp::confess("how") } f(1, "b")' ],
+    'a syntax error' => [ "print 'a';\nmy \$x = ;\nprint 1" ],
+    'an undeclared variable' => [ 'use strict; END { print "end\n" } $x = 1; $y = 2;' ],
+    'a missing brace' => [ "sub f {\n print 1;\n" ],
+    'ten errors' => [ 'use strict; ' . join "\n", map { "\$x$_ = 1;" } 1 .. 12 ],
+    'a module that is not there' => [ 'use Not::There; print 1' ],
+    'a file that is not there' => [ 'print "x"; require "not/there.pl"' ],
+    'death by a signal' => [ '$| = 1; print "text"; kill TERM => $$; sleep 10' ],
+    'death by KILL' => [ 'print "lost"; kill KILL => $$; sleep 10' ],
+    'its own handler' => [ '$SIG{USR1} = sub { print "usr1\n" }; kill USR1 => $$; alarm 1; $SIG{ALRM} = sub { print "alarm\n" }; sleep 5' ],
+    'END blocks' => [ 'END { print "1 $?\n"; $? = 9 } END { print "2\n" } print "x\n"; exit 2' ],
+    'all phases' => [ <<~'END' ],
+        print "main ${^GLOBAL_PHASE}\n"; BEGIN { print "begin ${^GLOBAL_PHASE}\n" }
+        INIT { print "init ${^GLOBAL_PHASE}\n" } CHECK { print "check ${^GLOBAL_PHASE}\n" }
+        UNITCHECK { print "unitcheck ${^GLOBAL_PHASE}\n" } END { print "end ${^GLOBAL_PHASE}\n" }
+        our $x = bless []; sub DESTROY { print "destroy ${^GLOBAL_PHASE}\n" }
+        BEGIN { print join('|', map { $_ // '' } (caller 0)[ 0 .. 4 ], (caller 1)[ 0 .. 4 ], caller 2), "\n" }
+        END
+    'DATA after __END__' => [ "print <DATA>, tell DATA, ' ', fileno DATA; warn 'x'; seek DATA, 0, 0; print <DATA>;\n__END__\nd 1\nd 2" ],
+    'DATA after __DATA__' => [ "while (<DATA>) { print \"\$.: \$_\"; die 'stop' if /2/ }\n__DATA__\nd 1\nd 2\nd 3\n" ],
+    'DATA and a child' => [ "\$| = 1; print scalar <DATA>; print `ls /proc/self/fd`; system 'true'; print <DATA>\n__END__\n" . join "\n", map { "d$_" } 1 .. 5000 ],
+    'children while it is compiled' => [ join "\n", 'print 0;', (map { "print $_, q(" . 'x' x 50 . ");" } 1 .. 300), 'BEGIN { print `echo child`; system "echo another" }', (map { "print $_;" } 1 .. 3000), 'print __LINE__' ],
+    'utf8' => [ "use utf8; my \$\xc3\xa4 = '\xc3\xb6'; print length \$\xc3\xa4, \$\xc3\xa4; binmode STDOUT, ':utf8'; print \$\xc3\xa4; print STDERR \"\\x{263a}\\n\"; print __FILE__" ],
+    'not utf8' => [ "print length '\xc3\xb6', '\xc3\xb6', \"\\x{263a}\"" ],
+    'open pragma' => [ 'use open qw(:std :utf8); print "\x{263a}", scalar <STDIN>', stdin => "\xc3\xb6\n" ],
+    'its input' => [ 'print "$.: $_" while <STDIN>; print eof(STDIN), -s STDIN, tell STDIN; warn "x"', stdin => "a\nb\nc" ],
+    'read and sysread' => [ 'read STDIN, my $a, 3; sysseek STDIN, 5, 0; sysread STDIN, my $b, 4; print "$a $b"', stdin => '0123456789' ],
+    'the empty diamond' => [ 'while (<>) { print "$ARGV $.: $_" }', stdin => "a\nb\n" ],
+    'much output' => [ 'print "x" x 3000000; print STDERR "y" x 300000; print "end"' ],
+    'buffers and children' => [ 'print "1 "; system "echo 2"; { local $| = 1; print "3 "; system "echo 4" } print "5 "; print `echo 6`; exit' ],
+    'fork' => [ '$| = 1; if (my $pid = fork) { waitpid $pid, 0; print "parent ", $? >> 8, "\n" } else { print "child\n"; exit 6 } END { print "end\n" }' ],
+    'a pipe to a child' => [ 'open my $p, "-|", "echo", "text" or die; print <$p>; close $p; open $p, "|-", "cat" or die; print $p "more"; close $p; print $?; print wait' ],
+    'exec' => [ '$| = 1; print "before\n"; $ENV{X} = 5; exec "sh", "-c", "echo \$X \$0 \$PWD; exit 8"' ],
+    'threads' => [ $Config{useithreads} ? 'use threads; my $t = threads->create(sub { return 40 + shift }, 2); print $t->join, threads->tid' : '1' ],
+    'eval numbers' => [ 'for (1 .. 3) { eval "die"; print $@ } eval "BEGIN { die 1 }"; print $@; eval "1 +* 2"; print $@' ],
+    'formats' => [ "our \$v = 'text'; print \"\$^ \$~ \$= \$-\\n\"; write;\nformat STDOUT_TOP =\ntop\n.\nformat STDOUT =\n@>>>>>>>> end\n\$v\n.\n" ],
+    'tied output' => [ 'package T; sub TIEHANDLE { bless [] } sub PRINT { shift; print STDERR "tied @_" } package main; tie *STDOUT, "T"; print "x\n"' ],
+    'select and $|' => [ '$| = 1; print "a"; print STDERR "b"; select STDERR; print "c", $|; select STDOUT; print $|' ],
+    'line directives' => [ qq(warn 1;\n# line 70 "other"\nwarn __FILE__;\ndie __LINE__) ],
+    'a here document, pod, no newline at the end' => [ "print <<A . <<B;\na\nA\nb\nB\n\n=pod\n\nprint 1;\n\n=cut\n\nprint __LINE__" ],
+    'CR and LF' => [ "print 1;\r\nprint \"2\r\n\";\r\ndie;\r\n" ],
+    'a source filter' => [ "use Filter::Util::Call; BEGIN { filter_add(sub { my \$s = filter_read(); s/hello/changed/; \$s }) }\nprint 'hello', __LINE__; warn;\n__END__\nx" ],
+    'FindBin' => [ 'use FindBin; print "$FindBin::Bin|$FindBin::Script|$FindBin::RealBin\n"' ],
+    'lib and FindBin' => [ 'use FindBin; use lib "$FindBin::Bin/lib"; print $INC[0], "\n"; print scalar @INC' ],
+    'a module of its own' => [ 'use lib "' . tmp() . '/own"; use Own::Module qw(own); print own(), $INC{"Own/Module.pm"}' ],
+    'a library beside it' => [ 'require "./beside.pl"; print beside(), join "|", sort grep { /beside/ } keys %INC', dir => tmp() ],
+    'do FILE' => [ 'print do "./beside.pl"; print do("./none.pl") // "none $!"', dir => tmp() ],
+    'a module that runs as a program' => [ 'package M; sub run { print "runs" } __PACKAGE__->run unless caller; 1' ],
+    'the time' => [ 'print abs(time - $^T) < 5, -M $0 < 1, " ", (times)[0] < 5' ],
+    'POSIX' => [ 'use POSIX qw(setlocale LC_ALL strftime _exit); print setlocale(LC_ALL), strftime("%Y", gmtime 0); $| = 1; print "x"; print STDERR $!; _exit(11)' ],
+    'a process name' => [ '$0 = "renamed"; open my $c, "<", "/proc/self/comm"; print <$c>; print $0; print __FILE__; die' ],
+    'its source, read again' => [ 'open my $s, "<", $0 or die; print <$s>; open $s, "<", __FILE__ or die; print <$s>' ],
+    'wantarray, return, @_' => [ 'print defined wantarray ? 1 : 0, scalar @_; eval { return 1 }; return; ' ],
+    'sort, local $_, regular expressions' => [ 'print defined $_ ? 1 : 0, defined $1 ? 1 : 0, defined $& ? 1 : 0; for (3, 1) { print } print sort { $b <=> $a } 1 .. 3' ],
+    '-w in the #! line after env -S' => [ 'my $x; print "a$x"', line => '#!/usr/bin/env -S /usr/bin/perl -w', switches => [ '-w' ] ],
+    'a module that is loaded already, again' => [ 'use POSIX (); use strict; use constant X => 5; print X, defined &floor ? 1 : 0, defined &POSIX::floor ? 1 : 0; print ref \my @x' ],
+);
+
+mkdir tmp() . "/$_" for qw(own own/Own);
+spew(tmp() . '/own/Own/Module.pm', <<~'END');
+    package Own::Module; use Exporter 'import'; our @EXPORT_OK = 'own';
+    END { print "end\n" } sub own { return join '|', 'own', (caller)[ 0, 2 ] } 1
+    END
+spew(tmp() . '/beside.pl', "sub beside { return __FILE__ . __LINE__ }\n'value';\n");
+
+spew(tmp() . '/own/Own/Dice.pm', 'package Own::Dice; my $first = rand; sub roll { rand } 1');
+
+while (my ($name, $case) = splice @cases, 0, 2) {
+    my ($text, %o) = @$case;
+    same($name, perl_script($text, $o{line} // '#!/usr/bin/perl'), %o);
+}
+
+# ---- scripts that perl cannot become, and odd starts --------------------------------
+
+scenario 'scripts that are started by exec after all' => sub {
+    my $plain = perl_script('print "$0|", __FILE__, "|@ARGV\n"; die "x"');
+    my $odd = tmp() . qq(/od"d\n name);
+    rename $plain, $odd or die "$odd: $!\n";
+    same('a name that #line cannot have', $odd, args => [ 'a b' ]);
+    same('a name with blanks and bytes', perl_script('warn __FILE__') =~ s{.*}{
+        my $path = tmp() . "/a b\xff\xc3\xa4#'"; rename $&, $path or die; $path }er);
+    same("another program's #! line", perl_script('echo "$0 $1"; exit 3', '#!/bin/sh'),
+        interpreter => [ $perl ], args => [ 'x' ]);
+    same('a directory', tmp(), interpreter => [ $perl ]);
+    same('a file that is gone', tmp() . '/none.pl', interpreter => [ $perl ]);
+    same('no #! line', spew(file(), "print __LINE__, \"\$0\\n\";"), interpreter => [ $perl ]);
+    same('a byte order mark', spew(file(), "\xef\xbb\xbfprint __LINE__, length '\xc3\xa4';"),
+        interpreter => [ $perl ]);
+    same('-w of the #! line alone', perl_script('print $^W; my $x = "a" + 1', '#! perl -w'),
+        interpreter => [ $perl ]);
+    same('a switch that comes too late', perl_script('print 1', '#!/usr/bin/perl -T'),
+        interpreter => [ $perl ]);
+};
+
+scenario 'switches that perl can only be started with are declined' => sub {
+    my $script = perl_script('print 1', '#!/usr/bin/perl -T');
+    for my $switch ('-T', '-t', '-CS', '-I/x', '-Mstrict', '-s', '-n', '-wT', '-w -T', '-') {
+        is($preload->run([$script], switches => [$switch])->{answer},
+            "decline $preload->{serial} perl has to be started with $switch", $switch);
+    }
+    is($preload->run([$script], switches => [])->{exit}, 255, 'none: perl itself objects');
+};
+
+scenario 'variables that perl reads at its start' => sub {
+    is_deeply($preload->{variables}, ['PERL*'], 'are named');
+    my %env = (%plain, PERL_UNICODE => 'SDA', PERL5OPT => '-w -MText::Wrap', PERL5LIB => '/x:/y');
+    my $other = Preload->start([ $perl, $program ], env => \%env);
+    same('PERL_UNICODE, PERL5OPT, PERL5LIB', perl_script(<<~'END'), by => $other, args => ["\xc3\xa4"]);
+        print length $ARGV[0], "\x{263a}", $^W, "@INC[0, 1]|${^UNICODE}|${^OPEN}\n", defined &wrap;
+        print map { join(',', PerlIO::get_layers($_)), "\n" } *STDIN, *STDOUT, *STDERR;
+        my $x; print "a$x";
+        END
+};
+
+scenario 'limits, directories, and failures to set them' => sub {
+    my $script = perl_script('open my $l, "<", "/proc/self/limits"; print grep { /open files|core/ } <$l>');
+    my $r = $preload->run([$script], limits => [ 7, 100, 200, 4, 0, 'unlimited' ]);
+    like($r->{out}, qr/^Max core file size +0 +unlimited .*^Max open files +100 +200 /ms, 'limits');
+    my $serial = $preload->{serial} + 1;
+    like($preload->run([$script], limits => [ 99, 1, 1 ])->{answer}, qr/^fail $serial limit \d+$/,
+        'a limit that there is not');
+    like(join(' ', $preload->packet), qr/^exit \d+ 1 0$/, 'that child has ended');
+    my $enoent = POSIX::ENOENT();
+    is($preload->run([$script], dir => '/not/there')->{answer},
+        'fail ' . ++$serial . " dir $enoent", 'a directory that there is not');
+    like(join(' ', $preload->packet), qr/^exit \d+ 1 0$/, 'and that one');
+};
+
+scenario 'a message of the largest size' => sub {
+    my $script = perl_script('print length $ENV{LONG}, " ", scalar @ARGV');
+    my $r = $preload->run([ $script, (1) x 1000 ], env => { LONG => 'x' x 128_000 });
+    is($r->{out}, '128000 1000', 'arrives');
+};
+
+# ---- what processes share -------------------------------------------------------------
+
+scenario 'each process has its own numbers and time' => sub {
+    my $other = Preload->start([ $perl, $program, 'Own::Dice' ],
+        env => { %plain, PERL5LIB => tmp() . '/own' });
+    my $script = perl_script('print rand, " $$ ", Own::Dice::roll()');
+    my %seen;
+    $seen{$_}++ for map { split ' ', $other->run([$script])->{out} } 1 .. 5;
+    is(scalar keys %seen, 15, 'random numbers, process ids') or diag(explain(\%seen));
+};
+
+# A script finds nothing of an earlier request in its memory.
+scenario 'nothing of a request is left for the next' => sub {
+    my $nothing = perl_script('print 1');
+    my $secret = join '', map { chr 97 + rand 26 } 1 .. 24;
+    my $search = perl_script(<<~'END');
+        my $backwards = shift;
+        open my $maps, '<', '/proc/self/maps' or die; open my $mem, '<:raw', '/proc/self/mem' or die;
+        my @areas = map { /^(\w+)-(\w+) rw/ ? [ hex $1, hex $2 ] : () } <$maps>;
+        for (@areas) {
+            sysseek $mem, $_->[0], 0; sysread $mem, my $text, $_->[1] - $_->[0] or next;
+            $text = reverse $text; print "found\n" if index($text, $backwards) >= 0;
+        }
+        print "searched ", scalar @areas;
+        END
+    my $backwards = reverse $secret;
+    is($preload->run([$nothing])->{out}, 1, 'a request');
+    like($preload->run([ $search, $backwards ], env => { SECRET => $secret })->{out}, qr/found/,
+        'the search finds its own');
+    $preload->run([ $nothing, 'x', "a$secret" ], env => { HTTP_ACCEPT => 'x' x 5000,
+        HTTP_COOKIE => "session=$secret" }) for 1 .. 3;
+    like($preload->run([ $search, $backwards ])->{out}, qr/\Asearched \d+\z/, 'not that of others');
+};
+
+scenario 'modules loaded before are found loaded, and nothing else' => sub {
+    my $other = Preload->start([ $perl, $program, 'Data::Dumper', 'File::Temp', 'Own::Module' ],
+        env => { %plain, PERL5LIB => tmp() . '/own' });
+    my $list = perl_script('print map { "$_ $INC{$_}\n" } sort keys %INC');
+    my %inc = map { split ' ', $_, 2 } grep { / / } split /\n/, $other->run([$list])->{out};
+    ok($inc{'Data/Dumper.pm'} && $inc{'Own/Module.pm'}, 'they are in %INC');
+    ok(!grep({ m{preload} } %inc), 'the preloader is not') or diag(explain(\%inc));
+    my %o = (by => $other);
+    same('used', perl_script('use Data::Dumper; use Own::Module "own"; print Dumper([1]), own()'), %o);
+    same('not imported', perl_script('require Own::Module; print defined &Dumper ? 1 : 0'), %o);
+    same('their files go with the process', perl_script('use File::Temp; my $t = File::Temp->new;
+        print -e "$t" ? 1 : 0; open my $n, ">", "/dev/null"; print fileno $n; require Own::Module'), %o);
+};
+
+scenario 'scripts at once, in any order' => sub {
+    my ($gate, $hold) = gate();
+    my $script = perl_script(<<~"END");
+        use Fcntl 'LOCK_SH'; open my \$g, '<', '$gate'; flock \$g, LOCK_SH;
+        if (\$ARGV[0] == 3) { kill KILL => \$\$ } exit \$ARGV[0]
+        END
+    my (%number, %end);
+    open my $null, '+<', '/dev/null' or die;
+    for my $n (1 .. 10) {
+        $preload->send_message($preload->start_words([ $script, $n ]), (fileno $null) x 3);
+        my @answer = $preload->packet;
+        is("@answer[ 0, 1 ]", "start $preload->{serial}", "script $n has started");
+        $number{ $answer[2] } = $n;
+    }
+    is(scalar keys %number, 10, 'each with a process of its own');
+    close $hold;
+    for (1 .. 10) {
+        my ($word, $pid, @status) = $preload->packet;
+        $end{ $number{$pid} } = "@status" if $word eq 'exit';
+    }
+    is_deeply(\%end, { map { $_ => $_ == 3 ? '0 9' : "$_ 0" } 1 .. 10 }, 'each end is reported');
+};
+
+# ---- modules that cannot be preloaded, and options -----------------------------------
+
+scenario 'modules that would change perl for all scripts are refused' => sub {
+    my %module = (
+        Opens => 'open our $f, "<", "/dev/null";', Handles => '$SIG{__DIE__} = sub { };',
+        Includes => 'use lib "/x";', Overrides => '*CORE::GLOBAL::sleep = sub { };',
+        Separates => '$, = "x";', Masks => 'umask 077;', Finds => 'use FindBin;',
+        Fails => 'die "broken\n";', False => '0; #',
+    );
+    my %reason = (Opens => 'descriptors', Handles => '%SIG', Includes => '@INC',
+        Overrides => 'CORE::GLOBAL', Separates => 'variables', Masks => 'variables',
+        Finds => 'Cannot find current script', Fails => 'broken', False => 'did not return a true value');
+    for my $name (sort keys %module) {
+        spew(tmp() . "/own/Own/$name.pm", "package Own::$name; $module{$name} 1");
+        my $p = Preload->new([ $perl, $program, "Own::$name" ],
+            env => { %plain, PERL5LIB => tmp() . '/own' });
+        is($p->wait_exit, 1 << 8, "$name: it ends");
+        like($p->log, qr/^Own::$name: .*\Q$reason{$name}\E/, 'and says why');
+    }
+};
+
+scenario 'its arguments' => sub {
+    my $list = spew(file(), "Text::Wrap  # a comment\n\n  Text::Tabs\tText::ParseWords\n#Not::There\n");
+    my $p = Preload->start([ $perl, $program, '--file', $list, 'Data::Dumper' ], env => \%plain);
+    my $r = $p->run([ perl_script('print join " ", grep { /^Text|Dumper/ } sort keys %INC') ]);
+    is($r->{out}, 'Data/Dumper.pm Text/ParseWords.pm Text/Tabs.pm Text/Wrap.pm', 'a list, a module');
+    for ([ '--what' ], [ 'a/b.pm' ], [ '--file' ], [ '--file', '/not/there' ], [ 'Not::There' ]) {
+        my $q = Preload->new([ $perl, $program, @$_ ]);
+        is($q->wait_exit, 1 << 8, "@$_: it ends");
+        like($q->log, qr/\A\Q$_->[0]\E.*\S.*\n/, 'and says why');
+    }
+    my $by_hand = run_program([ $perl, $program ]);
+    is($by_hand->{exit}, 1, 'without a socket it ends');
+    like($by_hand->{err}, qr/^descriptor 0 is not a socket$/, 'and says why');
+};
+
+# ---- files that change, and learning ---------------------------------------------------
+
+sub own_module ($name, $text) {
+    return spew(tmp() . "/own/Own/$name.pm", "package Own::$name; $text 1");
+}
+
+scenario 'a module whose file changes' => sub {
+    my $file = own_module('Changes', 'sub version { 1 }');
+    my $start = sub { Preload->start([ $perl, $program, 'Own::Changes' ],
+        env => { %plain, PERL5LIB => tmp() . '/own' }) };
+    my $script = perl_script('use Own::Changes; print Own::Changes::version()');
+    my $p = $start->();
+    is($p->run([$script])->{out}, 1, 'as it was loaded');
+    own_module('Changes', 'sub version { 2 }');
+    is(join(' ', $p->packet), 'stale 0', 'is noticed while nothing happens');
+    my $q = $start->();
+    is($q->run([$script])->{out}, 2, 'the next preloader has the new one');
+    my ($gate, $hold) = gate();
+    my $waits = perl_script("open my \$g, '<', '$gate'; flock \$g, 1; exit 5");
+    open my $null, '+<', '/dev/null' or die;
+    $q->send_message($q->start_words([$waits]), (fileno $null) x 3);
+    my ($word, undef, $pid) = $q->packet;
+    is($word, 'start', 'a script runs');
+    unlink $file;
+    is($q->run([$script])->{answer}, "stale $q->{serial}", 'a start message notices it too');
+    is($q->run([$script])->{answer}, "stale $q->{serial}", 'and each further one');
+    $q->retire;
+    close $hold;
+    is(join(' ', $q->packet), "exit $pid 5 0", 'the script ends as it would');
+    is($q->wait_exit, 0, 'then the preloader does');
+};
+
+scenario '--learn: what scripts use of the system is loaded for the next' => sub {
+    my $p = Preload->start([ $perl, $program, '--learn' ], env => { %plain, PERL5LIB => tmp() . '/own' });
+    own_module('Mine', '');
+    my $script = perl_script(<<~'END');
+        use strict;
+        BEGIN { print map { exists $INC{$_} ? 1 : 0 } 'Text/Wrap.pm', 'Text/Tabs.pm', 'Own/Mine.pm' }
+        use Text::Wrap qw(wrap); use FindBin; eval q(use Not::There);
+          use Own::Mine;
+        use lib '/x';
+        require Text::ParseWords;
+        print wrap('', '', ' x'); exit;
+        __END__
+        use Tie::Array;
+        END
+    my $r = $p->run([$script]);
+    is($r->{out}, '000 x', 'the first is as before');
+    ok(wait_until(10, sub { ($r = $p->run([$script]))->{out} eq '110 x' }), 'then it is loaded')
+        or diag(explain($r));
+    my $list = perl_script('print join " ", grep { /Wrap|Words|FindBin|Mine|Array|lib/ } sort keys %INC');
+    ok(wait_until(10, sub { ($r = $p->run([$list]))->{out} eq 'Text/ParseWords.pm Text/Wrap.pm lib.pm' }),
+        'and nothing that looks at the script, that others can write, or that comes after the end')
+        or diag(explain($r));
+};
+
+# ---- a worker's other ways ------------------------------------------------------------
+
+scenario 'a worker that has given up' => sub {
+    my $p = Preload->start([ $perl, $program ], env => \%plain);
+    my $mark = file();
+    my $script = perl_script("BEGIN { open my \$f, '>', '$mark' }");
+    $p->give_up;
+    open my $null, '+<', '/dev/null' or die;
+    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
+    $p->retire;
+    is($p->wait_exit, 0, 'the preloader has done what was asked');
+    ok(!-e $mark, 'but no line of a script was run');
+};
+
+scenario 'a worker that is gone' => sub {
+    my $p = Preload->start([ $perl, $program ], env => \%plain);
+    my $pids = file();
+    my $script = perl_script(qq(my \$p = fork; \$SIG{TERM} = 'IGNORE'; open my \$f, '>>', '$pids'; syswrite \$f, "\$\$\\n"; sleep 60));
+    open my $null, '+<', '/dev/null' or die;
+    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
+    my @pids = wait_pids($pids, 2);
+    is(scalar @pids, 2, 'a script runs, with a child');
+    $p->hang_up;
+    is($p->wait_exit, 0, 'the preloader ends');
+    is_deeply([ gone(5, @pids) ], [], 'and takes them along');
+};
+
+scenario 'retire; TERM' => sub {
+    my $p = Preload->start([ $perl, $program ], env => \%plain);
+    $p->retire;
+    is($p->wait_exit, 0, 'without scripts it ends at once');
+    my $q = Preload->start([ $perl, $program ], env => \%plain);
+    kill 'TERM', $q->{pid};
+    is($q->wait_exit, 15, 'TERM ends it');
+};
+
+scenario 'malformed messages end it' => sub {
+    open my $null, '+<', '/dev/null' or die;
+    my $script = perl_script('print 1');
+    my $good = $preload->start_words([$script]);
+    my @cases = (
+        'an unknown word' => sub ($p) { $p->send_message(['hello']) },
+        'no end' => sub ($p) { $p->send_raw('retire') },
+        'more than there should be' => sub ($p) { $p->send_message([ 'retire', 1 ]) },
+        'no descriptors' => sub ($p) { $p->send_message($good) },
+        'two descriptors' => sub ($p) { $p->send_message($good, (fileno $null) x 2) },
+        'a hundred descriptors' => sub ($p) { $p->send_message($good, (fileno $null) x 100) },
+        'words missing' => sub ($p) { $p->send_message([ @$good[ 0 .. $#$good - 1 ] ], (fileno $null) x 3) },
+        'a word more' => sub ($p) { $p->send_message([ @$good, 'x' ], (fileno $null) x 3) },
+        'a number that is none' => sub ($p) { $p->send_message([ @$good[ 0, 1 ], 'x', @$good[ 3 .. $#$good ] ], (fileno $null) x 3) },
+        'a number that is too large' => sub ($p) { $p->send_message([ @$good[ 0, 1 ], 99999, @$good[ 3 .. $#$good ] ], (fileno $null) x 3) },
+        'no arguments' => sub ($p) { $p->send_message([ qw(start 1 0), '', 0, 0, 0 ], (fileno $null) x 3) },
+        'too long' => sub ($p) { $p->send_message([ 'x' x 131072 ]) },
+    );
+    while (my ($name, $send) = splice @cases, 0, 2) {
+        my $p = Preload->start([ $perl, $program ], env => \%plain);
+        ok($send->($p), "$name: sent");
+        is($p->wait_exit, 1 << 8, 'it ends');
+        like($p->log, qr/\A(?:malformed message|message too long)\n\z/, 'and says why');
+    }
+};
+
+done_testing();
