@@ -583,7 +583,7 @@ END_TEST
 START_TEST(what_it_has_started_is_killed_after_it)
 {
 	/* it dies of TERM; what it has started ignores that */
-	struct child *child = run("(trap '' TERM; exec sleep 100) & echo ready; wait\n");
+	struct child *child = run("(trap '' TERM; echo ready; exec sleep 100) & wait\n");
 
 	wait_for_line();
 	child_terminate(child);

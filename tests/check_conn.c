@@ -273,9 +273,8 @@ START_TEST(params_that_do_not_end_are_408_after_a_minute)
 }
 END_TEST
 
-START_TEST(a_script_that_takes_too_long_is_504)
+static void expect_504_of_a_script_that_sleeps(void)
 {
-	options.timeout = 40;
 	script("sleep.cgi", "exec sleep 100\n");
 	put_get(1, FCGI_KEEP_CONN, "sleep.cgi");
 	send_stream();
@@ -283,17 +282,18 @@ START_TEST(a_script_that_takes_too_long_is_504)
 	expect_status(1, "Status: 504 Gateway Timeout\r\n");
 	ck_assert(turn_until(loop, has_no_children, NULL));
 }
+
+START_TEST(a_script_that_takes_too_long_is_504)
+{
+	options.timeout = 40;
+	expect_504_of_a_script_that_sleeps();
+}
 END_TEST
 
 START_TEST(a_silent_script_is_504)
 {
 	options.idle_timeout = 40;
-	script("sleep.cgi", "exec sleep 100\n");
-	put_get(1, FCGI_KEEP_CONN, "sleep.cgi");
-	send_stream();
-	wait_for_end(1);
-	expect_status(1, "Status: 504 Gateway Timeout\r\n");
-	ck_assert(turn_until(loop, has_no_children, NULL));
+	expect_504_of_a_script_that_sleeps();
 }
 END_TEST
 

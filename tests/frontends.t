@@ -31,10 +31,6 @@ our $tcp = $bridge->url('tcp') =~ s/^tcp://r;
 
 # ---- scripts for answers of each kind --------------------------------------------
 
-sub sh ($name, $text) {
-    script($name, "#!/bin/sh\n$text\n");
-}
-
 sh('moved', q{printf 'Location: http://localhost/elsewhere\n\n'});
 sh('notfound', q{printf 'Status: 404 Not Found\nContent-Type: text/plain\n\nnothing of that name\n'});
 sh('nph-teapot', q{printf 'HTTP/1.1 418 I am a teapot\r\nContent-Type: text/plain\r\n'

@@ -273,7 +273,7 @@ scenario 'the supervisor buries what a worker leaves' => sub {
 
 # ---- what scripts are told -----------------------------------------------------------
 
-sub told ($env) {
+sub names_in ($env) {
     return { map { $_ => $env->{$_} } grep { defined $env->{$_} } qw(HOME USER LOGNAME SHELL) };
 }
 
@@ -293,7 +293,7 @@ scenario 'HOME, USER and LOGNAME' => sub {
     {
         my ($args, $wanted) = @$case;
         my $bridge = Bridge->start(args => $args, env => { %starter });
-        is_deeply(told(ask($bridge, 'unix', $whoami)->{env}), $wanted, "with '@$args'");
+        is_deeply(names_in(ask($bridge, 'unix', $whoami)->{env}), $wanted, "with '@$args'");
         my $said = ask($bridge, 'unix', $whoami, [ HOME => '/of/the/request' ]);
         is($said->{env}{HOME}, '/of/the/request', 'a parameter comes first');
         $bridge->stop;

@@ -12,10 +12,6 @@ use Bridge;
 
 my $bridge = Bridge->start(args => [ '--kill-delay', '3s', '--linger', '300ms' ]);
 
-sub sh ($name, $text) {
-    script($name, "#!/bin/sh\n$text\n");
-}
-
 my $head = q{printf 'Content-Type: text/plain\n\n'};
 
 # Waits at a gate of the test's: one that is shut, and is opened by its path.  A shell runs a

@@ -15,24 +15,6 @@ use Bridge;
 
 my $tmp = Bridge::tmp();
 
-sub is_hello ($r, $what) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is(FastCGI::body($r), "hello\n", $what);
-}
-
-# A notify socket; what it has been told so far.
-sub manager ($path) {
-    socket my $s, AF_UNIX, SOCK_DGRAM, 0 or die;
-    bind $s, sockaddr_un($path =~ s/^\@/\0/r) or die "$path: $!";
-    return $s;
-}
-
-sub told ($s, $heard) {
-    my $text;
-    $$heard .= "$text\n" while defined recv $s, $text, 4096, MSG_DONTWAIT;
-    return $$heard;
-}
-
 # ---- what stays --------------------------------------------------------------------
 
 on_both 'a reload' => sub ($kind) {

@@ -23,11 +23,6 @@ sub become_user () {
     POSIX::setuid($user);
 }
 
-sub is_hello ($r, $what) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is(FastCGI::body($r), "hello\n", $what);
-}
-
 # Puts a program in the place of the daemon's, which runs `$for_heir` when it is to take over,
 # and nothing when it is only tried; then it executes the daemon.
 sub trap_heir ($bridge, $for_heir) {
@@ -151,19 +146,6 @@ sub limit ($pid, $n) {
 # As many as there may be.
 sub unlimit ($pid) {
     limit($pid, (slurp("/proc/$pid/limits") =~ /^Max processes\s+\S+\s+(\S+)/m)[0]);
-}
-
-sub manager ($path) {
-    socket my $s, AF_UNIX, SOCK_DGRAM, 0 or die;
-    bind $s, sockaddr_un($path) or die "$path: $!";
-    chmod 0666, $path;
-    return $s;
-}
-
-sub told ($s, $heard) {
-    my $text;
-    $$heard .= "$text\n" while defined recv $s, $text, 4096, MSG_DONTWAIT;
-    return $$heard;
 }
 
 # -g, so that there is something to become.

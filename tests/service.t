@@ -27,7 +27,7 @@ my $program = "$bin/cgibridge";
 File::Copy::copy($Bridge::daemon, $program) or die "$Bridge::daemon: $!\n";
 chmod 0755, $program;
 
-sub is_hello ($url, $what) {
+sub is_served ($url, $what) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $r = eval { FastCGI->ask($url, Bridge->params('hello')) };
     is($r ? FastCGI::body($r) : $@, "hello\n", $what);
@@ -195,7 +195,7 @@ scenario 'spawn-fcgi, as in the manual' => sub {
         '/run/cgibridge.sock' => $socket)));
     ok($bridge->wait_for_log(qr/\bready\b/, 10), 'it starts') or diag($bridge->log);
     is((stat $socket)[2] & 07777, 0660, 'the mode of its socket');
-    is_hello("unix:$socket", 'it serves');
+    is_served("unix:$socket", 'it serves');
     $bridge->stop;
 };
 
@@ -204,14 +204,14 @@ scenario 'multiwatch, as in the manual' => sub {
     my $bridge = start_command(unless_root(command_of('multiwatch', %daemon,
         '/run/cgibridge.sock' => $socket)));
     ok($bridge->wait_for_log(qr/\bready\b/, 10), 'it starts') or diag($bridge->log);
-    is_hello("unix:$socket", 'it serves');
+    is_served("unix:$socket", 'it serves');
     my ($supervisor) = Bridge::children($bridge->pid);
     kill 'KILL', $supervisor;
     ok(wait_until(10, sub {
         my ($now) = Bridge::children($bridge->pid);
         return $now && $now != $supervisor && (() = $bridge->log =~ /\bready\b/g) == 2;
     }), 'the supervisor is killed: there is another one');
-    is_hello("unix:$socket", 'it serves again');
+    is_served("unix:$socket", 'it serves again');
     $bridge->stop;
 };
 
@@ -220,15 +220,15 @@ scenario 'systemd-socket-activate, as in the manual' => sub {
     my $bridge = start_command(command_of('systemd-socket-activate', %daemon,
         '/tmp/bridge.sock' => $socket, '127.0.0.1:9000' => "127.0.0.1:$port"));
     ok(wait_until(10, sub { -S $socket }), 'the socket is there');
-    is_hello("unix:$socket", 'the first request starts it');
-    is_hello("tcp:127.0.0.1:$port", 'it serves the other socket');
+    is_served("unix:$socket", 'the first request starts it');
+    is_served("tcp:127.0.0.1:$port", 'it serves the other socket');
     ok($bridge->wait_for_log(qr/\bready\b/, 5), 'the log says that it is ready');
     is(scalar(() = $bridge->log =~ /listening on inherited/g), 2, 'with both sockets');
     my $mark = $bridge->mark;
     $bridge->signal('HUP');
     ok($bridge->wait_reloaded($mark), 'HUP');
-    is_hello("unix:$socket", 'it serves after a reload');
-    is_hello("tcp:127.0.0.1:$port", 'on both');
+    is_served("unix:$socket", 'it serves after a reload');
+    is_served("tcp:127.0.0.1:$port", 'on both');
     $bridge->stop;
 };
 
@@ -237,7 +237,7 @@ scenario 'descriptor 0, as in the manual' => sub {
     my $bridge = start_command(command_of('perl -MIO::Socket::INET',
         '127.0.0.1:9000' => "127.0.0.1:$port", '"cgibridge"' => qq{"$program"}));
     ok($bridge->wait_for_log(qr/\bready\b/, 10), 'it starts') or diag($bridge->log);
-    is_hello("tcp:127.0.0.1:$port", 'it serves');
+    is_served("tcp:127.0.0.1:$port", 'it serves');
     $bridge->stop;
 };
 
@@ -249,7 +249,7 @@ scenario 'in the place of fcgiwrap' => sub {
     my $bridge = Bridge->start(sockets => [], any => 1, workers => 1, args => [ '-f -c 2', '' ],
         prefix => [ is_program('systemd-socket-activate', 'systemd'), '-l', $socket ]);
     ok(wait_until(10, sub { -S $socket }), 'the socket is there');
-    is_hello("unix:$socket", 'its unit');
+    is_served("unix:$socket", 'its unit');
     ok(wait_until(10, sub { $bridge->workers == 2 }), '-c from a joined word');
     $bridge->stop;
     # Debian's init script: env -i PATH=... spawn-fcgi -P PIDFILE -F N -s SOCKET ... -- PROGRAM -f
@@ -260,7 +260,7 @@ scenario 'in the place of fcgiwrap' => sub {
     is($r->{exit}, 0, 'its init script') or diag($r->{err});
     my @pids = split ' ', slurp($pidfile);
     is(scalar @pids, 2, 'FCGI_CHILDREN=2: two processes');
-    is_hello("unix:$other", 'they serve');
+    is_served("unix:$other", 'they serve');
     my @family = map { ($_, Bridge::descendants($_)) } @pids;
     kill 'TERM', @pids;
     # spawn-fcgi has left them, so they may be ours to reap, or not
@@ -304,7 +304,7 @@ scenario 'OpenRC: what it starts' => sub {
         prefix => [ '/bin/sh', '-c', $command, 'sh' ]);
     spew("$root/cgibridge.pid", $bridge->pid);
     ok($bridge->wait_for_log(qr/\bready\b/, 10), 'it starts') or diag($bridge->log);
-    is_hello("unix:$root/cgibridge.sock", 'it serves');
+    is_served("unix:$root/cgibridge.sock", 'it serves');
     my $mark = $bridge->mark;
     is($call->('reload')->{exit}, 0, 'reload');
     ok($bridge->wait_reloaded($mark), 'it takes new options');
@@ -336,15 +336,15 @@ scenario 'runit' => sub {
     };
     ok(wait_until(10, sub { slurp($log) =~ /\bready\b/ }), 'the log goes to log/run')
         or diag($runsv->log . slurp($log));
-    is_hello($url, 'it serves');
+    is_served($url, 'it serves');
     is($sv->('hup')->{exit}, 0, 'sv hup');
     ok(wait_until(15, sub { slurp($log) =~ /takes over.*\n(?:.*\n)*.*\bready\b/ }), 'it reloads');
     is($sv->('1')->{exit}, 0, 'sv 1');
     ok(wait_until(5, sub { slurp($log) =~ /opening the log files again/ }), 'it opens its logs');
-    is_hello($url, 'it serves');
+    is_served($url, 'it serves');
     is($sv->('restart')->{exit}, 0, 'sv restart');
     ok(wait_until(10, sub { slurp($log) =~ /\bstopped\n(?:.*\n)*.*\bready\b/ }), 'it is started again');
-    is_hello($url, 'it serves');
+    is_served($url, 'it serves');
     my @family = Bridge::descendants($runsv->pid);
     is($sv->('exit')->{exit}, 0, 'sv exit');
     is($runsv->wait_exit(20), 0, 'runsv ends');

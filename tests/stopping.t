@@ -22,11 +22,6 @@ sub is_refused ($url, $what) {
     ok(wait_until(5, sub { !eval { FastCGI->connect($url); 1 } }), $what);
 }
 
-sub is_hello ($r, $what) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is(FastCGI::body($r), "hello\n", $what);
-}
-
 # ---- sockets ----------------------------------------------------------------------
 
 my $serial = 0;

@@ -16,11 +16,6 @@ use Bridge;
 
 my $tmp = Bridge::tmp();
 
-sub is_hello ($r, $what) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is(FastCGI::body($r), "hello\n", $what);
-}
-
 # ---- workers --------------------------------------------------------------------
 
 scenario 'as many workers as asked for' => sub {

@@ -20,11 +20,6 @@ my @workers = $bridge->workers;
 
 my $MB = 1 << 20;
 
-sub is_hello ($r, $what) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is(FastCGI::body($r), "hello\n", $what);
-}
-
 # How many sockets the workers have open: connections, and what they listen on.
 sub sockets () {
     my $n = 0;

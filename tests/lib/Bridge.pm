@@ -18,13 +18,14 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX qw(WNOHANG);
+use Socket qw(AF_UNIX SOCK_DGRAM MSG_DONTWAIT sockaddr_un);
 use Test::More;
 use Time::HiRes qw(time sleep);
 use FastCGI;
 
 our @EXPORT = qw(scenario on_both slow tmp cgi script free_port wait_until alive gone slurp spew
     run_program is_program is_root is_linux quiet noise file gate pids_in wait_pids
-    wait_still);
+    wait_still sh is_hello manager told);
 
 our $slow = $ENV{TEST_SLOW} || 1;
 our $srcdir = abs_path($ENV{srcdir} // '.');
@@ -94,6 +95,8 @@ sub cgi () {
 sub script ($name, $text, $mode = 0755) {
     return spew(cgi() . "/$name", $text, $mode);
 }
+
+sub sh ($name, $text) { return script($name, "#!/bin/sh\n$text\n") }
 
 # The name of a file that is not there yet, for a script to write to.
 sub file () {
@@ -230,6 +233,29 @@ sub on_both ($name, $code, %o) {
     for my $kind (qw(unix tcp)) {
         scenario("$name ($kind)", sub { $code->($kind) }, %o);
     }
+}
+
+# The answer of the script hello.
+sub is_hello ($r, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return is(FastCGI::body($r), "hello\n", $what);
+}
+
+# ---- the service manager -----------------------------------------------------
+
+# A socket for NOTIFY_SOCKET: a path, or @ and a name.
+sub manager ($path) {
+    socket my $s, AF_UNIX, SOCK_DGRAM, 0 or die "socket: $!\n";
+    bind $s, sockaddr_un($path =~ s/^\@/\0/r) or die "$path: $!\n";
+    chmod 0666, $path; # the daemon may be another user's
+    return $s;
+}
+
+# Adds to $$heard what it has been told meanwhile; all of it.
+sub told ($s, $heard) {
+    my $text;
+    $$heard .= "$text\n" while defined recv $s, $text, 4096, MSG_DONTWAIT;
+    return $$heard;
 }
 
 # ---- programs that end by themselves ---------------------------------------
