@@ -52,7 +52,7 @@ START_TEST(nothing_is_nothing)
 	ck_assert_int_eq(find(NULL, NULL), 0);
 	ck_assert(!identity.has_user && !identity.has_group);
 	ck_assert(!identity_is_set(&identity));
-	ck_assert_int_eq(identity_become(&identity, &why), 0);
+	ck_assert_int_eq(identity_drop_privileges(&identity, &why), 0);
 	identity.root = "/";
 	ck_assert(identity_is_set(&identity));
 }
@@ -144,7 +144,7 @@ static int become_and(int (*check)(void))
 	if (pid == 0 && is_root() && setgroups(3, extra) != 0)
 		_exit(98);
 	if (pid == 0)
-		_exit(identity_become(&identity, &why) != 0 ? 99 : check());
+		_exit(identity_drop_privileges(&identity, &why) != 0 ? 99 : check());
 	return wait_for(pid);
 }
 

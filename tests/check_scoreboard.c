@@ -286,7 +286,7 @@ START_TEST(nothing_is_killed_outside_of_the_session_of_the_dead)
 		});
 	for (int i = 0; i < 2; i++) {
 		atomic_store(scoreboard_pid(board, slots[i + 1]), (int)pids[i]);
-		ck_assert_int_ge(scoreboard_note_group(board, 2, pids[i]), 0);
+		ck_assert_int_ge(scoreboard_set_group(board, 2, pids[i]), 0);
 	}
 	ck_assert_int_eq(scoreboard_bury(board, 2, worker), 3);
 	ck_assert_int_eq(scoreboard_running(board), 0);
@@ -316,7 +316,7 @@ static void run_orphans(int fd)
 	}
 	while (waitpid(script, NULL, 0) != script)
 		;
-	if (scoreboard_note_group(board, 2, script) < 0)
+	if (scoreboard_set_group(board, 2, script) < 0)
 		_exit(1);
 	run_for_ever(fd);
 }
@@ -339,12 +339,12 @@ END_TEST
 START_TEST(groups_are_noted_as_long_as_there_is_room)
 {
 	for (int i = 0; i < SLOTS; i++)
-		ck_assert_int_eq(scoreboard_note_group(board, i % 2, NO_SESSION), i);
-	ck_assert_int_eq(scoreboard_note_group(board, 1, NO_SESSION), -1);
+		ck_assert_int_eq(scoreboard_set_group(board, i % 2, NO_SESSION), i);
+	ck_assert_int_eq(scoreboard_set_group(board, 1, NO_SESSION), -1);
 	scoreboard_forget_group(board, 3);
-	ck_assert_int_eq(scoreboard_note_group(board, 1, NO_SESSION), 3);
+	ck_assert_int_eq(scoreboard_set_group(board, 1, NO_SESSION), 3);
 	scoreboard_bury(board, 0, NO_SESSION);
-	ck_assert_int_eq(scoreboard_note_group(board, 1, NO_SESSION), 0);
+	ck_assert_int_eq(scoreboard_set_group(board, 1, NO_SESSION), 0);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 }
 END_TEST

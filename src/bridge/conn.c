@@ -323,9 +323,9 @@ static void on_timer(struct loop_timer *timer)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-static void on_reap(struct loop_task *task)
+static void on_free(struct loop_task *task)
 {
-	struct conn *conn = CONTAINER_OF(task, struct conn, reap);
+	struct conn *conn = CONTAINER_OF(task, struct conn, free_task);
 
 	outlet_fini(&conn->out);
 	buf_fini(&conn->values);
@@ -374,7 +374,7 @@ int conn_open(struct conn_owner *owner, int fd, const struct address_peer *peer)
 	buf_init(&conn->values, VALUES_MAX);
 	loop_watch_init(&conn->socket, conn_on_ready);
 	loop_task_init(&conn->turn, conn_turn);
-	loop_task_init(&conn->reap, on_reap);
+	loop_task_init(&conn->free_task, on_free);
 	loop_timer_init(&conn->timer, on_timer);
 	if (loop_watch(owner->services->loop, &conn->socket, fd, LOOP_IN) != 0) {
 		int error = errno;

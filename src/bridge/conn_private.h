@@ -33,7 +33,7 @@ struct conn {
 	bool eof;                 /* the client has shut its side */
 	struct loop_watch socket;
 	struct loop_task turn;
-	struct loop_task reap;
+	struct loop_task free_task;
 	struct loop_timer timer;
 	union {
 		int64_t taken;       /* outlet_taken() when the time to write was set */

@@ -180,7 +180,7 @@ static void close_because(struct conn *conn, const char *why)
 	loop_timer_clear(conn_loop(conn), &conn->timer);
 	loop_unpost(&conn->turn);
 	leave_owner(conn);
-	loop_post(conn_loop(conn), &conn->reap);
+	loop_post(conn_loop(conn), &conn->free_task);
 	conn->owner->closed(conn->owner);
 }
 

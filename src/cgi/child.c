@@ -50,7 +50,7 @@ struct child {
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* loop time; 0 before TERM */
-	struct loop_task reap;
+	struct loop_task free_task;
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
 };
@@ -101,7 +101,7 @@ static void child_free(struct child *child)
 
 	LIST_REMOVE(family->first, child);
 	loop_timer_clear(family->loop, &child->kill);
-	loop_unpost(&child->reap);
+	loop_unpost(&child->free_task);
 	if (child->noted >= 0)
 		scoreboard_forget_group(family->board, child->noted);
 	free(child);
@@ -109,9 +109,9 @@ static void child_free(struct child *child)
 		leave_count(family);
 }
 
-static void on_reap(struct loop_task *task)
+static void on_free(struct loop_task *task)
 {
-	child_free(CONTAINER_OF(task, struct child, reap));
+	child_free(CONTAINER_OF(task, struct child, free_task));
 }
 
 /* Shows in the scoreboard what the script does now. */
@@ -193,7 +193,7 @@ static void on_exited(struct loop_child *process, int status)
 		log_survivors(child);
 	if (child->state == CHILD_DYING && group_is_alive(child)) {
 		set_state(child, CHILD_ORPHANED);
-		child->noted = scoreboard_note_group(family->board, family->worker, process->pid);
+		child->noted = scoreboard_set_group(family->board, family->worker, process->pid);
 		look_again(child);
 	} else if (child->state != CHILD_STUCK) {
 		set_state(child, CHILD_GONE); /* its pid may soon be another process's */
@@ -201,7 +201,7 @@ static void on_exited(struct loop_child *process, int status)
 	give_slot_back(child);
 	child->exited = NULL;
 	if (child->state != CHILD_ORPHANED)
-		loop_post(family->loop, &child->reap);
+		loop_post(family->loop, &child->free_task);
 	if (exited != NULL)
 		exited(child->context, status);
 }
@@ -224,7 +224,7 @@ static void look_after_group(struct child *child)
 	}
 	if (alive && send_kill(child) == EPERM)
 		log_survivors(child);
-	loop_post(child->family->loop, &child->reap);
+	loop_post(child->family->loop, &child->free_task);
 }
 
 /*
@@ -363,7 +363,7 @@ static struct child *child_new(struct children *children, const struct child_pla
 		return NULL;
 	*child = (struct child){.family = children, .slot = plan->slot, .noted = -1};
 	loop_timer_init(&child->kill, on_kill);
-	loop_task_init(&child->reap, on_reap);
+	loop_task_init(&child->free_task, on_free);
 	return child;
 }
 

@@ -113,7 +113,7 @@ static void end_line(struct errlog *errlog, const char *text, size_t len)
 	buf_release(&errlog->held);
 }
 
-static void take_for_log(struct errlog *errlog, const char *text, size_t len)
+static void log_lines(struct errlog *errlog, const char *text, size_t len)
 {
 	while (len > 0) {
 		const char *end = memchr(text, '\n', len);
@@ -147,7 +147,7 @@ static size_t room_for_client(const struct errlog *errlog, size_t max)
 	return len < max ? max - len : 0;
 }
 
-static void take_for_client(struct errlog *errlog, const char *text, size_t len)
+static void hold_for_client(struct errlog *errlog, const char *text, size_t len)
 {
 	size_t room = room_for_client(errlog, errlog->flows ? ERRLOG_TAIL_MAX : ERRLOG_HELD_MAX);
 	size_t kept = len < room ? len : room;
@@ -184,7 +184,7 @@ void errlog_turn_to_log(struct errlog *errlog)
 	errlog->read = NULL;
 	errlog->flows = false;
 	buf_init(&errlog->held, ERRLOG_LINE_MAX);
-	take_for_log(errlog, (const char *)buf_bytes(&held), buf_len(&held));
+	log_lines(errlog, (const char *)buf_bytes(&held), buf_len(&held));
 	buf_fini(&held);
 	loop_want(errlog->loop, &errlog->pipe, LOOP_IN);
 }
@@ -213,9 +213,9 @@ static bool read_some(struct errlog *errlog, size_t max)
 		return false;
 	text[n] = '\0';
 	if (errlog->read != NULL)
-		take_for_client(errlog, text, (size_t)n);
+		hold_for_client(errlog, text, (size_t)n);
 	else
-		take_for_log(errlog, text, (size_t)n);
+		log_lines(errlog, text, (size_t)n);
 	return true;
 }
 
@@ -282,7 +282,7 @@ int errlog_hand_over(struct errlog *from, struct errlog *to, const char *script,
 	to->lines = from->lines;
 	to->lost = from->lost;
 	to->started = true; /* the first line was for the request */
-	take_for_log(to, (const char *)buf_bytes(&from->held), buf_len(&from->held));
+	log_lines(to, (const char *)buf_bytes(&from->held), buf_len(&from->held));
 	buf_consume(&from->held, buf_len(&from->held));
 	from->lost = 0;
 	loop_timer_clear(from->loop, &from->delay);

@@ -33,7 +33,7 @@ struct left {
 	struct body body;
 	struct errlog errlog;
 	struct loop_timer timer; /* --timeout; then LEFT_STDERR_TIME */
-	struct loop_task reap;
+	struct loop_task free_task;
 };
 
 /* ---- the list ------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static void left_free(struct left *left)
 
 	LIST_REMOVE(list->first, left);
 	loop_timer_clear(list->loop, &left->timer);
-	loop_unpost(&left->reap);
+	loop_unpost(&left->free_task);
 	child_drop(&left->child);
 	body_fini(&left->body);
 	errlog_fini(&left->errlog);
@@ -57,9 +57,9 @@ static void left_free(struct left *left)
 	free(left);
 }
 
-static void on_reap(struct loop_task *task)
+static void on_free(struct loop_task *task)
 {
-	left_free(CONTAINER_OF(task, struct left, reap));
+	left_free(CONTAINER_OF(task, struct left, free_task));
 }
 
 /* ---- its state ------------------------------------------------------------- */
@@ -74,7 +74,7 @@ static void set_state(struct left *left, enum left_state state)
 	if (state == LEFT_HELD)
 		list->held++;
 	else
-		loop_post(list->loop, &left->reap);
+		loop_post(list->loop, &left->free_task);
 	left->state = state;
 }
 
@@ -235,7 +235,7 @@ void left_adopt(struct left_list *list, const struct left_script *script)
 	    .id = script->id,
 	    .child = script->child};
 	loop_timer_init(&left->timer, on_timer);
-	loop_task_init(&left->reap, on_reap);
+	loop_task_init(&left->free_task, on_free);
 	LIST_PREPEND(list->first, left);
 	adopt_streams(left, script);
 	if (left->child == NULL) {

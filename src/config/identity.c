@@ -241,7 +241,7 @@ static int set_environment(const struct identity *identity, struct fault *why)
 	return 0;
 }
 
-int identity_become(const struct identity *identity, struct fault *why)
+int identity_drop_privileges(const struct identity *identity, struct fault *why)
 {
 	if (identity->root != NULL && change_root(identity->root, why) != 0)
 		return -1;
@@ -259,7 +259,7 @@ static void rehearse(const struct identity *identity, identity_trial *trial, voi
 {
 	pid_t parent = getppid();
 	struct fault why = {""};
-	bool became = identity_become(identity, &why) == 0;
+	bool became = identity_drop_privileges(identity, &why) == 0;
 
 	sys_die_with_parent(parent); /* a file system may hang, and our parent may end */
 	if (!became || trial(context, &why) != 0)

@@ -57,7 +57,7 @@ bool identity_is_set(const struct identity *identity);
  * there is no way back to root.  0, or -1 with `why`: the process may then be half-way, and
  * has to exit.
  */
-int identity_become(const struct identity *identity, struct fault *why) MUST_CHECK;
+int identity_drop_privileges(const struct identity *identity, struct fault *why) MUST_CHECK;
 
 /* A further check in the rehearsal: 0, or -1 with `why`. */
 typedef int identity_trial(void *context, struct fault *why);

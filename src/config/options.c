@@ -507,7 +507,7 @@ enum options_verdict options_parse(struct options *options, int argc, const char
 	verdict = parse_words(options, options->cmdline.argc, options->cmdline.argv, fault);
 	if (verdict == OPTIONS_RUN) {
 		fault->word = NULL;
-		verdict = options_settle(options, fault);
+		verdict = options_resolve(options, fault);
 	}
 	if (verdict == OPTIONS_RUN && options->check)
 		verdict = options_rehearse(options, fault);

@@ -97,7 +97,7 @@ enum options_verdict options_parse(struct options *options, int argc, const char
  * The last step of options_parse(): derives values that depend on several options, or on the
  * machine, and checks that they fit together.  OPTIONS_RUN, or another verdict with `fault`.
  */
-enum options_verdict options_settle(struct options *options,
+enum options_verdict options_resolve(struct options *options,
     struct options_fault *fault) MUST_CHECK;
 
 /*

@@ -3,7 +3,7 @@
  * value: the kinds of values that options take, each parsed from text and written back.
  *
  * A value that is parsed is valid, as far as that can be told without other options; for the
- * rest there is options_settle.c.  Written text can be parsed again.
+ * rest there is options_resolve.c.  Written text can be parsed again.
  */
 #ifndef CGIBRIDGE_VALUE_H
 #define CGIBRIDGE_VALUE_H

@@ -525,7 +525,7 @@ static int drop_privileges(const struct options *options)
 {
 	struct fault why;
 
-	if (identity_become(&options->identity, &why) == 0) {
+	if (identity_drop_privileges(&options->identity, &why) == 0) {
 		sys_close_to_others(); /* another user may have undone it */
 		return 0;
 	}

@@ -157,7 +157,7 @@ static void describe(const struct fcgi_reader *r, struct fcgi_piece *piece)
 }
 
 /* Collects header bytes; a record without content is a piece of its own. */
-static ssize_t take_header(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
+static ssize_t read_header(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
     struct fcgi_piece *piece)
 {
 	size_t want = (size_t)(FCGI_HEADER_LEN - r->have);
@@ -178,7 +178,7 @@ static ssize_t take_header(struct fcgi_reader *r, const unsigned char *bytes, si
 	return (ssize_t)n;
 }
 
-static ssize_t take_content(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
+static ssize_t read_content(struct fcgi_reader *r, const unsigned char *bytes, size_t len,
     struct fcgi_piece *piece)
 {
 	size_t n = len < r->content ? len : r->content;
@@ -191,7 +191,7 @@ static ssize_t take_content(struct fcgi_reader *r, const unsigned char *bytes, s
 	return (ssize_t)n;
 }
 
-static ssize_t take_padding(struct fcgi_reader *r, size_t len)
+static ssize_t skip_padding(struct fcgi_reader *r, size_t len)
 {
 	size_t n = len < r->padding ? len : r->padding;
 
@@ -205,10 +205,10 @@ ssize_t fcgi_reader_next(struct fcgi_reader *r, const unsigned char *bytes, size
 {
 	*piece = (struct fcgi_piece){.type = 0};
 	if (r->have < FCGI_HEADER_LEN)
-		return take_header(r, bytes, len, piece);
+		return read_header(r, bytes, len, piece);
 	if (r->content > 0)
-		return take_content(r, bytes, len, piece);
-	return take_padding(r, len);
+		return read_content(r, bytes, len, piece);
+	return skip_padding(r, len);
 }
 
 void fcgi_reader_record(const struct fcgi_reader *r, struct fcgi_piece *record)

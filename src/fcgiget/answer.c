@@ -92,7 +92,7 @@ static unsigned char last_byte(const struct answer *a)
 	return buf_len(&a->head) == 0 ? '\0' : buf_bytes(&a->head)[buf_len(&a->head) - 1];
 }
 
-ssize_t answer_take(struct answer *a, const unsigned char *bytes, size_t len)
+ssize_t answer_read_header(struct answer *a, const unsigned char *bytes, size_t len)
 {
 	unsigned char before = last_byte(a);
 	size_t taken = 0;

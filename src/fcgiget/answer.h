@@ -25,13 +25,13 @@ void answer_init(struct answer *a);
 void answer_fini(struct answer *a);
 
 /*
- * Takes header bytes from the `len` at `bytes`; call it until a->status is set.  Returns how
- * many it took: the rest is the body.  Returns -1 if the block is too long (errno ENOBUFS), has
+ * Reads header bytes from the `len` at `bytes`; call it until a->status is set.  Returns how
+ * many it read: the rest is the body.  Returns -1 if the block is too long (errno ENOBUFS), has
  * a bad Status field (EBADMSG), or memory is short (ENOMEM).
  */
-ssize_t answer_take(struct answer *a, const unsigned char *bytes, size_t len) MUST_CHECK;
+ssize_t answer_read_header(struct answer *a, const unsigned char *bytes, size_t len) MUST_CHECK;
 
-/* The text for errno after answer_take() has failed. */
+/* The text for errno after answer_read_header() has failed. */
 const char *answer_explain(int error);
 
 /* The fault of a response that ended while a->status was 0, in words. */

@@ -57,7 +57,7 @@ static int change_user(struct doctor *doctor)
 	else
 		identity.uid = geteuid();
 	if (failed == 0 && user != NULL && identity.uid != geteuid())
-		failed = identity_become(&identity, &why);
+		failed = identity_drop_privileges(&identity, &why);
 	if (failed != 0)
 		complain(EXIT_USAGE, "--user", why.text);
 	else if (user != NULL)

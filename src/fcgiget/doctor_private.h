@@ -66,7 +66,7 @@ struct doctor_run {
 	unsigned protocol_status;
 	int64_t time; /* ms */
 	struct answer answer;
-	int answer_error; /* errno of answer_take(); 0: none */
+	int answer_error; /* errno of answer_read_header(); 0: none */
 	struct doctor_text output, errors;
 	uint64_t body; /* bytes after the header block */
 };

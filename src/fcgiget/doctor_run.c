@@ -59,7 +59,7 @@ void doctor_run_output(struct doctor_run *run, const void *bytes, size_t len)
 
 	keep(&run->output, bytes, len);
 	if (run->answer.status == 0 && run->answer_error == 0) {
-		head = answer_take(&run->answer, bytes, len);
+		head = answer_read_header(&run->answer, bytes, len);
 		if (head < 0)
 			run->answer_error = errno;
 	}
@@ -242,13 +242,13 @@ int doctor_run_here(struct doctor_run *run, const struct doctor *doctor)
 
 /* ---- there --------------------------------------------------------------------- */
 
-static void take_output(struct client *c, void *context, const unsigned char *bytes, size_t len)
+static void on_output(struct client *c, void *context, const unsigned char *bytes, size_t len)
 {
 	(void)c;
 	doctor_run_output(context, bytes, len);
 }
 
-static void take_errors(struct client *c, void *context, const unsigned char *bytes, size_t len)
+static void on_errors(struct client *c, void *context, const unsigned char *bytes, size_t len)
 {
 	(void)c;
 	doctor_run_errors(context, bytes, len);
@@ -278,7 +278,7 @@ static void exchange(struct doctor_run *run, struct client *client, int64_t dead
 static int ask(struct doctor_run *run, const struct doctor *doctor, int fd, int64_t deadline)
 {
 	const struct client_sink sink = {
-	    .output = take_output, .errors = take_errors, .context = run};
+	    .output = on_output, .errors = on_errors, .context = run};
 	struct client client;
 	struct buf params;
 	struct buf body;

@@ -159,7 +159,7 @@ static void on_output(struct client *c, void *context, const unsigned char *byte
 	struct lane *l = context;
 
 	l->ending.bytes += len;
-	if (l->answer.status == 0 && answer_take(&l->answer, bytes, len) < 0)
+	if (l->answer.status == 0 && answer_read_header(&l->answer, bytes, len) < 0)
 		client_fail(c, "%s", answer_explain(errno));
 }
 

@@ -110,7 +110,7 @@ static void on_errors(struct client *c, void *context, const unsigned char *byte
 static ssize_t read_head(struct session *s, const unsigned char *bytes, size_t len)
 {
 	struct answer *a = &s->answer;
-	ssize_t n = answer_take(a, bytes, len);
+	ssize_t n = answer_read_header(a, bytes, len);
 
 	if (n < 0)
 		client_fail(&s->client, "%s", answer_explain(errno));

@@ -231,7 +231,7 @@ int scoreboard_running(const struct scoreboard *board)
 	return count;
 }
 
-int scoreboard_note_group(struct scoreboard *board, int worker, pid_t group)
+int scoreboard_set_group(struct scoreboard *board, int worker, pid_t group)
 {
 	for (int i = 0; i < board->scripts; i++) {
 		struct shared_slot *slot = &board->shared->slots[i];

@@ -72,7 +72,7 @@ int scoreboard_running(const struct scoreboard *board);
  * Notes that process group `group`, whose script has ended, must be killed if `worker` dies
  * before doing so.  Returns a number for scoreboard_forget_group(), or -1 if there is no room.
  */
-int scoreboard_note_group(struct scoreboard *board, int worker, pid_t group) MUST_CHECK;
+int scoreboard_set_group(struct scoreboard *board, int worker, pid_t group) MUST_CHECK;
 void scoreboard_forget_group(struct scoreboard *board, int at);
 
 /* Counts one more (+1) or one fewer (-1) waiting request of `worker`. */

@@ -106,7 +106,7 @@ bool identity_is_set(const struct identity *identity)
 	return identity->has_user || identity->has_group || identity->root != NULL;
 }
 
-int identity_become(const struct identity *identity, struct fault *why)
+int identity_drop_privileges(const struct identity *identity, struct fault *why)
 {
 	(void)identity;
 	return fault_set(why, "not here");

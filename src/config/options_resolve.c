@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * options_settle: values and checks that depend on more than one option: the user and what it
+ * options_resolve: values and checks that depend on more than one option: the user and what it
  * may do, directories below the new root, sockets and the clients that may connect.
  *
  * Each step returns OPTIONS_RUN, or another verdict with `fault` set.
@@ -180,7 +180,7 @@ enum options_verdict options_rehearse(struct options *options, struct options_fa
 	return fail(fault, OPTIONS_FAILED, "%s", why.text);
 }
 
-enum options_verdict options_settle(struct options *options, struct options_fault *fault)
+enum options_verdict options_resolve(struct options *options, struct options_fault *fault)
 {
 	static enum options_verdict (*const steps[])(
 	    struct options *options, struct options_fault *fault) = {find_identity,
