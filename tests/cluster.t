@@ -73,7 +73,8 @@ if ($has_network) {
     diag("no network namespaces: $why");
     pass('the hosts are addresses of this machine, not network namespaces');
     %host = ();
-    %address = (web => '127.0.0.1', one => '127.0.0.11', two => '127.0.0.12', three => '127.0.0.13');
+    %address = (web => '127.0.0.1', one => '127.0.0.11', two => '127.0.0.12',
+        three => '127.0.0.13');
     $port = free_port();
 }
 
@@ -181,7 +182,8 @@ my %take_out = (
         });
     },
     HAProxy => sub ($name, %o) {
-        my ($command) = slurp("$Bridge::srcdir/contrib/cluster/README") =~ /echo '(set server .*)' \|/;
+        my ($command) = slurp("$Bridge::srcdir/contrib/cluster/README")
+            =~ /echo '(set server .*)' \|/;
         $command =~ s{cgi/one}{cgi/$name} or die 'the README has no command';
         $command =~ s/drain/ready/ if $o{back};
         my $s = IO::Socket::UNIX->new(Peer => $front->{admin}) or die "$front->{admin}: $!\n";
@@ -384,7 +386,8 @@ for my $kind (qw(nginx HAProxy)) {
 }
 
 scenario 'who may connect' => sub {
-    my @argv = ($Bridge::fcgiget, '-s', "tcp:$address{one}:$port", '-t', '5s', Bridge::cgi() . '/where');
+    my @argv = ($Bridge::fcgiget, '-s', "tcp:$address{one}:$port", '-t', '5s',
+        Bridge::cgi() . '/where');
     is(run_program(\@argv)->{out}, "one\n", 'the web server');
     my $r = run_program([ @{ $host{two}{prefix} }, @argv ]);
     isnt($r->{exit}, 0, 'another host may not');

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
 #
-# git over HTTP: whole and shallow clones, pushes small and large, passwords.
+# git over HTTP: whole and shallow clones, pushes small and large, passwords.  APPS_MEGABYTES
+# is the size of the large one.
 use v5.36;
 use Test::More;
 use Bridge;
@@ -9,6 +10,7 @@ use Recipe;
 
 my $tmp = tmp();
 my $home = "$tmp/home";
+my $megabytes = $ENV{APPS_MEGABYTES} // 20;
 mkdir $_ for $home, "$tmp/srv";
 my %env = (HOME => $home, GIT_CONFIG_NOSYSTEM => 1, GIT_TERMINAL_PROMPT => 0,
     (map { ("GIT_${_}_NAME" => 'A', "GIT_${_}_EMAIL" => 'a@example.org') } qw(AUTHOR COMMITTER)));
@@ -72,7 +74,7 @@ scenario 'push' => sub {
     $r = $push->($known);
     is($r->{exit}, 0, 'small, with a length') or diag(substr $r->{err}, -2000);
     # noise() repeats itself, which git would find
-    must_run([ '/bin/sh', '-c', "head -c 20000000 /dev/urandom >$clone/file" ]);
+    must_run([ '/bin/sh', '-c', "head -c ${megabytes}000000 /dev/urandom >$clone/file" ]);
     git_ok('-C', $clone, 'commit', '-q', '-a', '-m', 'large');
     $r = $push->($known, '-c', 'http.postBuffer=65536');
     is($r->{exit}, 0, 'large, chunked') or diag(substr $r->{err}, -2000);
