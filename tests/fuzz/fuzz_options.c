@@ -36,35 +36,57 @@ static char *take_printed(size_t *len)
 	return text;
 }
 
-static enum options_verdict parse(int argc, const char *const *argv, char **printed, size_t *len)
+/* `*options` keeps its numbers, and nothing else. */
+static enum options_verdict parse(int argc, const char *const *argv, struct options *options,
+    char **printed, size_t *len)
 {
-	struct options options;
 	struct options_fault fault;
 	int stdout_fd = dup(STDOUT_FILENO);
 	enum options_verdict verdict;
 
 	fuzz_require(stdout_fd >= 0 && fflush(stdout) == 0 && dup2(out, STDOUT_FILENO) >= 0);
-	verdict = options_parse(&options, argc, argv, &fault);
+	verdict = options_parse(options, argc, argv, &fault);
 	if (verdict == OPTIONS_USAGE || verdict == OPTIONS_FAILED) {
 		fuzz_require(fault.why.text[0] != '\0');
 		log_error("%s", fault.why.text);
 	}
-	options_fini(&options);
+	options_fini(options);
 	*printed = take_printed(len);
 	fuzz_require(dup2(stdout_fd, STDOUT_FILENO) >= 0);
 	close(stdout_fd);
 	return verdict;
 }
 
-/* It was run with --check: what it has printed is a file of options. */
-static void check_printed(const char *text, size_t len)
+static void require_same(const struct options *a, const struct options *b)
 {
+	const long long numbers[][2] = {{a->workers, b->workers}, {a->max_scripts, b->max_scripts},
+	    {a->queue, b->queue}, {a->queue_timeout, b->queue_timeout}, {a->timeout, b->timeout},
+	    {a->idle_timeout, b->idle_timeout}, {a->slow_log, b->slow_log}, {a->linger, b->linger},
+	    {a->kill_delay, b->kill_delay}, {a->disconnect_grace, b->disconnect_grace},
+	    {a->drain_timeout, b->drain_timeout}, {a->watchdog, b->watchdog},
+	    {a->on_disconnect, b->on_disconnect}, {a->stderr_to, b->stderr_to},
+	    {a->error_detail, b->error_detail}, {a->strict_headers, b->strict_headers},
+	    {(long long)a->max_body, (long long)b->max_body},
+	    {(long long)a->max_params, (long long)b->max_params}, {a->log_level, b->log_level},
+	    {a->syslog, b->syslog}, {a->access_log_format, b->access_log_format},
+	    {a->handler_always, b->handler_always}, {a->query_args, b->query_args},
+	    {a->clear_env, b->clear_env}, {(long long)a->sockets.count, (long long)b->sockets.count}};
+
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		fuzz_require(numbers[i][0] == numbers[i][1]);
+}
+
+/* It was run with --check: what it has printed is a file of options. */
+static void check_printed(const struct options *options, const char *text, size_t len)
+{
+	struct options again_options;
 	const char *argv[] = {"cgibridge", at_file, "--check", NULL};
 	char *again;
 	size_t again_len;
 
 	fuzz_write_file("options", 0600, text, len);
-	fuzz_require(parse(3, argv, &again, &again_len) == OPTIONS_DONE);
+	fuzz_require(parse(3, argv, &again_options, &again, &again_len) == OPTIONS_DONE);
+	require_same(options, &again_options);
 	fuzz_require(again_len == len && memcmp(again, text, len) == 0);
 	free(again);
 }
@@ -78,24 +100,24 @@ static int read_words(struct fuzz_input *input, char *words[WORDS])
 	return count;
 }
 
-static bool asks_for_help(char *const *words, int count)
+/* The answer to --help or --version instead. */
+static bool is_help(const char *text, size_t len)
 {
-	for (int i = 0; i < count; i++)
-		if (strstr(words[i], "-h") != NULL || strstr(words[i], "-v") != NULL ||
-		    strstr(words[i], "-V") != NULL)
-			return true;
-	return false;
+	return (len > 7 && memcmp(text, "usage: ", 7) == 0) ||
+	    (len > 10 && memcmp(text, "cgibridge ", 10) == 0);
 }
 
 static void prepare(void)
 {
+	char path[256];
+
 	if (out >= 0)
 		return;
 	snprintf(file, sizeof file, "%s/options", fuzz_dir());
 	snprintf(at_file, sizeof at_file, "@%s", file);
 	fuzz_write_file("printed", 0600, "", 0);
-	fuzz_require(chdir(fuzz_dir()) == 0);
-	out = open("printed", O_RDWR | O_CLOEXEC);
+	snprintf(path, sizeof path, "%s/printed", fuzz_dir());
+	out = open(path, O_RDWR | O_CLOEXEC);
 	fuzz_require(out >= 0 && setenv("TMPDIR", fuzz_dir(), 1) == 0);
 	fuzz_require(unsetenv("FCGI_WEB_SERVER_ADDRS") == 0);
 }
@@ -107,23 +129,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	char *words[WORDS];
 	bool in_file = (fuzz_byte(&input) & 1) != 0;
 	int count = 0;
+	struct options options;
 	char *printed;
-	bool help;
 
 	prepare();
 	if (in_file) {
 		fuzz_write_file("options", 0600, input.at, input.left);
 		argv[2] = at_file;
-		help = input.left > 0 && (memmem(input.at, input.left, "-h", 2) != NULL ||
-						memmem(input.at, input.left, "-v", 2) != NULL ||
-						memmem(input.at, input.left, "-V", 2) != NULL);
 	} else {
 		count = read_words(&input, words);
 		memcpy(argv + 2, words, (size_t)count * sizeof *words);
-		help = asks_for_help(words, count);
 	}
-	if (parse(in_file ? 3 : 2 + count, argv, &printed, &len) == OPTIONS_DONE && !help)
-		check_printed(printed, len);
+	if (parse(in_file ? 3 : 2 + count, argv, &options, &printed, &len) == OPTIONS_DONE &&
+	    !is_help(printed, len))
+		check_printed(&options, printed, len);
 	free(printed);
 	for (int i = 0; i < count; i++)
 		free(words[i]);
