@@ -194,6 +194,31 @@ scenario 'there is no room for the trial' => sub {
     $bridge->stop;
 };
 
+# What the supervisor has open, in words that are the same each time.
+sub open_files ($bridge) {
+    return join ' ', sort map { (readlink $_ // '') =~ s/\d+//gr } glob '/proc/' . $bridge->pid . '/fd/*';
+}
+
+scenario 'a reload while no worker lives keeps nothing of the old ones' => sub {
+    my $bridge = Bridge->start(sockets => ['tcp']);
+    ok($bridge->reload, 'a reload as ever');
+    $bridge->wait_for_log(qr/workers from before the reload have ended/, 5);
+    my $before = open_files($bridge);
+    for (1 .. 5) { # the next one is started later each time
+        my ($worker) = $bridge->workers;
+        kill 'KILL', $worker;
+        wait_until(5, sub { my ($now) = $bridge->workers; !$now || $now != $worker });
+        last if !$bridge->workers;
+    }
+    is(scalar $bridge->workers, 0, 'its worker is not there yet again');
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark), 'a reload');
+    is(open_files($bridge), $before, 'the supervisor has open what it had');
+    is_hello($bridge->get('tcp', 'hello'), 'it serves');
+    $bridge->stop;
+};
+
 scenario 'a socket that is named no more stays as long as only the old workers serve' => sub {
     my ($one, $two) = map { 'unix:' . file() } 1, 2;
     my $options = spew(file(), "-s $one");

@@ -210,6 +210,7 @@ static void on_ready(struct loop_watch *watch, unsigned events)
 	tell_ready(supervisor);
 	listeners_drop(supervisor->handover);
 	group_drain(&supervisor->old_workers);
+	workers_free_old(supervisor); /* the reload may have found none alive */
 }
 
 static void on_retry(struct loop_timer *timer)

@@ -157,6 +157,12 @@ void workers_adopt(struct supervisor *supervisor);
 /* Forks them all; those that cannot be forked are tried again. */
 void workers_start(struct supervisor *supervisor);
 
+/*
+ * Once no old worker is alive, says so and frees what the group holds: its scoreboard and its
+ * pipes.  A reload that found none alive has such a group from the start.
+ */
+void workers_free_old(struct supervisor *supervisor);
+
 /* Worker `number` says that it serves. */
 void workers_serve(struct supervisor *supervisor, int number);
 

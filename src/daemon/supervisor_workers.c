@@ -149,11 +149,16 @@ static int bury(const struct worker_process *process)
 	return board == NULL ? 0 : scoreboard_bury(board, process->number, process->child.pid);
 }
 
-static void end_old_workers(struct worker_group *group)
+void workers_free_old(struct supervisor *supervisor)
 {
-	loop_timer_clear(group->supervisor->loop, &group->end);
+	struct worker_group *group = &supervisor->old_workers;
+
+	if (group->alive > 0)
+		return;
+	if (group->count > 0)
+		log_info("the workers from before the reload have ended");
+	loop_timer_clear(supervisor->loop, &group->end);
 	group_fini(group);
-	log_info("the workers from before the reload have ended");
 }
 
 static void on_old_exited(const struct worker_process *process, int status, int scripts)
@@ -166,8 +171,7 @@ static void on_old_exited(const struct worker_process *process, int status, int 
 		    (long)process->child.pid, scripts);
 	if (group->board != NULL)
 		scoreboard_inherit(supervisor->workers.board, group->board);
-	if (group->alive == 0)
-		end_old_workers(group);
+	workers_free_old(supervisor);
 }
 
 static void on_exited(struct loop_child *child, int status)
