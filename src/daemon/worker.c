@@ -30,6 +30,7 @@ enum {
 	ACCEPT_LEAD = 2,        /* connections more than another worker's, before it gives way */
 	BEAT = 1000,            /* ms between signs of life, at most */
 	ACCEPT_PAUSE = 500,     /* ms without accepting after descriptors have run out */
+	ACCEPT_LOST_MAX = 512,  /* connections lost in a row before that is taken for a fault */
 	QUIT_TIME = 300,        /* ms between the scripts' TERM and KILL when stopping at once */
 	RESERVED_FDS = 32,      /* the worker's own: listeners, loop, log */
 	FDS_A_SCRIPT = 4,       /* its pipes, and the file of its spooled body */
@@ -57,6 +58,7 @@ struct acceptor {
 	struct worker *worker;
 	struct listener *listener;
 	struct loop_watch watch;
+	unsigned lost; /* connections in a row */
 };
 
 /* The buffer that all connections read into, each for the time of one read. */
@@ -169,10 +171,16 @@ static void log_refusal(struct worker *worker, const char *who)
 	worker->refusals_quiet = now + REFUSAL_PAUSE;
 }
 
-/* Whether a failed accept() concerns one connection only. */
-static bool is_one_lost(int error)
+/*
+ * Whether a failed accept() concerns one connection only.  Under a policy that forbids the call
+ * altogether (seccomp, SELinux) it looks the same, but each time.
+ */
+static bool is_one_lost(struct acceptor *acceptor, int error)
 {
-	return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM;
+	if (error != EINTR && error != ECONNABORTED && error != EPROTO && error != EPERM)
+		return false;
+	acceptor->lost++;
+	return acceptor->lost < ACCEPT_LOST_MAX;
 }
 
 static enum accepted accept_one(struct acceptor *acceptor)
@@ -182,14 +190,17 @@ static enum accepted accept_one(struct acceptor *acceptor)
 	struct fault why;
 	int fd = sys_accept(acceptor->listener->fd, &peer.addr.any, &peer.len);
 
-	if (fd < 0 && is_one_lost(errno))
+	if (fd < 0 && is_one_lost(acceptor, errno))
 		return ACCEPT_SKIPPED;
 	if (fd < 0) {
 		/* any other error would come back at once */
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			pause_accepting(worker, errno);
+		else
+			acceptor->lost = 0;
 		return ACCEPT_NONE;
 	}
+	acceptor->lost = 0;
 	if (!allow_peer(&worker->plan->options->allow, fd, &peer, &why)) {
 		close(fd);
 		log_refusal(worker, why.text);
