@@ -606,12 +606,18 @@ int64_t worker_drain_time(const struct options *options)
 	return options->drain_timeout + options->kill_delay + QUIT_TIME;
 }
 
-/* A supervisor that has been replaced meanwhile does not read it any more. */
-static void say_ready(const struct worker_plan *plan)
+/*
+ * Tells the supervisor, which ends the workers from before a reload only then: a worker that
+ * cannot is of no use.  EPIPE: a supervisor that has been replaced does not read it any more.
+ */
+static int say_ready(const struct worker_plan *plan)
 {
-	if (write(plan->ready, &plan->number, sizeof plan->number) < 0)
-		log_debug("worker %d serves, but nobody listens: %s", plan->number, strerror(errno));
+	ssize_t n = write(plan->ready, &plan->number, sizeof plan->number);
+
+	if (n < 0 && errno != EPIPE)
+		return -1;
 	close(plan->ready);
+	return 0;
 }
 
 /* poll(2) fails when it is to wait for more descriptors than may be open. */
@@ -633,7 +639,7 @@ int worker_run(const struct worker_plan *plan)
 	struct worker worker = {.plan = plan};
 	int failed;
 
-	if (worker_init(&worker) != 0) {
+	if (worker_init(&worker) != 0 || say_ready(plan) != 0) {
 		log_error("worker %d cannot start: %s", plan->number, strerror(errno));
 		free_memory(&worker);
 		log_stderr_close();
@@ -641,7 +647,6 @@ int worker_run(const struct worker_plan *plan)
 	}
 	scoreboard_enter(plan->board, plan->number, loop_clock(worker.loop));
 	start_accepting(&worker);
-	say_ready(plan);
 	if (plan->options->watchdog > 0)
 		loop_timer_set(worker.loop, &worker.beat, beat_time(&worker));
 	failed = loop_run(worker.loop);
