@@ -18,6 +18,7 @@
 
 static struct params params;
 static struct options options;
+static struct stat file;
 static struct script_refusal refusal;
 
 static void link_to(const char *name, const char *target)
@@ -203,7 +204,7 @@ START_TEST(every_form_ends_in_one_file_and_names_that_fit)
 	const struct form *form = &forms[_i];
 
 	put_names(&form->given);
-	ck_assert_msg(script_resolve(&params, &options, &refusal) == 0, "%s", refusal.reason);
+	ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "%s", refusal.reason);
 	check_name("SCRIPT_FILENAME", form->told.filename);
 	check_name("DOCUMENT_ROOT", form->told.root);
 	check_name("SCRIPT_NAME", form->told.name);
@@ -264,7 +265,7 @@ static const struct refused {
 START_TEST(what_is_no_script_is_refused_with_a_status_and_a_reason)
 {
 	put_names(&refused[_i].given);
-	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
 	ck_assert_int_eq(refusal.status, refused[_i].status);
 	ck_assert_msg(strstr(refusal.reason, refused[_i].reason) != NULL, "%s", refusal.reason);
 }
@@ -281,7 +282,7 @@ START_TEST(a_path_that_is_too_long_is_not_there)
 		name[i] = '/';
 	name[PATH_MAX - 1] = '\0';
 	put_names(&names);
-	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
 	ck_assert_int_eq(refusal.status, 404);
 	ck_assert_uint_lt(strlen(refusal.reason), sizeof refusal.reason);
 }
@@ -337,7 +338,7 @@ START_TEST(path_info_may_be_longer_than_a_path)
 				feed_pair(names[n], given[n] + (given[n][0] == '*'),
 				    given[n][0] == '*' ? info : "");
 		ck_assert_int_eq(params_decode(&params), 0);
-		ck_assert_msg(script_resolve(&params, &options, &refusal) == 0, "way %zu: %s", i,
+		ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "way %zu: %s", i,
 		    refusal.reason);
 		check_name("PATH_INFO", info);
 		check_name("PATH_TRANSLATED", NULL); /* which cannot be made */
@@ -357,7 +358,7 @@ START_TEST(a_name_that_is_too_long_is_not_there)
 	memset(name, 'x', sizeof name - 1);
 	name[0] = '/';
 	put_names(&names);
-	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
 	ck_assert_int_eq(refusal.status, 404);
 }
 END_TEST
@@ -367,7 +368,7 @@ static int resolve_as_nobody(void)
 {
 	if (getuid() == 0 && setuid(65534) != 0)
 		return 1;
-	if (script_resolve(&params, &options, &refusal) == 0)
+	if (script_resolve(&params, &options, &file, &refusal) == 0)
 		return 2;
 	return refusal.status == 403 && strstr(refusal.reason, "Permission denied") ? 0 : 3;
 }
@@ -432,10 +433,10 @@ START_TEST(only_what_the_rules_allow_runs)
 	options.roots = (struct value_list){root, rule->root != NULL};
 	put_names(&names);
 	if (rule->status == 0) {
-		ck_assert_msg(script_resolve(&params, &options, &refusal) == 0, "%s", refusal.reason);
+		ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "%s", refusal.reason);
 		return;
 	}
-	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
 	ck_assert_int_eq(refusal.status, rule->status);
 	ck_assert(rule->status != 403 || strstr(refusal.reason, "--") != NULL);
 }
@@ -448,7 +449,7 @@ START_TEST(a_link_that_leads_out_is_named_with_its_target)
 
 	options.roots = (struct value_list){roots, 1};
 	put_names(&names);
-	ck_assert_int_eq(script_resolve(&params, &options, &refusal), -1);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
 	ck_assert_ptr_nonnull(strstr(refusal.reason, "/www/out.cgi: it is /"));
 	ck_assert_ptr_nonnull(strstr(refusal.reason, "/out/evil.cgi by a symbolic link, not below"));
 }
@@ -461,7 +462,7 @@ START_TEST(one_of_several_rules_is_enough)
 
 	options.roots = (struct value_list){roots, 2};
 	put_names(&names);
-	ck_assert_int_eq(script_resolve(&params, &options, &refusal), 0);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), 0);
 }
 END_TEST
 

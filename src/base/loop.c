@@ -34,7 +34,7 @@ struct loop {
 	struct loop_task mark;       /* where the tasks of the next turn begin */
 	struct loop_child *children[CHILD_BUCKETS];
 	struct loop_watch signals;
-	size_t child_count;
+	size_t child_count; /* without quiet ones */
 	int child_exited; /* SIGCHLD arrived: reap after the descriptors' events */
 	loop_signal_fn *arrived;
 	void *arrived_context;
@@ -290,10 +290,24 @@ void loop_child_add(struct loop *loop, struct loop_child *child, pid_t pid, loop
 	struct loop_child **bucket = bucket_of(loop, pid);
 
 	child->pid = pid;
+	child->quiet = false;
 	child->exited = exited;
 	child->next = *bucket;
 	*bucket = child;
 	loop->child_count++;
+}
+
+void loop_child_add_quiet(struct loop *loop, struct loop_child *child, pid_t pid,
+    loop_exit_fn *exited)
+{
+	loop_child_add(loop, child, pid, exited);
+	child->quiet = true;
+	loop->child_count--;
+}
+
+void loop_reap(struct loop *loop)
+{
+	loop->child_exited = 1;
 }
 
 void loop_child_remove(struct loop *loop, struct loop_child *child)
@@ -305,7 +319,8 @@ void loop_child_remove(struct loop *loop, struct loop_child *child)
 	if (*at == NULL)
 		return;
 	*at = child->next;
-	loop->child_count--;
+	if (!child->quiet)
+		loop->child_count--;
 }
 
 static void report_exit(struct loop *loop, pid_t pid, int status)

@@ -144,6 +144,7 @@ typedef void loop_exit_fn(struct loop_child *child, int status);
 
 struct loop_child {
 	pid_t pid;
+	bool quiet; /* see loop_child_add_quiet() */
 	loop_exit_fn *exited;
 	struct loop_child *next;
 };
@@ -151,6 +152,17 @@ struct loop_child {
 /* Has the exit of child process `pid` reported to `exited`.  Needs loop_signals(). */
 void loop_child_add(struct loop *loop, struct loop_child *child, pid_t pid, loop_exit_fn *exited);
 void loop_child_remove(struct loop *loop, struct loop_child *child);
+
+/*
+ * The same for a child that runs for long, so that the exit of another one costs no further
+ * call to look for this one's.  Two exits at once may be seen as one: whoever learns in
+ * another way that it has ended calls loop_reap().
+ */
+void loop_child_add_quiet(struct loop *loop, struct loop_child *child, pid_t pid,
+    loop_exit_fn *exited);
+
+/* Looks for exits in this turn or the next, as after SIGCHLD. */
+void loop_reap(struct loop *loop);
 
 /* ---- signals ----------------------------------------------------------- */
 

@@ -140,6 +140,19 @@ int sys_peer_user(int fd, uid_t *uid) MUST_CHECK;
 pid_t sys_session_of(pid_t pid) MUST_CHECK;
 
 /*
+ * Whether process `pid` has not ended; where the system tells, one that has ended and was not
+ * reaped yet does not count.
+ */
+bool sys_is_running(pid_t pid);
+
+/*
+ * Kills process `leader` of session `session`, its process group, and the groups of its
+ * children in that session, where the system tells which these are.  Does nothing if there is
+ * no such process in that session.
+ */
+void sys_kill_family(pid_t leader, pid_t session);
+
+/*
  * Protects this process from others of the same user, such as scripts: they cannot get at its
  * memory, descriptors and environment, and it dumps no core.  Forked children are protected,
  * too; an executed program is not, and a change of user may undo it.  Does nothing where the

@@ -277,25 +277,32 @@ void sys_close_to_others(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* Whether the process of line `stat` (proc_pid_stat(5)) is in `group`; sets `*session`. */
-static bool is_in_group(const char *stat, pid_t group, pid_t *session)
+/* The process of a line of proc_pid_stat(5). */
+struct kin {
+	char state;
+	pid_t parent, group, session;
+};
+
+/* False if `stat` is not such a line. */
+static bool parse_stat(const char *stat, struct kin *kin)
 {
 	const char *after_name = strrchr(stat, ')'); /* the name may contain any byte */
 	char *at;
-	long its_group;
 
 	if (after_name == NULL || strlen(after_name) < strlen(") S "))
 		return false;
-	(void)strtol(after_name + strlen(") S"), &at, 10); /* its parent */
-	its_group = strtol(at, &at, 10);
-	*session = (pid_t)strtol(at, &at, 10);
-	return its_group == (long)group;
+	kin->state = after_name[2];
+	kin->parent = (pid_t)strtol(after_name + strlen(") S"), &at, 10);
+	kin->group = (pid_t)strtol(at, &at, 10);
+	kin->session = (pid_t)strtol(at, &at, 10);
+	return true;
 }
 
 /* Reads /proc/`name`/stat; false if `name` is not a process, or has ended. */
-static bool read_stat(const char *name, char *stat, size_t size)
+static bool read_stat(const char *name, struct kin *kin)
 {
 	char path[32];
+	char stat[512];
 	ssize_t len = -1;
 	int fd;
 
@@ -304,11 +311,11 @@ static bool read_stat(const char *name, char *stat, size_t size)
 		return false;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		len = read(fd, stat, size - 1);
+		len = read(fd, stat, sizeof stat - 1);
 		close(fd);
 	}
 	stat[len > 0 ? len : 0] = '\0';
-	return len > 0;
+	return len > 0 && parse_stat(stat, kin);
 }
 
 /* Searches all processes for one in the group; its session, or -1 with errno ESRCH. */
@@ -316,19 +323,15 @@ static pid_t session_of_group(pid_t group)
 {
 	DIR *proc = opendir("/proc");
 	const struct dirent *entry;
-	pid_t session = -1;
+	struct kin kin = {.session = -1};
 	bool found = false;
 
-	while (proc != NULL && !found && (entry = readdir(proc)) != NULL) {
-		char stat[512];
-
-		found = read_stat(entry->d_name, stat, sizeof stat) &&
-			is_in_group(stat, group, &session);
-	}
+	while (proc != NULL && !found && (entry = readdir(proc)) != NULL)
+		found = read_stat(entry->d_name, &kin) && kin.group == group;
 	if (proc != NULL)
 		closedir(proc);
 	errno = ESRCH;
-	return found ? session : -1;
+	return found ? kin.session : -1;
 }
 
 pid_t sys_session_of(pid_t pid)
@@ -336,6 +339,37 @@ pid_t sys_session_of(pid_t pid)
 	pid_t session = getsid(pid);
 
 	return session < 0 && errno == ESRCH && kill(-pid, 0) == 0 ? session_of_group(pid) : session;
+}
+
+bool sys_is_running(pid_t pid)
+{
+	struct kin kin;
+	char name[24];
+
+	snprintf(name, sizeof name, "%ld", (long)pid);
+	if (read_stat(name, &kin))
+		return kin.state != 'Z' && kin.state != 'X';
+	return kill(pid, 0) == 0 || errno == EPERM; /* without /proc */
+}
+
+void sys_kill_family(pid_t leader, pid_t session)
+{
+	DIR *proc;
+	const struct dirent *entry;
+	struct kin kin;
+
+	if (leader <= 1 || getsid(leader) != session)
+		return;
+	kill(leader, SIGSTOP); /* from here on it forks no more */
+	proc = opendir("/proc");
+	while (proc != NULL && (entry = readdir(proc)) != NULL)
+		if (read_stat(entry->d_name, &kin) && kin.parent == leader &&
+		    kin.session == session && kin.group > 1)
+			kill(-kin.group, SIGKILL);
+	if (proc != NULL)
+		closedir(proc);
+	kill(-leader, SIGKILL);
+	kill(leader, SIGKILL); /* in case it does not lead a group */
 }
 
 void sys_die_with_parent(pid_t parent)

@@ -236,6 +236,20 @@ pid_t sys_session_of(pid_t pid)
 	return getsid(pid);
 }
 
+bool sys_is_running(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+/* Its children notice its end. */
+void sys_kill_family(pid_t leader, pid_t session)
+{
+	if (leader <= 1 || getsid(leader) != session)
+		return;
+	kill(-leader, SIGKILL);
+	kill(leader, SIGKILL);
+}
+
 pid_t sys_pipe_holder(int fd)
 {
 	(void)fd;

@@ -4,6 +4,9 @@
  *
  *   PARAMS --all of them--> BODY --its length is known--> QUEUED --a slot--> RUNNING
  *
+ *   with a preloader --a slot--> STARTING --it says so--> RUNNING
+ *                                    \--it does not--> RUNNING by exec, or QUEUED again
+ *
  *   RUNNING --client gone---> GRACE, or with --on-disconnect ignore DETACHED
  *   these three
  *      |----script exited---> LINGERING
@@ -37,6 +40,7 @@
 #include "base/loop.h"
 #include "config/options.h"
 #include "fcgi/outlet.h"
+#include "cgi/preload.h"
 #include "cgi/params.h"
 #include "cgi/relay.h"
 
@@ -73,6 +77,7 @@ struct request_services {
 	struct request_sink *sink;
 	struct left_list *left;
 	int64_t params_time; /* ms a client has to send all PARAMS */
+	struct preload *preload; /* NULL: there are no preloaders */
 };
 
 struct request;

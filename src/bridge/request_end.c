@@ -22,12 +22,13 @@ static bool may_follow(enum request_state from, enum request_state to)
 {
 	switch (from) {
 	case REQUEST_PARAMS:
-		return to == REQUEST_BODY || to == REQUEST_QUEUED || to == REQUEST_RUNNING ||
-		    to >= REQUEST_CLOSING;
+		return (to > REQUEST_PARAMS && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_BODY:
-		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
+		return (to > REQUEST_BODY && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_QUEUED:
-		return to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
+		return to == REQUEST_STARTING || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
+	case REQUEST_STARTING:
+		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
 	case REQUEST_RUNNING:
 		return to > REQUEST_RUNNING;
 	case REQUEST_GRACE:
@@ -46,7 +47,7 @@ static bool may_follow(enum request_state from, enum request_state to)
 
 void request_set_state(struct request *request, enum request_state state)
 {
-	static const char *const names[] = {"params", "body", "queued", "running", "grace",
+	static const char *const names[] = {"params", "body", "queued", "starting", "running", "grace",
 	    "detached", "lingering", "exiting", "closing", "ended"};
 
 	assert(may_follow(request->state, state));
@@ -82,6 +83,11 @@ static void leave_script(struct request *request)
 
 	if (request->script.child == NULL && request->errlog.fd < 0)
 		return;
+	if (request->script.child != NULL && child_is_starting(request->script.child)) {
+		child_terminate(request->script.child); /* at once, if it does begin */
+		child_drop(&request->script.child);
+		return;
+	}
 	if (loop_timer_active(&request->total))
 		script.time = left > 0 ? left : 0; /* it may be up, and fire in this turn */
 	request->script.path = NULL;

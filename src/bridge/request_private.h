@@ -11,11 +11,15 @@
 
 #include "bridge/request.h"
 
-/* request.h has the picture.  From RUNNING to EXITING its script has been started. */
+/*
+ * request.h has the picture.  From RUNNING to EXITING its script has been started; STARTING is
+ * for a preloaded one, which may be running by then without our knowing.
+ */
 enum request_state {
 	REQUEST_PARAMS,    /* PARAMS are coming in */
 	REQUEST_BODY,      /* the body's length is unknown: it is collected first */
 	REQUEST_QUEUED,    /* waits for a slot of the scoreboard */
+	REQUEST_STARTING,  /* a preloader has been asked to start its script */
 	REQUEST_RUNNING,   /* its script runs */
 	REQUEST_GRACE,     /* the same without a client, for --disconnect-grace */
 	REQUEST_DETACHED,  /* the same without a client, for as long as it takes */
@@ -51,6 +55,7 @@ struct request {
 	uint16_t id;
 	bool keep_conn;
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
+	bool preloads;    /* a preloader is to start its script, or has started it */
 	bool needs_stdin; /* its client sends FCGI_STDIN only until END_REQUEST */
 	enum front_end front_end;
 	uint32_t dropped; /* bytes that the script has written since its client left */
@@ -97,10 +102,22 @@ static inline void request_count(const struct request *request, enum tally_event
 	tally_add(request_tally(request), event, 1);
 }
 
-/* Whether its script has been started, and the response goes on. */
+/* Whether its script has been started, as far as we know, and the response goes on. */
 static inline bool request_is_running(const struct request *request)
 {
 	return request->state >= REQUEST_RUNNING && request->state < REQUEST_CLOSING;
+}
+
+/* The same, or it may have been started by now. */
+static inline bool request_may_run(const struct request *request)
+{
+	return request->state >= REQUEST_STARTING && request->state < REQUEST_CLOSING;
+}
+
+/* Whether it goes on without a client. */
+static inline bool request_is_detached(const struct request *request)
+{
+	return request->link == &request->link->services->sink->link;
 }
 
 /* ---- request_report.c --------------------------------------------------------- */

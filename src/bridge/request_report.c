@@ -193,7 +193,9 @@ int request_status(const struct request *request)
 void request_show(struct request *request)
 {
 	struct script_info info = {
-	    .started = loop_clock(request_loop(request)), .request = request->id};
+	    .started = loop_clock(request_loop(request)),
+	    .request = request->id,
+	    .preloaded = request->preloads};
 	const char *client = params_get_filled(&request->params, "REMOTE_ADDR");
 
 	scoreboard_cut(info.script, sizeof info.script, request->script.path);

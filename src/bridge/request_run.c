@@ -94,11 +94,6 @@ void request_exited(void *context, int status)
 
 /* ---- its grace: the client has its answer, and is gone ----------------------- */
 
-static bool is_detached(const struct request *request)
-{
-	return request->link == &request->link->services->sink->link;
-}
-
 static void end_grace(struct request *request, const char *why)
 {
 	char who[512];
@@ -171,6 +166,7 @@ static void on_linger(struct loop_timer *timer)
 	case REQUEST_PARAMS:
 	case REQUEST_BODY:
 	case REQUEST_QUEUED:
+	case REQUEST_STARTING:
 	case REQUEST_RUNNING:
 	case REQUEST_DETACHED:
 	case REQUEST_ENDED:
@@ -199,11 +195,11 @@ static void on_relayed(struct relay *relay)
 	review_hold(request);
 	if (relay->response.flaws != 0)
 		request_log_flaws(request);
-	if (relay->state == RELAY_BODY && !is_detached(request)) {
+	if (relay->state == RELAY_BODY && !request_is_detached(request)) {
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
 		child_answers(request->script.child);
 	}
-	if (is_detached(request) && request->limits.on_disconnect == ON_DISCONNECT_KILL)
+	if (request_is_detached(request) && request->limits.on_disconnect == ON_DISCONNECT_KILL)
 		spend_grace(request);
 	request_advance(request);
 	request->link->touched(request->link);

@@ -55,7 +55,7 @@ void request_sink_stop(struct request_sink *sink)
 bool request_ignores_abort(const struct request *request)
 {
 	return request->limits.on_disconnect == ON_DISCONNECT_IGNORE &&
-	    request_is_running(request) && request_is_whole(request);
+	    request_may_run(request) && request_is_whole(request);
 }
 
 /* Whether its client, which is gone, had received what it may have wanted. */
@@ -70,18 +70,21 @@ static bool is_served(const struct request *request)
 
 bool request_may_detach(const struct request *request)
 {
-	return request_is_running(request) &&
+	return request_may_run(request) &&
 	    (request_ignores_abort(request) || is_served(request));
 }
 
 /*
  * Logs that the script goes on, and starts its grace period, which ends with its exit, too.  A
- * request that is LINGERING or EXITING has its timer already.
+ * request that is LINGERING or EXITING has its timer already, and one that is STARTING will be
+ * DETACHED when its script runs.
  */
 static void begin_grace(struct request *request)
 {
 	bool ignores = request->limits.on_disconnect == ON_DISCONNECT_IGNORE;
 
+	if (request->state == REQUEST_STARTING)
+		return;
 	if (ignores)
 		log_info("%s[%ld]: request %u: the client is gone: script goes on",
 		    request->script.path, (long)request->script.pid, (unsigned)request->id);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "bridge/request_private.h"
 #include "cgi/exec_fault.h"
+#include "cgi/preload.h"
 #include "cgi/script.h"
 
 /* Bytes of PARAMS that are read for a request that is one too many on its connection: enough to
@@ -77,8 +78,19 @@ static bool has_body(const struct request *request)
 	return !(request->body.ended && body_waiting(&request->body) == 0);
 }
 
-/* Starts the script in the slot of the ticket; its pipes are then in `pipes`. */
-static struct child *spawn(struct request *request, struct child_pipes *pipes,
+/* Starts the script as planned; its pipes are then in `pipes`.  NULL with `fault` filled. */
+typedef struct child *start_fn(struct request *request, const struct child_plan *plan,
+    struct child_pipes *pipes, struct sys_fault *fault);
+
+static struct child *by_exec(struct request *request, const struct child_plan *plan,
+    struct child_pipes *pipes, struct sys_fault *fault)
+{
+	return child_spawn(request->link->services->children, plan, pipes, fault, request_exited,
+	    request);
+}
+
+/* Starts the script in the slot of the ticket. */
+static struct child *spawn(struct request *request, start_fn *start, struct child_pipes *pipes,
     struct sys_fault *fault)
 {
 	char directory[4096];
@@ -96,8 +108,7 @@ static struct child *spawn(struct request *request, struct child_pipes *pipes,
 
 	*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
 	if (envp != NULL && argv != NULL)
-		child = child_spawn(request->link->services->children, &plan, pipes, fault,
-		    request_exited, request);
+		child = start(request, &plan, pipes, fault);
 	free(argv);
 	free(envp);
 	return child;
@@ -138,29 +149,20 @@ static bool wait_for_descriptors(struct request *request, const struct sys_fault
 	return true;
 }
 
-static void start(struct request *request)
+/* There is no script, and its slot is free again. */
+static void give_up_start(struct request *request, const struct sys_fault *fault)
 {
-	struct child_pipes pipes;
-	struct sys_fault fault;
-	int64_t before = clock_us();
-	int64_t spent;
+	request_count(request, TALLY_SPAWN_FAILURES);
+	scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
+	refuse_start(request, fault);
+}
 
-	request_show(request);
-	request->script.child = spawn(request, &pipes, &fault);
-	if (request->script.child == NULL && wait_for_descriptors(request, &fault))
-		return;
-	if (request->script.child == NULL) {
-		request_count(request, TALLY_SPAWN_FAILURES);
-		scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
-		refuse_start(request, &fault);
-		return;
-	}
+/* It runs, and has taken `spent` us to start. */
+static void run(struct request *request, const struct child_pipes *pipes, int64_t spent)
+{
 	request->script.pid = child_pid(request->script.child);
 	request_count(request, TALLY_SPAWNED);
-	spent = clock_us() - before;
 	tally_time(request_tally(request), TALLY_SPAWN, spent);
-	if (spent > SLOW_SPAWN) /* the time to start is not part of the script's time */
-		loop_refresh(request_loop(request));
 	log_debug("%s[%ld]: request %u: started", request->script.path, (long)request->script.pid,
 	    (unsigned)request->id);
 	request_set_state(request, REQUEST_RUNNING);
@@ -173,9 +175,123 @@ static void start(struct request *request)
 		relay_hold(&request->relay);
 	request_keep_log_fields(request);
 	params_fini(&request->params); /* the script has its copy */
-	if (attach(request, &pipes) == 0)
+	if (attach(request, pipes) == 0)
 		return;
 	request_starve(request, "watching its pipes");
+}
+
+static void start_by_exec(struct request *request)
+{
+	struct child_pipes pipes;
+	struct sys_fault fault;
+	int64_t before = clock_us();
+	int64_t spent;
+
+	request_show(request);
+	request->script.child = spawn(request, by_exec, &pipes, &fault);
+	if (request->script.child == NULL && wait_for_descriptors(request, &fault))
+		return;
+	if (request->script.child == NULL) {
+		give_up_start(request, &fault);
+		return;
+	}
+	spent = clock_us() - before;
+	if (spent > SLOW_SPAWN) /* the time to start is not part of the script's time */
+		loop_refresh(request_loop(request));
+	run(request, &pipes, spent);
+}
+
+/* ---- by a preloader --------------------------------------------------- */
+
+/* Its script is not started by a preloader after all. */
+static void bypass(struct request *request)
+{
+	request->preloads = false;
+	request_count(request, TALLY_BYPASSES);
+	start_by_exec(request);
+}
+
+static void run_preloaded(struct request *request, const struct preload_answer *answer)
+{
+	request_count(request, TALLY_PRELOADED);
+	run(request, &answer->pipes, answer->spent);
+	if (request_is_detached(request) && request->state == REQUEST_RUNNING)
+		request_set_state(request, REQUEST_DETACHED); /* its client left meanwhile */
+}
+
+/* Nobody can say as which process it runs, if it does: once more would be once too often. */
+static void lose_script(struct request *request)
+{
+	scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
+	request_count(request, TALLY_SPAWN_FAILURES);
+	request_refuse(request, 500, "the script cannot be run",
+	    "its preloader does not say as which process it runs");
+}
+
+static void on_preloaded(void *context, const struct preload_answer *answer)
+{
+	struct request *request = context;
+	struct request_link *link = request->link;
+
+	if (answer->outcome != PRELOAD_STARTED)
+		request->script.child = NULL;
+	switch (answer->outcome) {
+	case PRELOAD_STARTED:
+		run_preloaded(request, answer);
+		break;
+	case PRELOAD_FAILED:
+		give_up_start(request, &answer->fault);
+		break;
+	case PRELOAD_EXEC:
+		bypass(request);
+		break;
+	case PRELOAD_STOPPED:
+		scoreboard_release(link->services->admission->board, request->script.ticket.slot);
+		request_stop(request);
+		return;
+	case PRELOAD_LOST:
+		lose_script(request);
+		break;
+	}
+	link->touched(link);
+}
+
+static struct child *by_preloader(struct request *request, const struct child_plan *plan,
+    struct child_pipes *pipes, struct sys_fault *fault)
+{
+	const struct preload_script script = {.path = request->script.path,
+	    .plan = plan,
+	    .answered = on_preloaded,
+	    .exited = request_exited,
+	    .context = request};
+
+	(void)pipes;
+	(void)fault;
+	return preload_start(request->link->services->preload, &script);
+}
+
+/* Asks a preloader; on_preloaded() has the answer. */
+static void start_by_preloader(struct request *request)
+{
+	struct child_pipes pipes;
+	struct sys_fault fault;
+
+	request_show(request);
+	request->script.child = spawn(request, by_preloader, &pipes, &fault);
+	if (request->script.child == NULL) {
+		bypass(request);
+		return;
+	}
+	request_set_state(request, REQUEST_STARTING);
+	loop_timer_clear(request_loop(request), &request->idle);
+}
+
+static void start(struct request *request)
+{
+	if (request->preloads)
+		start_by_preloader(request);
+	else
+		start_by_exec(request);
 }
 
 /* ---- its turn --------------------------------------------------------- */
@@ -429,7 +545,9 @@ static bool is_rejected_early(const struct request *request, size_t len)
 
 static void launch(struct request *request)
 {
+	struct preload *preload = request->link->services->preload;
 	struct script_refusal refusal;
+	struct stat info;
 
 	if (params_decode(&request->params) != 0 || complete_params(request) != 0) {
 		refuse_params(request);
@@ -440,7 +558,7 @@ static void launch(struct request *request)
 	read_overrides(request);
 	if (request_answer_page(request) || refuse_begin(request))
 		return;
-	if (script_resolve(&request->params, request_options(request), &refusal) != 0) {
+	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0) {
 		refuse_script(request, &refusal);
 		return;
 	}
@@ -449,6 +567,8 @@ static void launch(struct request *request)
 		request_refuse(request, 503, "out of resources", "no memory for its path");
 		return;
 	}
+	request->preloads =
+	    preload != NULL && preload_concerns(preload, request->script.path, &info);
 	expect_body(request);
 	if (request->state == REQUEST_PARAMS)
 		request_admit(request);

@@ -2,6 +2,10 @@
 /*
  * child: pipes, spawning, and the way from TERM through KILL to being reaped.
  *
+ *   STARTING --begins--> RUNNING
+ *      | TERM
+ *   CANCELLED --begins--> DYING        both: --withdrawn--> GONE, freed
+ *
  *   RUNNING --exit--> GONE, freed
  *      | TERM
  *   DYING --exit, group empty--> GONE, freed
@@ -33,6 +37,8 @@ enum {
 };
 
 enum child_state {
+	CHILD_STARTING,  /* another process is to start it */
+	CHILD_CANCELLED, /* the same, and it gets TERM at once */
 	CHILD_RUNNING,
 	CHILD_DYING,
 	CHILD_KILLED,
@@ -47,6 +53,7 @@ struct child {
 	enum child_state state;
 	int slot; /* -1 once given back */
 	int noted; /* its group in the scoreboard, killed if this worker dies; -1: not there */
+	bool elsewhere; /* another process is its parent */
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* loop time; 0 before TERM */
@@ -58,6 +65,10 @@ struct child {
 static bool may_follow(enum child_state from, enum child_state to)
 {
 	switch (from) {
+	case CHILD_STARTING:
+		return to == CHILD_CANCELLED || to == CHILD_RUNNING || to == CHILD_GONE;
+	case CHILD_CANCELLED:
+		return to == CHILD_RUNNING || to == CHILD_GONE;
 	case CHILD_RUNNING:
 		return to == CHILD_DYING || to == CHILD_GONE;
 	case CHILD_DYING:
@@ -134,12 +145,25 @@ static bool is_reaped(const struct child *child)
 	return child->state == CHILD_ORPHANED || child->state == CHILD_GONE;
 }
 
+/*
+ * Whether its pid is its own.  One that another process reaps may be anybody's as soon as that
+ * has happened, and we learn of it later; a process in our session is ours to signal.
+ */
+static bool owns_pid(const struct child *child)
+{
+	return !child->elsewhere || is_reaped(child) ||
+	    sys_session_of(child->process.pid) == getsid(0);
+}
+
 /* Signals the script's group, and the script too if it has left that group.  0, or an errno. */
 static int signal_all(const struct child *child, int signo)
 {
 	pid_t pid = child->process.pid;
-	int error = kill(-pid, signo) == 0 ? 0 : errno;
+	int error;
 
+	if (!owns_pid(child))
+		return ESRCH;
+	error = kill(-pid, signo) == 0 ? 0 : errno;
 	if (!is_reaped(child) && getpgid(pid) != pid)
 		error = kill(pid, signo) == 0 ? 0 : errno;
 	return error;
@@ -264,6 +288,8 @@ static void on_kill(struct loop_timer *timer)
 	case CHILD_ORPHANED:
 		look_after_group(child);
 		return;
+	case CHILD_STARTING:
+	case CHILD_CANCELLED:
 	case CHILD_RUNNING:
 	case CHILD_STUCK:
 	case CHILD_GONE:
@@ -273,6 +299,8 @@ static void on_kill(struct loop_timer *timer)
 
 void child_terminate(struct child *child)
 {
+	if (child->state == CHILD_STARTING)
+		set_state(child, CHILD_CANCELLED);
 	if (child->state != CHILD_RUNNING)
 		return;
 	set_state(child, CHILD_DYING);
@@ -301,7 +329,7 @@ void children_fini(struct children *children)
 		if (error == EPERM && child->state != CHILD_STUCK)
 			log_warn("%s: SIGKILL: %s: left running",
 			    name_of(child, name, sizeof name), strerror(error));
-		if (!is_reaped(child))
+		if (!is_reaped(child) && !child->elsewhere)
 			loop_child_remove(children->loop, &child->process);
 		give_slot_back(child);
 		child_free(child);
@@ -312,12 +340,6 @@ void children_fini(struct children *children)
 
 /* ---- starting ---------------------------------------------------------------- */
 
-/* Both sides of a script's three streams. */
-struct streams {
-	int ours[3];
-	int theirs[3]; /* null_fd where there is no pipe */
-};
-
 static void close_ends(const int ends[3], int keep)
 {
 	for (int i = 0; i < 3; i++)
@@ -325,7 +347,7 @@ static void close_ends(const int ends[3], int keep)
 			close_keeping_errno(ends[i]);
 }
 
-static int open_stream(struct streams *streams, int number)
+static int open_stream(struct child_streams *streams, int number)
 {
 	enum sys_pipe_end end = number == STDIN_FILENO ? SYS_PIPE_WRITE : SYS_PIPE_READ;
 	int fds[2];
@@ -337,7 +359,7 @@ static int open_stream(struct streams *streams, int number)
 	return 0;
 }
 
-static int open_streams(struct streams *streams, const struct child_plan *plan, int null_fd)
+static int open_streams(struct child_streams *streams, const struct child_plan *plan, int null_fd)
 {
 	const int wanted[3] = {plan->wants_stdin, 1, plan->wants_stderr};
 
@@ -355,13 +377,15 @@ static int open_streams(struct streams *streams, const struct child_plan *plan, 
 	return 0;
 }
 
-static struct child *child_new(struct children *children, const struct child_plan *plan)
+static struct child *child_new(struct children *children, const struct child_plan *plan,
+    enum child_state state)
 {
 	struct child *child = calloc(1, sizeof *child);
 
 	if (child == NULL)
 		return NULL;
-	*child = (struct child){.family = children, .slot = plan->slot, .noted = -1};
+	*child = (struct child){
+	    .family = children, .state = state, .slot = plan->slot, .noted = -1};
 	loop_timer_init(&child->kill, on_kill);
 	loop_task_init(&child->free_task, on_free);
 	return child;
@@ -376,7 +400,7 @@ static void join_family(struct child *child)
 }
 
 static pid_t run(const struct children *children, const struct child_plan *plan,
-    const struct streams *streams, struct sys_fault *fault)
+    const struct child_streams *streams, struct sys_fault *fault)
 {
 	struct sys_program program = {
 	    .path = plan->argv[0],
@@ -395,8 +419,8 @@ static pid_t run(const struct children *children, const struct child_plan *plan,
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
     struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited, void *context)
 {
-	struct child *child = child_new(children, plan);
-	struct streams streams;
+	struct child *child = child_new(children, plan, CHILD_RUNNING);
+	struct child_streams streams;
 	pid_t pid;
 
 	if (child == NULL || open_streams(&streams, plan, children->null_fd) != 0) {
@@ -420,6 +444,69 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 	return child;
 }
 
+/* ---- started by another process ------------------------------------------------- */
+
+struct child *child_expect(struct children *children, const struct child_plan *plan,
+    struct child_streams *streams, child_exit_fn *exited, void *context)
+{
+	struct child *child = child_new(children, plan, CHILD_STARTING);
+
+	if (child == NULL || open_streams(streams, plan, children->null_fd) != 0) {
+		free(child);
+		return NULL;
+	}
+	child->elsewhere = true;
+	child->exited = exited;
+	child->context = context;
+	join_family(child);
+	return child;
+}
+
+void child_close_streams(const struct children *children, const int ends[3])
+{
+	for (int i = 0; i < 3; i++)
+		if (ends[i] >= 0 && ends[i] != children->null_fd)
+			close_keeping_errno(ends[i]);
+}
+
+bool child_begin(struct child *child, pid_t pid)
+{
+	bool cancelled = child->state == CHILD_CANCELLED;
+
+	child->process.pid = pid;
+	set_state(child, CHILD_RUNNING);
+	if (child->slot >= 0)
+		atomic_store(scoreboard_pid(child->family->board, child->slot), (int)pid);
+	show(child, SCOREBOARD_RUNNING);
+	if (cancelled)
+		child_terminate(child);
+	return child->exited != NULL;
+}
+
+bool child_withdraw(struct child *child)
+{
+	bool owned = child->exited != NULL;
+
+	if (owned)
+		child->slot = -1;
+	give_slot_back(child);
+	set_state(child, CHILD_GONE);
+	loop_post(child->family->loop, &child->free_task);
+	return owned;
+}
+
+void child_ended(struct child *child, int status)
+{
+	on_exited(&child->process, status);
+}
+
+bool child_is_starting(const struct child *child)
+{
+	return child->state == CHILD_STARTING || child->state == CHILD_CANCELLED;
+}
+
+/* ---- its life as others see it ---------------------------------------------------- */
+
 pid_t child_pid(const struct child *child)
 {
 	return child->process.pid;
@@ -433,7 +520,7 @@ void child_answers(struct child *child)
 
 bool child_is_stopped(const struct child *child)
 {
-	return child->kill_at > 0;
+	return child->kill_at > 0 || child->state == CHILD_CANCELLED;
 }
 
 void child_leave(struct child *child, child_exit_fn *exited, void *context)

@@ -8,6 +8,9 @@
  * or until KILL has had no effect (it runs as another user, or the kernel does not let it end):
  * the log then says that it is left running.  It may outlive its request: its owner passes it
  * on with child_leave() (left.c).
+ *
+ * A script that a preloader starts is not our child process, though it is in our session:
+ * preload_process.c reports its start and its end.
  */
 #ifndef CGIBRIDGE_CHILD_H
 #define CGIBRIDGE_CHILD_H
@@ -54,6 +57,12 @@ struct child_pipes {
 	int in, out, err;
 };
 
+/* Both sides of a script's three streams; theirs may be the children's null_fd. */
+struct child_streams {
+	int ours[3]; /* -1: none */
+	int theirs[3];
+};
+
 /* `loop` and `board` are borrowed.  0, or -1 with errno. */
 int children_init(struct children *children, struct loop *loop, struct scoreboard *board,
     int64_t kill_delay) MUST_CHECK;
@@ -73,12 +82,45 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
     struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited,
     void *context) MUST_CHECK;
 
+/*
+ * The same for a script that another process will start (preload.h): opens its streams, of which
+ * the caller closes both sides.  `exited` is called as for child_spawn().  Until child_begin()
+ * or child_withdraw() it is STARTING, and may be stopped or dropped.  NULL with errno, without
+ * open streams, if there is no memory or no descriptor: the slot is still the caller's.
+ */
+struct child *child_expect(struct children *children, const struct child_plan *plan,
+    struct child_streams *streams, child_exit_fn *exited, void *context) MUST_CHECK;
+
+/* Closes one side of its streams. */
+void child_close_streams(const struct children *children, const int ends[3]);
+
+/*
+ * It runs, as the leader of process group `pid`; if it has been stopped meanwhile, it is sent
+ * TERM now.  Returns whether it still has an owner.
+ */
+bool child_begin(struct child *child, pid_t pid);
+
+/*
+ * It will not be started by that process: frees it.  Returns whether it still has an owner,
+ * whose slot it then is again; `exited` is not called.
+ */
+bool child_withdraw(struct child *child);
+
+/* It has ended and been reaped by another process, with waitpid(2)'s `status`. */
+void child_ended(struct child *child, int status);
+
+/* Whether its start has not been reported yet. */
+bool child_is_starting(const struct child *child);
+
 pid_t child_pid(const struct child *child);
 
-/* Sends TERM to the script and its process group, and KILL after the delay if any are left. */
+/*
+ * Sends TERM to the script and its process group, and KILL after the delay if any are left; one
+ * that is STARTING gets it when it begins.
+ */
 void child_terminate(struct child *child);
 
-/* Whether it has been sent TERM; valid also inside its exit callback. */
+/* Whether it has been sent TERM, or will be; valid also inside its exit callback. */
 bool child_is_stopped(const struct child *child);
 
 /* Its response has begun, which the scoreboard shows.  Does nothing if `child` is NULL. */
@@ -87,7 +129,10 @@ void child_answers(struct child *child);
 /* Its request is over and it goes on: its exit is now reported to a new owner. */
 void child_leave(struct child *child, child_exit_fn *exited, void *context);
 
-/* The same without an owner: its exit is not reported.  Sets *child, which may be NULL, to NULL. */
+/*
+ * The same without an owner: its exit is not reported, nor its start.  Sets *child, which may be
+ * NULL, to NULL.
+ */
 void child_drop(struct child **child);
 
 /* The script's exit status as FastCGI's appStatus: 128 + signal after a signal. */

@@ -66,7 +66,10 @@ static void keep_first(struct errlog *errlog, const char *text, size_t len)
 
 static void report_lost(struct errlog *errlog)
 {
-	if (errlog->lost > 0)
+	if (errlog->lost > 0 && errlog->id == 0)
+		log_warn("preloader for %s (pid %ld): %llu bytes of stderr dropped: too much of it",
+		    errlog->script, (long)errlog->pid, (unsigned long long)errlog->lost);
+	else if (errlog->lost > 0)
 		log_warn("%s[%ld]: request %u: %llu bytes of stderr dropped: too much of it",
 		    errlog->script, (long)errlog->pid, (unsigned)errlog->id,
 		    (unsigned long long)errlog->lost);
@@ -92,11 +95,14 @@ static void log_line(struct errlog *errlog, const char *text, size_t len)
 	if (len == 0)
 		return;
 	keep_first(errlog, text, len);
-	if (may_log(errlog))
+	if (!may_log(errlog))
+		errlog->lost += len;
+	else if (errlog->id == 0)
+		log_warn("preloader for %s (pid %ld): stderr: %.*s", errlog->script,
+		    (long)errlog->pid, (int)len, text);
+	else
 		log_warn("%s[%ld]: request %u: stderr: %.*s", errlog->script, (long)errlog->pid,
 		    (unsigned)errlog->id, (int)len, text);
-	else
-		errlog->lost += len;
 }
 
 /* Completes the line in `held` with `len` more bytes and logs it. */

@@ -68,7 +68,7 @@ void errlog_fini(struct errlog *errlog);
 
 /*
  * Reads from `fd`, which it owns and closes, on behalf of request `id`, whose `script`
- * (borrowed) runs as `pid`.
+ * (borrowed) runs as `pid`; `id` 0: of the preloader for `script`.
  */
 void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid, uint16_t id);
 

@@ -22,16 +22,18 @@ struct path {
 	size_t base;     /* bytes from SCRIPT_FILENAME (or the root); the rest is from the URL */
 	bool from_proxy; /* it was inside one of Apache's proxy: URLs */
 	char *rest;      /* the part after the script; owned, NULL: none */
+	struct stat *info; /* of the script; borrowed */
 	char fixed[PATH_MAX];
 };
 
-static void path_init(struct path *path)
+static void path_init(struct path *path, struct stat *info)
 {
 	path->text = path->fixed;
 	path->fixed[0] = '\0';
 	path->base = 0;
 	path->from_proxy = false;
 	path->rest = NULL;
+	path->info = info;
 }
 
 static void path_fini(struct path *path)
@@ -197,13 +199,12 @@ static int check_kind(const char *path, mode_t mode, struct script_refusal *refu
 /* Cuts `path` after the script; the part after it becomes its `rest`. */
 static int split(struct path *path, struct script_refusal *refusal)
 {
-	struct stat info;
 	size_t len;
 
 	free(path->rest);
 	path->rest = NULL;
-	if (stat(path->text, &info) == 0)
-		return check_kind(path->text, info.st_mode, refusal);
+	if (stat(path->text, path->info) == 0)
+		return check_kind(path->text, path->info->st_mode, refusal);
 	if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
 		return refuse_errno(refusal, path->text, errno);
 	len = walk(path->text);
@@ -213,9 +214,9 @@ static int split(struct path *path, struct script_refusal *refusal)
 	if (path->rest == NULL)
 		return refuse_errno(refusal, path->text, errno);
 	path->text[len] = '\0';
-	if (stat(path->text, &info) != 0)
+	if (stat(path->text, path->info) != 0)
 		return refuse_errno(refusal, path->text, errno);
-	return check_kind(path->text, info.st_mode, refusal);
+	return check_kind(path->text, path->info->st_mode, refusal);
 }
 
 /* Decodes %XX in place; any other '%' stays. */
@@ -475,13 +476,13 @@ static int prepare_handler(struct params *params, const char *path, const struct
 	return 0;
 }
 
-int script_resolve(struct params *params, const struct options *options,
+int script_resolve(struct params *params, const struct options *options, struct stat *info,
     struct script_refusal *refusal)
 {
 	struct path path;
 	int failed;
 
-	path_init(&path);
+	path_init(&path, info);
 	failed = name_path(params, &path, refusal) != 0 || locate(params, &path, refusal) != 0 ||
 	    check_rules(path.text, options, refusal) != 0 ||
 	    prepare_handler(params, path.text, options, refusal) != 0;

@@ -10,6 +10,8 @@
 #ifndef CGIBRIDGE_SCRIPT_H
 #define CGIBRIDGE_SCRIPT_H
 
+#include <sys/stat.h>
+
 #include "base/attributes.h"
 #include "config/options.h"
 #include "cgi/params.h"
@@ -21,12 +23,12 @@ struct script_refusal {
 };
 
 /*
- * Finds the script of `params` and sets SCRIPT_FILENAME to its absolute path as it is to be
+ * Finds the script of `params`, fills `info` with its stat(2), and sets SCRIPT_FILENAME to its absolute path as it is to be
  * executed (symbolic links kept), SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED.  0, or -1 with
  * `refusal` filled: 404 nothing there, 403 not allowed by permission or by --program and
  * --root, 500 the parameters do not name a script, 503 no memory.
  */
-int script_resolve(struct params *params, const struct options *options,
+int script_resolve(struct params *params, const struct options *options, struct stat *info,
     struct script_refusal *refusal) MUST_CHECK;
 
 #endif

@@ -80,6 +80,12 @@ static const struct option_spec specs[] = {
 	{"handler-always", 0, NULL,
 	    "use --handler also for scripts that have a \"#!\" line and may be executed", NULL,
 	    MEMBER(handler_always), {1, 0, NULL}},
+	{"preload", 0, "INTERPRETER=COMMAND",
+	    "start scripts whose \"#!\" line names INTERPRETER by this program, which has it "
+	    "loaded; may be repeated (none)", &value_preload_kind, MEMBER(preloads), ANY},
+	{"preload-learn", 0, NULL,
+	    "let the programs of --preload load what scripts have loaded, the next time", NULL,
+	    MEMBER(preload_learn), {1, 0, NULL}},
 	{"query-args", 0, NULL, "pass a query without \"=\" as arguments (RFC 3875, 4.4)", NULL,
 	    MEMBER(query_args), {1, 0, NULL}},
 	{"env", 0, "NAME[=VALUE]",
@@ -528,6 +534,7 @@ void options_fini(struct options *options)
 	free(options->programs.items);
 	free(options->roots.items);
 	value_handlers_fini(&options->handlers);
+	value_preloads_fini(&options->preloads);
 	free(options->variables.items);
 	free(options->limits.items);
 	cmdline_fini(&options->cmdline);

@@ -41,6 +41,8 @@ struct options {
 	struct value_list roots;    /* only below these directories; empty: any */
 	struct value_handlers handlers;
 	int handler_always;         /* also for scripts that could run by themselves */
+	struct value_preloads preloads; /* programs that start scripts */
+	int preload_learn;          /* they are given --learn */
 	int query_args;             /* a query without "=" becomes arguments */
 	struct value_variables variables; /* for scripts, added to the inherited ones */
 	int clear_env;              /* scripts inherit nothing */

@@ -54,6 +54,21 @@ struct value_handlers {
 	size_t count;
 };
 
+enum { VALUE_PRELOADS_MAX = 8 };
+
+/* A program that starts the scripts of an interpreter: "INTERPRETER=PROGRAM ARGS". */
+struct value_preload {
+	const char *text;     /* borrowed; starts with the interpreter */
+	size_t interpreter_len;
+	char **argv;          /* PROGRAM, its arguments, NULL; owned, one allocation */
+	size_t argc;
+};
+
+struct value_preloads {
+	struct value_preload *items; /* owned; each interpreter once */
+	size_t count;
+};
+
 /* A variable, "NAME=VALUE" as in environ(7), or "NAME": the inherited one. */
 struct value_variable {
 	const char *text; /* borrowed */
@@ -108,6 +123,7 @@ extern const struct value_kind value_directory;  /* const char *, borrowed; an a
 extern const struct value_kind value_path;       /* struct value_list of absolute paths */
 extern const struct value_kind value_socket;     /* struct value_sockets */
 extern const struct value_kind value_handler;    /* struct value_handlers */
+extern const struct value_kind value_preload_kind; /* struct value_preloads */
 extern const struct value_kind value_variable;   /* struct value_variables */
 extern const struct value_kind value_url_path;   /* const char *, borrowed; NULL: none */
 extern const struct value_kind value_limit_kind; /* struct value_limits */
@@ -129,8 +145,17 @@ long long value_leading_number(const char *text, const char **rest);
 /* Parses a size: a number, which K, M or G may follow.  In bytes; -1 if it is not one. */
 long long value_bytes(const char *text);
 
-/* Frees the list and the handlers in it. */
+/* Frees the list and the items in it. */
 void value_handlers_fini(struct value_handlers *handlers);
+void value_preloads_fini(struct value_preloads *preloads);
+
+/*
+ * Splits `command` into words, quoted as in a file of options; the path of a program without
+ * arguments may contain unquoted blanks if the file exists.  Sets `*argv`, which is owned by
+ * the caller, one allocation with NULL at the end.  How many words there are; 0, with nothing
+ * to free, if a quote is not closed or there is no memory.
+ */
+size_t value_command(const char *command, char ***argv) MUST_CHECK;
 
 /* Whether this process may set `limit` for its scripts: 0, or -1 with `*why` as for a read(). */
 int value_limit_check(const struct sys_limit *limit, const char **why) MUST_CHECK;

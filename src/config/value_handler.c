@@ -41,8 +41,7 @@ static size_t split(const char *text, char **argv, char *room)
 	return count;
 }
 
-/* Fills in argv; false, with nothing to free, if `command` is invalid or there is no memory. */
-static bool parse_command(struct value_handler *handler, const char *command)
+size_t value_command(const char *command, char ***words)
 {
 	size_t size = strlen(command) + 1;
 	/* a word and the blank after it take at least two bytes */
@@ -50,18 +49,17 @@ static bool parse_command(struct value_handler *handler, const char *command)
 	char **argv = malloc(count * sizeof *argv + size);
 
 	if (argv == NULL)
-		return false;
-	handler->argv = argv;
+		return 0;
+	*words = argv;
 	if (strpbrk(command, " \t") != NULL && access(command, F_OK) == 0) {
 		argv[0] = memcpy(argv + count, command, size);
 		argv[1] = NULL;
-		handler->argc = 1;
-	} else {
-		handler->argc = split(command, argv, (char *)(argv + count));
+		return 1;
 	}
-	if (handler->argc == 0)
+	count = split(command, argv, (char *)(argv + count));
+	if (count == 0)
 		free(argv);
-	return handler->argc > 0;
+	return count;
 }
 
 static int read_handler(const struct value_rule *rule, void *member, const char *value,
@@ -75,8 +73,10 @@ static int read_handler(const struct value_rule *rule, void *member, const char 
 	if (items != NULL)
 		handlers->items = items;
 	*why = "expected .EXT=PROGRAM, with the program's absolute path; arguments may follow";
-	if (items == NULL || handler.extension_len == 0 ||
-	    !parse_command(&handler, value + handler.extension_len + 1))
+	if (items == NULL || handler.extension_len == 0)
+		return -1;
+	handler.argc = value_command(value + handler.extension_len + 1, &handler.argv);
+	if (handler.argc == 0)
 		return -1;
 	items[handlers->count++] = handler;
 	return 0;

@@ -18,6 +18,7 @@
 #include "cgi/child.h"
 #include "bridge/conn.h"
 #include "cgi/left.h"
+#include "cgi/preload.h"
 #include "cgi/environment.h"
 #include "config/identity.h"
 #include "base/log.h"
@@ -78,6 +79,7 @@ struct worker {
 	struct request_services services;
 	struct request_sink sink;
 	struct left_list left;
+	struct preload *preload; /* NULL: none */
 	struct flaw_log flaws;
 	struct conn_owner owner;
 	int64_t failures_quiet;  /* loop time until which failed accepts are not logged */
@@ -554,6 +556,22 @@ static int open_children(struct worker *worker)
 	return -1;
 }
 
+/* Without them, all scripts are started by exec. */
+static void start_preloaders(struct worker *worker)
+{
+	const struct preload_parts parts = {.loop = worker->loop,
+	    .options = worker->plan->options,
+	    .environment = &worker->environment,
+	    .children = &worker->children,
+	    .times = &preload_times};
+
+	if (worker->plan->options->preloads.count == 0)
+		return;
+	worker->preload = worker->services.preload = preload_new(&parts);
+	if (worker->preload == NULL)
+		log_error("no memory for preloaders: scripts are started without them");
+}
+
 static int worker_init(struct worker *worker)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
@@ -576,7 +594,10 @@ static int worker_init(struct worker *worker)
 	if (loop_signals(worker->loop, signals, on_signal, worker) != 0 ||
 	    loop_watch(worker->loop, &worker->stop_line, worker->plan->stop, LOOP_IN) != 0)
 		return -1;
-	return loop_watch(worker->loop, &worker->drain_line, worker->plan->drain, LOOP_IN);
+	if (loop_watch(worker->loop, &worker->drain_line, worker->plan->drain, LOOP_IN) != 0)
+		return -1;
+	start_preloaders(worker);
+	return 0;
 }
 
 static void free_memory(struct worker *worker)
@@ -593,7 +614,10 @@ static void worker_fini(struct worker *worker)
 	conn_close_all(&worker->owner);
 	request_sink_stop(&worker->sink);
 	left_fini(&worker->left);
+	if (worker->preload != NULL)
+		preload_stop(worker->preload);
 	children_fini(&worker->children);
+	preload_free(&worker->preload);
 	/* closed connections free themselves in a last turn */
 	if (loop_turn(worker->loop, 0) != 0)
 		log_debug("the last turn failed: %s", strerror(errno));

@@ -50,7 +50,7 @@ static size_t place_of_infos(int workers, int scripts)
 /* The sizes of the shared structs, and the number of this version's order of them. */
 static unsigned layout(void)
 {
-	const unsigned order = 4;
+	const unsigned order = 5;
 
 	return order << 28 | (unsigned)sizeof(struct shared_worker) << 14 |
 	    (unsigned)(sizeof(struct shared_info) + sizeof(struct shared_slot) + sizeof(struct shared));
@@ -251,6 +251,11 @@ void scoreboard_forget_group(struct scoreboard *board, int at)
 	atomic_store(&board->shared->slots[at].group_owner, 0);
 }
 
+atomic_int *scoreboard_preloader(struct scoreboard *board, int worker, int at)
+{
+	return &board->per_worker[worker].preloaders[at];
+}
+
 void scoreboard_wait(struct scoreboard *board, int worker, int change)
 {
 	atomic_fetch_add(&board->per_worker[worker].waiting, change);
@@ -330,8 +335,10 @@ static void kill_script(int pid, pid_t session)
 	kill(pid, SIGKILL); /* in case it has not yet made its own group */
 }
 
-static void bury_worker(struct shared_worker *worker)
+static void bury_worker(struct shared_worker *worker, pid_t session)
 {
+	for (int i = 0; i < SCOREBOARD_PRELOADERS; i++)
+		sys_kill_family((pid_t)atomic_exchange(&worker->preloaders[i], 0), session);
 	atomic_store(&worker->waiting, 0);
 	atomic_store(&worker->connections, 0);
 	atomic_store(&worker->pid, 0);
@@ -348,7 +355,7 @@ int scoreboard_bury(struct scoreboard *board, int worker, pid_t session)
 {
 	int scripts = 0;
 
-	bury_worker(&board->per_worker[worker]);
+	bury_worker(&board->per_worker[worker], session);
 	for (int i = 0; i < board->scripts; i++) {
 		struct shared_slot *slot = &board->shared->slots[i];
 

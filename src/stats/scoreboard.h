@@ -75,6 +75,14 @@ int scoreboard_running(const struct scoreboard *board);
 int scoreboard_set_group(struct scoreboard *board, int worker, pid_t group) MUST_CHECK;
 void scoreboard_forget_group(struct scoreboard *board, int at);
 
+enum { SCOREBOARD_PRELOADERS = 16 }; /* of a worker */
+
+/*
+ * Where preloader number `at` of `worker` is to write its pid, so that it and the scripts that
+ * it has just started are killed if the worker dies; 0 there: none.
+ */
+atomic_int *scoreboard_preloader(struct scoreboard *board, int worker, int at);
+
 /* Counts one more (+1) or one fewer (-1) waiting request of `worker`. */
 void scoreboard_wait(struct scoreboard *board, int worker, int change);
 
@@ -122,6 +130,7 @@ struct script_info {
 	char peer[64];    /* the other end of the connection */
 	int64_t started;  /* loop_clock() */
 	unsigned request; /* its id on the connection */
+	unsigned preloaded; /* not 0: a preloader starts it */
 };
 
 struct scoreboard_script {

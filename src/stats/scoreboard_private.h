@@ -31,6 +31,7 @@ struct shared_worker {
 	atomic_int starts;
 	atomic_llong started;   /* ms of the monotonic clock */
 	struct tally tally;
+	atomic_int preloaders[SCOREBOARD_PRELOADERS]; /* pids; 0: none */
 };
 
 enum { INFO_WORDS = (sizeof(struct script_info) + sizeof(long) - 1) / sizeof(long) };

@@ -46,11 +46,11 @@ static void put_script(struct status_page *page, const struct status_script *scr
 	const struct script_info *info = &script->slot.info;
 
 	status_put(page,
-	    "{\"pid\":%ld,\"state\":\"%s\",\"worker\":%d,\"request\":%u,\"started\":%.3f,"
-	    "\"age\":%.3f,\"slow\":%s,\"client\":",
+	    "{\"pid\":%ld,\"state\":\"%s\",\"worker\":%d,\"request\":%u,\"preloaded\":%s,"
+	    "\"started\":%.3f,\"age\":%.3f,\"slow\":%s,\"client\":",
 	    (long)script->slot.pid, script->state, script->slot.worker, info->request,
-	    (double)script->started / 1000, (double)script->age / 1000,
-	    script->slow ? "true" : "false");
+	    info->preloaded != 0 ? "true" : "false", (double)script->started / 1000,
+	    (double)script->age / 1000, script->slow ? "true" : "false");
 	put_string(page, info->client);
 	status_put(page, ",\"peer\":");
 	put_string(page, info->peer);

@@ -53,8 +53,8 @@ static void put_script(struct status_page *page, const struct status_script *scr
 
 	status_put(page, "script %ld: %s, age ", (long)script->slot.pid, script->state);
 	status_put_seconds(page, (uint64_t)script->age * 1000);
-	status_put(page, "%s, worker %d, request %u, client ", script->slow ? " (slow)" : "",
-	    script->slot.worker, info->request);
+	status_put(page, "%s%s, worker %d, request %u, client ", script->slow ? " (slow)" : "",
+	    info->preloaded != 0 ? ", preloaded" : "", script->slot.worker, info->request);
 	status_put_escaped(page, info->client[0] == '\0' ? "-" : info->client, escape_line);
 	status_put(page, ", peer ");
 	status_put_escaped(page, info->peer, escape_line);

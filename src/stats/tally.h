@@ -36,6 +36,9 @@ enum tally_event {
 	TALLY_LOST,           /* requests whose client aborted them, or went away */
 	TALLY_SPAWNED,        /* scripts started */
 	TALLY_SPAWN_FAILURES,
+	TALLY_PRELOADED,      /* scripts started by a preloader, which are in TALLY_SPAWNED, too */
+	TALLY_BYPASSES,       /* scripts for a preloader that were started by exec */
+	TALLY_PRELOADERS,     /* preloaders started in place of one that had ended */
 	TALLY_FAILED,         /* scripts with a bad exit, or without a CGI response */
 	TALLY_BYTES_IN,       /* request bodies; like the next, counted when the request ends */
 	TALLY_BYTES_OUT,      /* responses */

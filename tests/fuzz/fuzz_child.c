@@ -210,6 +210,57 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 	return child;
 }
 
+/* ---- of preloaders, which are not fuzzed: preload.c is linked, and not called ---------- */
+
+struct child *child_expect(struct children *children, const struct child_plan *plan,
+    struct child_streams *streams, child_exit_fn *exited, void *context)
+{
+	(void)children;
+	(void)plan;
+	(void)streams;
+	(void)exited;
+	(void)context;
+	fuzz_require(false);
+	return NULL;
+}
+
+void child_close_streams(const struct children *children, const int ends[3])
+{
+	(void)children;
+	(void)ends;
+	fuzz_require(false);
+}
+
+bool child_begin(struct child *child, pid_t pid)
+{
+	(void)child;
+	(void)pid;
+	fuzz_require(false);
+	return false;
+}
+
+bool child_withdraw(struct child *child)
+{
+	(void)child;
+	fuzz_require(false);
+	return false;
+}
+
+void child_ended(struct child *child, int status)
+{
+	(void)child;
+	(void)status;
+	fuzz_require(false);
+}
+
+bool child_is_starting(const struct child *child)
+{
+	(void)child;
+	return false;
+}
+
+/* ---- as requests see it ------------------------------------------------------------------ */
+
 pid_t child_pid(const struct child *child)
 {
 	return (pid_t)(0x3fffff00 + child->number); /* more than any system has */

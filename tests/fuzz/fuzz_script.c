@@ -215,6 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct fuzz_input input = {bytes, len};
 	struct script_refusal refusal = {.status = 0};
+	struct stat info;
 	struct options options;
 	struct params params;
 	struct names before;
@@ -225,7 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	read_params(&params, &input);
 	before = (struct names){copy_of(&params, "SCRIPT_FILENAME"), copy_of(&params, "PATH_INFO"),
 	    copy_of(&params, "DOCUMENT_ROOT"), copy_of(&params, "SCRIPT_NAME")};
-	if (script_resolve(&params, &options, &refusal) == 0)
+	if (script_resolve(&params, &options, &info, &refusal) == 0)
 		check_found(&params, &options, &before);
 	else
 		check_refused(&refusal);

@@ -1,0 +1,440 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# --preload, the worker's side: which scripts a preloader starts, that they are like others, and
+# that whatever a preloader does, each request is answered, and no script runs twice.
+# tests/lib/preloader speaks the protocol, and misbehaves as its mood says.
+use v5.36;
+use Test::More;
+use Bridge;
+use FastCGI;
+use JSON::PP;
+use Time::HiRes qw(sleep);
+
+my $preloader = tmp() . '/preloader';
+spew($preloader, slurp("$Bridge::srcdir/tests/lib/preloader"), 0755);
+
+# A bridge with the test's preloader for /bin/sh, and its mood.
+sub preloading (%o) {
+    my $mood = file();
+    my $words = $o{words} // '';
+    my $bridge = Bridge->start(workers => 1, %o, args => [ '--status-path', '/status',
+        '--preload', "/bin/sh=/usr/bin/perl $preloader /bin/sh $mood $words",
+        @{ $o{args} // [] } ]);
+    $bridge->{mood} = $mood;
+    wait_until(10, sub { preloaders($bridge) == 1 && is_ready($bridge) }) if !$words;
+    return $bridge;
+}
+
+sub set_mood ($bridge, $mood) {
+    my $next = spew(file(), "$mood\n", 0644);
+    rename $next, $bridge->{mood} or die "$bridge->{mood}: $!\n";
+}
+
+sub preloaders ($bridge) {
+    return grep { slurp("/proc/$_/cmdline") =~ /\Q$preloader\E/ }
+        map { Bridge::children($_) } $bridge->workers;
+}
+
+sub status ($bridge) {
+    return decode_json(FastCGI::body($bridge->get('unix', 'none', [
+        (map { ($_ => '') } qw(SCRIPT_FILENAME DOCUMENT_ROOT REQUEST_URI)),
+        SCRIPT_NAME => '/status', QUERY_STRING => 'json' ])));
+}
+
+# A preloader is ready when it has started a script.
+sub is_ready ($bridge) {
+    my $before = status($bridge)->{preloaded_scripts};
+    $bridge->get('unix', 'plain.sh');
+    return status($bridge)->{preloaded_scripts} > $before;
+}
+
+sub counts ($bridge) {
+    my $s = status($bridge);
+    return { map { $_ => $s->{$_} } qw(preloaded_scripts preload_bypasses preloader_restarts) };
+}
+
+# Runs `code`, and how the counters grew: [preloaded, bypassed].
+sub growth ($bridge, $code) {
+    my $before = counts($bridge);
+    $code->();
+    my $after = counts($bridge);
+    return [ map { $after->{$_} - $before->{$_} } qw(preloaded_scripts preload_bypasses) ];
+}
+
+# A script that answers with its pid, and notes in a file that it ran.
+my $ran = file();
+chmod 0666, spew($ran, '');
+sub sh ($name, $text, $line = '#!/bin/sh') {
+    return script($name, "$line\nprintf 'Content-Type: text/plain\\n\\n'\n$text");
+}
+sh('plain.sh', "echo hello\n");
+sh('notes.sh', "echo \$\$ >>'$ran'\necho ran \$\$\n");
+sub runs () { return scalar pids_in($ran) }
+
+sub answer ($bridge, $name, @more) { return FastCGI::body($bridge->get('unix', $name, @more)) }
+
+# ---- like any other script ---------------------------------------------------------------
+
+my $bridge = preloading(args => [ '--limit', 'nofile=77', '--limit', 'core=0' ]);
+
+scenario 'it is started by the preloader' => sub {
+    my $by = growth($bridge, sub { is(answer($bridge, 'plain.sh'), "hello\n", 'answered') });
+    is_deeply($by, [ 1, 0 ], 'counted');
+    set_mood($bridge, 'mark');
+    sh('marked.sh', 'echo "$PRELOADED_BY_TEST"');
+    is(answer($bridge, 'marked.sh'), "1\n", 'by the preloader indeed');
+    set_mood($bridge, 'good');
+};
+
+scenario 'it is what it would be by exec' => sub {
+    # the same text, for another interpreter that is the same program
+    symlink '/bin/sh', tmp() . '/sh' or die;
+    my $text = <<~'END';
+        tr '\0' '\n' </proc/$$/environ | sort
+        echo "args $0 $*"
+        pwd -P
+        ulimit -n; ulimit -c; umask
+        grep '^Sig[A-Z]*[BIC]' /proc/self/status
+        read -r stat </proc/$$/stat
+        set -- ${stat#*) }
+        echo "group $(( $3 == $$ )) session $4"
+        cat
+        cd /proc/self/fd && exec readlink 0 1 2 3 4 5 6 7 8 9 60
+        END
+    sh('same.sh', $text);
+    my $forked = growth($bridge, sub { is(answer($bridge, 'plain.sh'), "hello\n", 'first') });
+    is_deeply($forked, [ 1, 0 ], 'ready');
+    my %answers;
+    for my $way ('/bin/sh', tmp() . '/sh') {
+        sh('same.sh', $text, "#!$way");
+        my $by = growth($bridge, sub {
+            $answers{$way} = answer($bridge, 'same.sh', [ QUERY_STRING => 'a+b',
+                REQUEST_METHOD => 'POST', CONTENT_LENGTH => 9, HTTP_X => 'y' ],
+                body => "the body\n");
+        });
+        is_deeply($by, $way eq '/bin/sh' ? [ 1, 0 ] : [ 0, 0 ], "$way: started as meant");
+    }
+    s/pipe:\[\d+\]/pipe/g for values %answers;
+    is($answers{'/bin/sh'}, $answers{ tmp() . '/sh' }, 'no difference');
+    like($answers{'/bin/sh'}, qr/\n(?:pipe\n){3}\z/, 'no descriptors but three pipes');
+    like($answers{'/bin/sh'}, qr/^77$/m, 'with its limits');
+    like($answers{'/bin/sh'}, qr/group 1/, 'and its process group');
+    like($answers{'/bin/sh'}, qr/the body/, 'and its body');
+};
+
+scenario 'exit status, death by signal, standard error' => sub {
+    sh('exits.sh', "echo oops >&2\nexit 3\n");
+    sh('dies.sh', "kill -SEGV \$\$\n");
+    my $mark = $bridge->mark;
+    is($bridge->get('unix', 'exits.sh')->{end}{app}, 3, 'exit status');
+    my $c = $bridge->connect('unix');
+    $c->start(1, $bridge->params('dies.sh'));
+    $c->wait_close; # without END, which would say that all of it was there
+    ok($bridge->wait_for_log(qr/exits\.sh\[\d+\]: request 1: stderr: oops/, 5, from => $mark),
+        'stderr');
+    ok($bridge->wait_for_log(qr/dies\.sh\[\d+\].*killed by signal 11/, 5, from => $mark),
+        'the signal');
+};
+
+# ---- which scripts -----------------------------------------------------------------------
+
+scenario 'the #! line' => sub {
+    my $of = preloading(env => { PATH => '/bin:/usr/bin' });
+    my %lines = ('#! /bin/sh' => 1, "#!/bin/sh\t" => 1, '#!/bin/sh -e' => 1,
+        '#!/usr/bin/env sh' => 1, '#!/bin/env sh' => 1, '#!/usr/bin/env -S sh -e' => 1,
+        '#!/usr/bin/env -S sh -e -u' => 1, '#!/usr/bin/sh' => 0, '#!/usr/bin/env -S A=b sh' => 0,
+        '#!/usr/bin/env -S sh "-e"' => 0, '#!/bin/dash' => 0);
+    for my $line (sort keys %lines) {
+        sh('line.sh', "case \$- in *e*) printf e;; esac; case \$- in *u*) printf u;; esac; echo\n", $line);
+        my $answer;
+        my $by = growth($of, sub { $answer = answer($of, 'line.sh') });
+        is($by->[0], $lines{$line}, "$line: preloaded or not");
+        is($answer, ($line =~ /-e -u/ ? 'eu' : $line =~ /-e/ ? 'e' : '') . "\n", 'its switches');
+    }
+    my $by = growth($of, sub { answer($of, 'plain.sh', [ PATH => '/bin' ]) });
+    is_deeply($by, [ 1, 0 ], 'another PATH does not matter to /bin/sh');
+    sh('env.sh', "echo env\n", '#!/usr/bin/env sh');
+    $by = growth($of, sub { is(answer($of, 'env.sh', [ PATH => '/usr/bin:/bin' ]), "env\n", 'ok') });
+    is_deeply($by, [ 0, 1 ], 'but to env');
+    sh('noexec.sh', "echo\n");
+    chmod 0644, cgi() . '/noexec.sh';
+    is(FastCGI::status($of->get('unix', 'noexec.sh')), 403, 'not executable: refused');
+    $of->stop;
+};
+
+scenario 'a file that changes' => sub {
+    sh('changes.sh', "echo one\n");
+    is_deeply(growth($bridge, sub { answer($bridge, 'changes.sh') }), [ 1, 0 ], 'preloaded');
+    sh('changes.sh', "echo one\n", '#!/bin/dash');
+    is_deeply(growth($bridge, sub { answer($bridge, 'changes.sh') }), [ 0, 0 ], 'and not');
+    sh('changes.sh', "echo one\n");
+    is_deeply(growth($bridge, sub { answer($bridge, 'changes.sh') }), [ 1, 0 ], 'and again');
+};
+
+scenario 'variables that are read at the start' => sub {
+    my $of = preloading(env => { FIXED => 'mine', TZ => 'UTC' });
+    my @cases = ([ [ FIXED => 'mine' ], 1 ], [ [ FIXED => 'other' ], 0 ], [ [ GROUP_X => '' ], 0 ],
+        [ [ LC_ALL => 'C' ], 0 ], [ [ TZ => 'UTC' ], 1 ], [ [ TZ => 'CET' ], 0 ],
+        [ [ FIXEDLY => 'x' ], 1 ], [ [ LD_PRELOAD => '' ], 0 ], [ [ HTTP_LANG => 'x' ], 1 ]);
+    for my $case (@cases) {
+        my ($more, $preloaded) = @$case;
+        my $by = growth($of, sub { is(answer($of, 'plain.sh', $more), "hello\n", 'answered') });
+        is_deeply($by, [ $preloaded, 1 - $preloaded ], "@$more");
+    }
+    $of->stop;
+};
+
+scenario 'a handler' => sub {
+    my $of = preloading(args => [ '--handler', '.txt=/bin/sh -e' ]);
+    script('plain.txt', "printf 'Content-Type: text/plain\\n\\n%s' \"\$-\"\n", 0644);
+    my $answer;
+    my $by = growth($of, sub { $answer = answer($of, 'plain.txt') });
+    is_deeply($by, [ 1, 0 ], 'preloaded');
+    like($answer, qr/e/, 'with the switches of the handler');
+    script('other.txt', "#!/bin/sh -u\nprintf 'Content-Type: text/plain\\n\\nx'\n", 0644);
+    $by = growth($of, sub { is(answer($of, 'other.txt'), 'x', 'with a line of its own') });
+    is_deeply($by, [ 0, 1 ], 'it is not');
+    $of->stop;
+};
+
+scenario 'the working directory' => sub {
+    sh('pwd.sh', "pwd -P\n");
+    is_deeply(growth($bridge, sub {
+        is(answer($bridge, 'pwd.sh'), cgi() . "\n", 'its own');
+        is(answer($bridge, 'pwd.sh', [ FCGI_CHDIR => '/usr' ]), "/usr\n", 'another');
+        my $own = readlink '/proc/' . ($bridge->workers)[0] . '/cwd';
+        is(answer($bridge, 'pwd.sh', [ FCGI_CHDIR => '-' ]), "$own\n", "the worker's");
+    }), [ 3, 0 ], 'by the preloader');
+    is_deeply(growth($bridge, sub {
+        is(FastCGI::status($bridge->get('unix', 'pwd.sh', [ FCGI_CHDIR => '/none' ])), 500, 'none');
+    }), [ 0, 0 ], 'it says that it failed');
+    is_deeply(growth($bridge, sub {
+        is(FastCGI::status($bridge->get('unix', 'pwd.sh', [ FCGI_CHDIR => '.' ])), 200, 'relative');
+    }), [ 0, 1 ], 'by exec');
+};
+
+scenario 'too large for a message' => sub {
+    my @more = map { ("HTTP_X$_" => 'x' x 30_000) } 1 .. 6;
+    is_deeply(growth($bridge, sub { is(answer($bridge, 'plain.sh', \@more), "hello\n", 'ok') }),
+        [ 0, 1 ], 'by exec');
+};
+
+# ---- preloaders that do not do what they should --------------------------------------------
+
+# mood => [ preloaded, status, what the log says ]; each on a bridge of its own.
+my %moods = (
+    'hang' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'late' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'stop' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'silent-exit' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'die' => [ 0, 200, qr/ended with status 3/ ],
+    'close' => [ 0, 200, qr/closed its socket/ ],
+    'lie-child' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
+    'lie-parent' => [ 0, 200, qr/broke the protocol: "start" is wrong/ ],
+    'garbage' => [ 0, 200, qr/broke the protocol: "gibberish\\x01" is wrong/ ],
+    'no-group' => [ 0, 500, qr/does not say as which process it runs/ ],
+    'twice' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
+    'die-after' => [ 1, 200, qr/was killed by signal 9/ ],
+    'fail-fork' => [ 0, 200, undef ],
+    'fail-limit' => [ 0, 500, qr/cannot set its limits: Invalid argument/ ],
+    'unknown-exit' => [ 1, 200, undef ],
+    'decline' => [ 0, 200, qr/plain\.sh: not preloaded: the test says so|notes\.sh: not/ ],
+    'stale' => [ 0, 200, qr/a file that it has loaded has changed/ ],
+);
+
+for my $mood (sort keys %moods) {
+    my ($preloaded, $status, $line) = @{ $moods{$mood} };
+    scenario "mood: $mood" => sub {
+        my $of = preloading();
+        my ($mark, $before) = ($of->mark, runs());
+        set_mood($of, $mood);
+        my $r;
+        my $by = growth($of, sub {
+            $r = $of->get('unix', 'notes.sh', [], body => 'a body', secs => 30);
+        });
+        is(FastCGI::status($r), $status, 'answered');
+        is($by->[0], $preloaded, 'started by whom');
+        ok($of->wait_for_log($line, 10, from => $mark), 'the log says so') if $line;
+        set_mood($of, 'good');
+        ok(wait_until(20, sub { is_ready($of) }), 'then there is a preloader that works');
+        sleep 3 if $mood eq 'late'; # until the child that came late has tried
+        is(runs() - $before, 1, 'the script has run once') if $status == 200;
+        ok(wait_until(10, sub { preloaders($of) == 1 }), 'and one only');
+        $of->stop;
+    };
+}
+
+scenario 'one that is declined is said once, and not tried again' => sub {
+    my $of = preloading();
+    set_mood($of, 'decline');
+    is_deeply(growth($of, sub { answer($of, 'notes.sh') for 1 .. 3 }), [ 0, 1 ], 'once');
+    is(scalar(() = $of->log =~ /not preloaded/g), 1, 'one line');
+    sh('notes.sh', slurp(cgi() . '/notes.sh') =~ s/.*?\n.*?\n//sr, '#!/bin/sh -e');
+    is_deeply(growth($of, sub { answer($of, 'notes.sh') }), [ 0, 1 ], 'other words are tried');
+    $of->stop;
+};
+
+for my $words (qw(dies-first garbage-first bad-version)) {
+    scenario "three in a row that start nothing: $words" => sub {
+        my $of = preloading(words => $words);
+        ok($of->wait_for_log(qr/ error: preloader for .* the last 3 ended before/, 20), 'said');
+        is(answer($of, 'plain.sh'), "hello\n", 'served');
+        is(scalar(() = $of->log =~ / error: /g), 1, 'one error');
+        is_deeply([ preloaders($of) ], [], 'none runs');
+        ok($of->reload, 'reload');
+        ok($of->wait_for_log(qr/(?:the last 3 ended.*){2}/s, 20), 'which tries again');
+        $of->stop;
+    };
+}
+
+scenario 'one that is never ready' => sub {
+    my $of = preloading(words => 'never-ready');
+    is_deeply(growth($of, sub { is(answer($of, 'plain.sh'), "hello\n", 'served') }), [ 0, 1 ],
+        'by exec');
+    $of->stop;
+};
+
+scenario 'its standard error' => sub {
+    my $of = preloading(words => 'complains');
+    ok($of->wait_for_log(qr{ warn: preloader for /bin/sh \(pid \d+\): stderr: the test's}, 10),
+        'is in the log');
+    $of->stop;
+};
+
+scenario 'a program that is not there' => sub {
+    my $of = Bridge->start(args => [ '--preload', '/bin/sh=/none/such' ]);
+    ok($of->wait_for_log(qr/the last 3 ended/, 20), 'is not tried for ever');
+    is(answer($of, 'plain.sh'), "hello\n", 'scripts run');
+    $of->stop;
+};
+
+# ---- how they are ended --------------------------------------------------------------------
+
+my ($gate, $hold) = gate();
+sh('waits.sh', "echo \$\$ >>'$ran'\nflock -s -w 60 '$gate' true\n");
+sh('stubborn.sh', "trap '' TERM\necho \$\$ >>'$ran'\nflock -s -w 60 '$gate' true\n");
+
+# Starts it; its pid.
+sub begin ($c, $of, $name, @more) {
+    spew($ran, '');
+    $c->start(1, $of->params($name, REQUEST_METHOD => 'GET', @more));
+    return (wait_pids($ran, 1))[0];
+}
+
+scenario 'a client that leaves, a timeout, KILL' => sub {
+    my $of = preloading(args => [ '--kill-delay', '200ms' ]);
+    my $c = $of->connect('unix');
+    my $pid = begin($c, $of, 'waits.sh');
+    my ($shown) = @{ status($of)->{script_list} };
+    is($shown->{pid}, $pid, 'the status page has its pid');
+    ok($shown->{preloaded}, 'and says how it was started');
+    $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    is_deeply([ gone(5, $pid) ], [], 'ABORT ends it');
+    $c->hang_up;
+    $c = $of->connect('unix');
+    $pid = begin($c, $of, 'stubborn.sh', CGIBRIDGE_TIMEOUT => '200ms');
+    $c->wait_close;
+    is_deeply([ gone(10, $pid) ], [], 'a timeout ends even a stubborn one');
+    ok(wait_until(10, sub { status($of)->{running_scripts} == 0 }), 'and no slot is taken');
+    cmp_ok(status($of)->{kills}, '>=', 1, 'a KILL is counted');
+    $of->stop;
+};
+
+scenario 'a client that leaves before the script has started' => sub {
+    my $of = preloading();
+    my $lock = spew("$of->{mood}.gate", '', 0644);
+    open my $held, '<', $lock or die;
+    flock $held, 2 or die;
+    set_mood($of, 'slow');
+    spew($ran, '');
+    my $c = $of->connect('unix');
+    $c->start(1, $of->params('waits.sh', REQUEST_METHOD => 'GET'));
+    ok(wait_until(5, sub { grep { $_->{state} eq 'starting' } @{ status($of)->{script_list} } }),
+        'it is starting');
+    $c->hang_up;
+    close $held;
+    ok(wait_until(10, sub { status($of)->{running_scripts} == 0 }), 'it is stopped when it has');
+    is_deeply([ gone(5, pids_in($ran)) ], [], 'it does not run');
+    $of->stop;
+};
+
+scenario 'an exit that is none' => sub {
+    my $of = preloading();
+    set_mood($of, 'exit-lie');
+    my $c = $of->connect('unix');
+    my $pid = begin($c, $of, 'waits.sh');
+    ok($of->wait_for_log(qr/broke the protocol: "exit" is wrong/, 10), 'is not believed');
+    ok(alive($pid), 'the script goes on');
+    is(status($of)->{running_scripts}, 1, 'in its slot');
+    $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    is_deeply([ gone(5, $pid) ], [], 'and can be stopped');
+    $of->stop;
+};
+
+scenario 'a preloader that ends before its script' => sub {
+    my $of = preloading();
+    my $c = $of->connect('unix');
+    my $pid = begin($c, $of, 'waits.sh');
+    kill 'KILL', preloaders($of);
+    ok($of->wait_for_log(qr/was killed by signal 9/, 10), 'the log says so');
+    ok(alive($pid), 'the script goes on');
+    $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    is_deeply([ gone(5, $pid) ], [], 'and can be stopped');
+    ok(wait_until(10, sub { status($of)->{running_scripts} == 0 }), 'its slot is free again');
+    $of->stop;
+};
+
+for my $whom (qw(worker supervisor)) {
+    for my $how ('', 'a preloader that is stopped') {
+        scenario "kill -9 of the $whom" . ($how && ", $how") => sub {
+            my $of = preloading();
+            my $c = $of->connect('unix');
+            my $pid = begin($c, $of, 'waits.sh');
+            my @preloaders = preloaders($of);
+            kill 'STOP', @preloaders if $how;
+            kill 'KILL', $whom eq 'worker' ? $of->workers : $of->pid;
+            is_deeply([ gone(10, $pid) ], [], 'the script is gone');
+            is_deeply([ gone(10, @preloaders) ], [], 'and the preloader');
+            $c->hang_up;
+            if ($whom eq 'worker') {
+                ok(wait_until(15, sub { is_ready($of) }), 'the next worker has one');
+                $of->stop;
+            } else {
+                $of->kill_all;
+            }
+        };
+    }
+}
+
+scenario 'a reload, and draining' => sub {
+    my $of = preloading();
+    my $c = $of->connect('unix');
+    my $pid = begin($c, $of, 'waits.sh');
+    my ($old) = preloaders($of);
+    my $mark = $of->mark;
+    $of->signal('HUP');
+    ok($of->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark), 'reloaded');
+    ok(alive($pid), 'the script goes on');
+    ok(alive($old), 'and its preloader');
+    close $hold;
+    $c->wait_end(1);
+    is_deeply([ gone(10, $pid, $old) ], [], 'both end');
+    ok(wait_until(10, sub { is_ready($of) }), 'there is a new one');
+    $of->stop;
+};
+
+scenario 'nothing is left open' => sub {
+    my ($worker) = $bridge->workers;
+    my $fds = sub { scalar(() = glob "/proc/$_[0]/fd/*") };
+    answer($bridge, 'plain.sh');
+    my $before = $fds->($worker);
+    my ($of) = preloaders($bridge);
+    my $its = $fds->($of);
+    answer($bridge, 'plain.sh') for 1 .. 50;
+    ok(wait_until(5, sub { $fds->($worker) <= $before }), 'in the worker');
+    ok(wait_until(5, sub { $fds->($of) <= $its }), 'and in the preloader');
+};
+
+$bridge->stop;
+done_testing;
