@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "stats/scoreboard_private.h"
 #include "stats/status.h"
 
@@ -219,6 +221,32 @@ START_TEST(a_script_that_runs_long_is_slow)
 	run(1, "/srv/x.cgi", 2000);
 	shows(STATUS_TEXT, "\nscript 4711: running, age 2.0 (slow), worker 1, ");
 	shows(STATUS_JSON, "\"age\":2.000,\"slow\":true,\"client\"");
+}
+END_TEST
+
+/* Scripts that are this very process; how many of them the page has a "doing" for. */
+static int count_doing(int scripts, int64_t age)
+{
+	int count = 0;
+
+	make_board(2, scripts);
+	for (int i = 0; i < scripts; i++)
+		atomic_store(scoreboard_pid(board, run(1, "/srv/x.cgi", age)), (int)getpid());
+	for (const char *at = render(STATUS_JSON); (at = strstr(at, ",\"doing\":\"running")) != NULL; at++)
+		count++;
+	return count;
+}
+
+START_TEST(what_slow_scripts_wait_for_is_shown)
+{
+	char doing[SYS_DOING_MAX];
+	bool is_told;
+
+	sys_process_doing(getpid(), doing);
+	is_told = doing[0] != '\0';
+	ck_assert_int_eq(count_doing(1, 2000), is_told ? 1 : 0);
+	ck_assert_int_eq(count_doing(1, 1999), 0);
+	ck_assert_int_eq(count_doing(33, 2000), is_told ? 32 : 0);
 }
 END_TEST
 
@@ -449,6 +477,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, openmetrics_ends_with_its_end);
 	tcase_add_test(tcase, a_script_is_shown_until_it_is_over);
 	tcase_add_test(tcase, a_script_that_runs_long_is_slow);
+	tcase_add_test(tcase, what_slow_scripts_wait_for_is_shown);
 	tcase_add_test(tcase, a_hostile_name_is_harmless);
 	tcase_add_loop_test(tcase, what_is_no_utf8_does_not_get_into_json, 0,
 	    (int)(sizeof sequences / sizeof *sequences));

@@ -53,6 +53,8 @@ on_both 'a script that runs longer has one line' => sub ($kind) {
     like($line, qr/ s: sleeping, in read\(\) of \Q$fifo\E/, 'what it waits for') if is_linux();
     my ($script) = grep { $_->{pid} == $pid } @{ decode_json(page($bridge, 'json'))->{script_list} };
     ok($script->{slow}, 'the status says so as JSON');
+    like($script->{doing} // '', qr/^sleeping, in read\(\) of \Q$fifo\E/, 'and what it waits for now')
+        if is_linux();
     like(page($bridge, 'text'), qr/^script $pid: \w+, age [\d.]+ \(slow\), /m, 'and as text');
     print $hold "released\n";
     close $hold;

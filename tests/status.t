@@ -447,7 +447,7 @@ sub browse ($url, %o) {
 }
 
 scenario 'nginx and a browser' => sub {
-    my $bridge = Bridge->start(workers => 2, args => [@paths]);
+    my $bridge = Bridge->start(workers => 2, args => [ @paths, '--slow-log', '10ms' ]);
     my $params = Bridge::nginx_params($dir);
     # nothing but SCRIPT_NAME is needed
     my $nginx = Bridge->nginx(<<~CONF);
@@ -472,6 +472,8 @@ scenario 'nginx and a browser' => sub {
     like($dom, qr{<span>\Q$dir\E/&lt;script&gt;document}, 'it shows the script, as text');
     like($dom, qr{<title>cgibridge status</title>}, 'which has not run');
     like($dom, qr{>192\.0\.2\.99<}, 'its client');
+    like($dom, qr{\(slow\)</span>}, 'that it is slow');
+    like($dom, qr{<small>sleeping}, '... and what it waits for') if is_linux();
     like($dom, qr{class="state answering">answering<}, 'its state');
     like($dom, qr{<span>$_</span>}, "worker $_") for $bridge->workers;
     like($dom, qr{id="news"[^>]*>live, \d}, 'it is live');

@@ -2,7 +2,10 @@
 /*
  * status_json: one JSON object (RFC 8259), in UTF-8 and safe within HTML.
  */
+#include "base/sys.h"
 #include "stats/status_private.h"
+
+enum { DOING_COUNT = 32 }; /* how many scripts, the oldest, /proc is read for */
 
 static void put_string(struct status_page *page, const char *text)
 {
@@ -41,7 +44,22 @@ static void put_worker(struct status_page *page, int number, const struct status
 	    (unsigned long long)worker->sum.events[TALLY_REQUESTS]);
 }
 
-static void put_script(struct status_page *page, const struct status_script *script)
+/*
+ * What a slow script waits for now, as the line of --slow-log had it then.  The system tells it to a
+ * worker, which is of the script's user.
+ */
+static void put_doing(struct status_page *page, pid_t pid)
+{
+	char doing[SYS_DOING_MAX];
+
+	sys_process_doing(pid, doing);
+	if (doing[0] == '\0')
+		return;
+	status_put(page, ",\"doing\":");
+	put_string(page, doing);
+}
+
+static void put_script(struct status_page *page, const struct status_script *script, int number)
 {
 	const struct script_info *info = &script->slot.info;
 
@@ -56,6 +74,8 @@ static void put_script(struct status_page *page, const struct status_script *scr
 	put_string(page, info->peer);
 	status_put(page, ",\"script\":");
 	put_string(page, info->script);
+	if (script->slow && number < DOING_COUNT)
+		put_doing(page, script->slot.pid);
 	status_put(page, "}");
 }
 
@@ -86,7 +106,7 @@ static void put_scripts(struct status_page *page, const struct status_snapshot *
 		if (!status_script(s, i, &script))
 			continue;
 		status_put(page, "%s", separator);
-		put_script(page, &script);
+		put_script(page, &script, i);
 		separator = ",\n";
 	}
 	status_put(page, "],\n\"more_scripts\":%d\n", s->running - i);

@@ -105,11 +105,11 @@ void status_put_seconds(struct status_page *page, uint64_t us)
 bool status_has_room(const struct status_page *page, bool is_worker)
 {
 	enum {
-		ITEM = 2560,             /* the longest: each byte of a script's texts as \uXXXX */
+		ITEM = 5120,             /* more than the longest: each byte of a script's texts as \uXXXX */
 		FOR_SCRIPTS = 32 * 1024, /* kept free by the list of workers */
 	};
 
-	return buf_room(page->out) >= (is_worker ? FOR_SCRIPTS : 2 * ITEM);
+	return buf_room(page->out) >= (is_worker ? FOR_SCRIPTS : ITEM);
 }
 
 /* ---- the snapshot -------------------------------------------------------- */
