@@ -754,6 +754,162 @@ START_TEST(the_end_kills_and_forgets_all)
 }
 END_TEST
 
+/* ---- started by another process ----------------------------------------------------------- */
+
+static struct child_streams streams;
+
+static struct child *expect(void)
+{
+	struct child_plan plan = plan_of("/bin/true");
+	struct child *child = child_expect(&children, &plan, &streams, on_exit_of, &exits);
+
+	ck_assert_ptr_nonnull(child);
+	ck_assert(child_is_starting(child));
+	child_close_streams(&children, streams.theirs);
+	child_close_streams(&children, streams.ours);
+	return child;
+}
+
+/* A grandchild that leads a group, and whose parent reaps it when told to, by `parent`. */
+static pid_t grandchild(int *tell, pid_t *parent)
+{
+	int told[2];
+	int said[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(told) | pipe(said), 0);
+	*parent = fork();
+	if (*parent == 0) {
+		char byte;
+
+		pid = fork();
+		if (pid == 0) {
+			setpgid(0, 0);
+			sys_signals_reset(false);
+			pid = getpid();
+			(void)!write(said[1], &pid, sizeof pid);
+			for (;;)
+				pause();
+		}
+		close(told[1]);
+		(void)!read(told[0], &byte, 1);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		_exit(0);
+	}
+	close(told[0]);
+	close(said[1]);
+	ck_assert_int_eq(read(said[0], &pid, sizeof pid), sizeof pid);
+	close(said[0]);
+	*tell = told[1];
+	return pid;
+}
+
+START_TEST(it_begins_and_ends_elsewhere)
+{
+	struct child *child = expect();
+	int slot = 0;
+
+	ck_assert_uint_eq(children.count, 1);
+	ck_assert(child_begin(child, getpid()));
+	ck_assert(!child_is_starting(child));
+	ck_assert_int_eq(child_pid(child), getpid());
+	ck_assert_int_eq(atomic_load(scoreboard_pid(board, slot)), getpid());
+	child_ended(child, 3 << 8);
+	ck_assert_int_eq(exits, 1);
+	ck_assert_uint_eq(child_app_status(status), 3);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	ck_assert_int_eq(emptied, 1);
+}
+END_TEST
+
+START_TEST(it_is_withdrawn_and_the_slot_comes_back)
+{
+	struct child *child = expect();
+
+	ck_assert(child_withdraw(child));
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(scoreboard_running(board), 1); /* the caller's */
+	scoreboard_release(board, 0);
+}
+END_TEST
+
+START_TEST(one_that_was_dropped_keeps_no_slot)
+{
+	struct child *child = expect();
+	struct child *dropped = child;
+
+	child_terminate(child);
+	ck_assert(child_is_stopped(child));
+	child_drop(&dropped);
+	ck_assert(!child_withdraw(child));
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+START_TEST(one_that_was_stopped_gets_it_when_it_begins)
+{
+	struct child *child = expect();
+	int tell;
+	pid_t parent;
+	pid_t pid = grandchild(&tell, &parent);
+	siginfo_t info;
+
+	child_terminate(child);
+	ck_assert(child_begin(child, pid));
+	ck_assert(child_is_stopped(child));
+	close(tell); /* its parent reaps it, whatever has ended it */
+	ck_assert_int_eq(waitid(P_PID, (id_t)parent, &info, WEXITED | WNOWAIT), 0);
+	ck_assert_int_eq(wait_for(parent), 0);
+	child_ended(child, SIGTERM);
+	ck_assert_int_eq(exits, 1);
+	ck_assert(turn_until(loop, is_over, NULL));
+}
+END_TEST
+
+/* Its number belongs to somebody else by then: another session. */
+START_TEST(a_pid_that_is_not_in_our_session_is_not_signalled)
+{
+	struct child *child = expect();
+	int said[2];
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(said), 0);
+	pid = fork();
+	if (pid == 0) {
+		setsid();
+		sys_signals_reset(false);
+		(void)!write(said[1], "x", 1);
+		for (;;)
+			pause();
+	}
+	ck_assert_int_eq(read(said[0], &byte, 1), 1);
+	ck_assert(child_begin(child, pid));
+	child_terminate(child);
+	turn_for(loop, 200); /* TERM, and KILL */
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+	child_ended(child, 0);
+	ck_assert(turn_until(loop, is_over, NULL));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -1);
+	close(said[0]);
+	close(said[1]);
+}
+END_TEST
+
+static void add_elsewhere(TCase *tcase)
+{
+	tcase_add_test(tcase, it_begins_and_ends_elsewhere);
+	tcase_add_test(tcase, it_is_withdrawn_and_the_slot_comes_back);
+	tcase_add_test(tcase, one_that_was_dropped_keeps_no_slot);
+	tcase_add_test(tcase, one_that_was_stopped_gets_it_when_it_begins);
+	tcase_add_test(tcase, a_pid_that_is_not_in_our_session_is_not_signalled);
+}
+
 static void add_ends(TCase *tcase)
 {
 	tcase_add_test(tcase, a_script_that_has_left_its_group_is_ended);
@@ -797,6 +953,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_missing_directory_is_its_own_step);
 	tcase_add_test(tcase, an_impossible_limit_is_its_own_step);
 	add_ends(tcase);
+	add_elsewhere(tcase);
 }
 
 int main(void)

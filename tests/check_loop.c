@@ -737,6 +737,65 @@ START_TEST(an_exit_in_time_is_seen_before_the_timer)
 }
 END_TEST
 
+static int quiet_status;
+
+static void on_loud_exit(struct loop_child *child, int status)
+{
+	(void)child;
+	(void)status;
+	strcat(order, "x");
+}
+
+static void on_quiet_exit(struct loop_child *child, int status)
+{
+	(void)child;
+	quiet_status = status;
+	strcat(order, "q");
+}
+
+static bool has_order(void *wanted)
+{
+	return strcmp(order, wanted) == 0;
+}
+
+START_TEST(a_quiet_child_is_not_looked_for_but_seen)
+{
+	static const int none[] = {0};
+	struct loop_child loud;
+	struct loop_child quiet;
+	pid_t pids[2];
+
+	ck_assert_int_eq(loop_signals(loop, none, NULL, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(i);
+	}
+	loop_child_add(loop, &loud, pids[0], on_loud_exit);
+	loop_child_add_quiet(loop, &quiet, pids[1], on_quiet_exit);
+	/* both have ended: one of them is reaped at the first look, and the other may be */
+	for (int i = 0; i < 2; i++) {
+		siginfo_t info;
+
+		ck_assert_int_eq(waitid(P_PID, (id_t)pids[i], &info, WEXITED | WNOWAIT), 0);
+	}
+	ck_assert_int_eq(loop_turn(loop, 0), 0);
+	loop_reap(loop);
+	ck_assert_int_eq(loop_turn(loop, 0), 0);
+	ck_assert(has_order((char[]){"xq"}) || has_order((char[]){"qx"}));
+	ck_assert_int_eq(WEXITSTATUS(quiet_status), 1);
+	/* and one that is removed counts no less */
+	order[0] = '\0';
+	pids[0] = fork();
+	if (pids[0] == 0)
+		_exit(0);
+	loop_child_add_quiet(loop, &quiet, pids[0], on_quiet_exit);
+	loop_child_remove(loop, &quiet);
+	loop_child_add(loop, &loud, pids[0], on_loud_exit);
+	ck_assert(turn_until(loop, has_order, (char[]){"x"}));
+}
+END_TEST
+
 /* Has another process stop us, wait `ms`, and have us go on. */
 static pid_t be_paused(int first_ms, int ms)
 {
@@ -1220,6 +1279,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_turn_waits_no_longer_than_until_the_first_timer);
 	tcase_add_test(tcase, what_came_in_time_is_seen_before_the_timer);
 	tcase_add_test(tcase, an_exit_in_time_is_seen_before_the_timer);
+	tcase_add_test(tcase, a_quiet_child_is_not_looked_for_but_seen);
 	tcase_add_test(tcase, no_timer_fires_after_a_wait_that_was_interrupted);
 	tcase_add_test(tcase, timers_wait_for_what_one_wait_cannot_find);
 	tcase_add_test(tcase, timers_fire_though_there_is_always_more);
