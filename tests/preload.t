@@ -302,6 +302,33 @@ scenario 'its standard error' => sub {
     $of->stop;
 };
 
+scenario '--check runs it' => sub {
+    my %words = ('' => undef, 'dies-first' => 'it ends before it is ready',
+        'garbage-first' => 'it does not speak the protocol of cgibridge-preload\(7\)',
+        'bad-version' => 'it does not speak the protocol of cgibridge-preload\(7\)');
+    my @as = is_root() ? ([], [ '-u', 'nobody' ]) : ([]);
+    for my $as (@as) {
+        for my $words (sort keys %words) {
+            my $r = run_program([ $Bridge::daemon, '-n', @$as, '-s', 'unix:/tmp/x', '--preload',
+                "/bin/sh=/usr/bin/perl $preloader /bin/sh none $words" ]);
+            is($r->{exit}, 0, "@$as '$words': exit status");
+            like($r->{err}, $words{$words} // '' ? qr/--preload '.*': $words{$words}$/m : qr/\A\z/,
+                'what it says');
+        }
+    }
+    my $r = run_program([ $Bridge::daemon, '-n', '-s', 'unix:/tmp/x', '--preload',
+        '/bin/sh=/none/such' ]);
+    like($r->{err}, qr/--preload '.*': cannot be started: No such file/, 'none there');
+};
+
+scenario '--preload-learn' => sub {
+    my $of = Bridge->start(args => [ '--preload-learn', '--preload',
+        "/bin/sh=/usr/bin/perl $preloader /bin/sh none" ]);
+    ok(wait_until(10, sub { preloaders($of) }), 'it runs');
+    like(slurp('/proc/' . (preloaders($of))[0] . '/cmdline'), qr/none\0--learn\0\z/, 'with --learn');
+    $of->stop;
+};
+
 scenario 'a program that is not there' => sub {
     my $of = Bridge->start(args => [ '--preload', '/bin/sh=/none/such' ]);
     ok($of->wait_for_log(qr/the last 3 ended/, 20), 'is not tried for ever');

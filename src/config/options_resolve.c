@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/preloader_check.h"
+
 static enum options_verdict fail(struct options_fault *fault, enum options_verdict verdict,
     const char *fmt, ...) PRINTF_LIKE(3, 4);
 
@@ -302,6 +304,38 @@ static void doubt_socket(const struct options *options, const struct address *ad
 	doubt(warn, "socket", address->url, why);
 }
 
+/* A preloader that is tried. */
+struct tried {
+	const struct value_preload *preload;
+	bool learn;
+};
+
+/* Runs in the process that has switched to the user. */
+static int try_preloader(void *context, struct fault *why)
+{
+	const struct tried *tried = context;
+
+	return preloader_check(tried->preload, tried->learn, why);
+}
+
+/* With --check it is run, if that can be done as the user and in the place of the workers. */
+static void doubt_preload(const struct options *options, const struct value_preload *preload,
+    warn_fn *warn)
+{
+	struct tried tried = {preload, options->preload_learn != 0};
+	struct fault why;
+	bool fits;
+
+	if (!options->check || (identity_is_set(&options->identity) && geteuid() != 0))
+		fits = is_open(options, preload->argv[0], X_OK, &why);
+	else if (identity_is_set(&options->identity))
+		fits = identity_rehearse(&options->identity, try_preloader, &tried, &why) == 0;
+	else
+		fits = try_preloader(&tried, &why) == 0;
+	if (!fits)
+		doubt(warn, "preload", preload->text, why.text);
+}
+
 void options_warn(const struct options *options, warn_fn *warn)
 {
 	struct fault why;
@@ -316,5 +350,7 @@ void options_warn(const struct options *options, warn_fn *warn)
 	for (size_t i = 0; i < options->handlers.count; i++)
 		if (!is_open(options, options->handlers.items[i].argv[0], X_OK, &why))
 			doubt(warn, "handler", options->handlers.items[i].text, why.text);
+	for (size_t i = 0; i < options->preloads.count; i++)
+		doubt_preload(options, &options->preloads.items[i], warn);
 	doubt_spool(options, warn);
 }
