@@ -78,39 +78,49 @@ static bool has_body(const struct request *request)
 	return !(request->body.ended && body_waiting(&request->body) == 0);
 }
 
-/* Starts the script as planned; its pipes are then in `pipes`.  NULL with `fault` filled. */
-typedef struct child *start_fn(struct request *request, const struct child_plan *plan,
-    struct child_pipes *pipes, struct sys_fault *fault);
-
-static struct child *by_exec(struct request *request, const struct child_plan *plan,
-    struct child_pipes *pipes, struct sys_fault *fault)
-{
-	return child_spawn(request->link->services->children, plan, pipes, fault, request_exited,
-	    request);
-}
-
-/* Starts the script in the slot of the ticket. */
-static struct child *spawn(struct request *request, start_fn *start, struct child_pipes *pipes,
-    struct sys_fault *fault)
-{
+/* A script in the slot of the ticket, and the memory of its plan. */
+struct start {
+	struct child_plan plan;
 	char directory[4096];
-	char **envp = params_environ(&request->params, request->link->services->environment);
-	char **argv = arguments_new(request_options(request), &request->params, request->script.path);
-	struct child_plan plan = {
-	    .argv = argv,
-	    .dir = directory_of(request, directory, sizeof directory),
-	    .envp = envp,
+	char **argv;
+	char **envp;
+};
+
+/* 0, or -1 without memory; start_fini() either way. */
+static int start_init(struct start *start, const struct request *request)
+{
+	start->envp = params_environ(&request->params, request->link->services->environment);
+	start->argv =
+	    arguments_new(request_options(request), &request->params, request->script.path);
+	start->plan = (struct child_plan){
+	    .argv = start->argv,
+	    .dir = directory_of(request, start->directory, sizeof start->directory),
+	    .envp = start->envp,
 	    .slot = request->script.ticket.slot,
 	    .wants_stdin = has_body(request),
 	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
 	};
+	return start->envp == NULL || start->argv == NULL ? -1 : 0;
+}
+
+static void start_fini(struct start *start)
+{
+	free(start->argv);
+	free(start->envp);
+}
+
+/* Executes the script; its pipes are then in `pipes`.  NULL with `fault` filled. */
+static struct child *spawn(struct request *request, struct child_pipes *pipes,
+    struct sys_fault *fault)
+{
+	struct start start;
 	struct child *child = NULL;
 
 	*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
-	if (envp != NULL && argv != NULL)
-		child = start(request, &plan, pipes, fault);
-	free(argv);
-	free(envp);
+	if (start_init(&start, request) == 0)
+		child = child_spawn(request->link->services->children, &start.plan, pipes, fault,
+		    request_exited, request);
+	start_fini(&start);
 	return child;
 }
 
@@ -188,7 +198,7 @@ static void start_by_exec(struct request *request)
 	int64_t spent;
 
 	request_show(request);
-	request->script.child = spawn(request, by_exec, &pipes, &fault);
+	request->script.child = spawn(request, &pipes, &fault);
 	if (request->script.child == NULL && wait_for_descriptors(request, &fault))
 		return;
 	if (request->script.child == NULL) {
@@ -256,28 +266,27 @@ static void on_preloaded(void *context, const struct preload_answer *answer)
 	link->touched(link);
 }
 
-static struct child *by_preloader(struct request *request, const struct child_plan *plan,
-    struct child_pipes *pipes, struct sys_fault *fault)
+/* Asks a preloader; on_preloaded() has the answer.  NULL if none can be asked. */
+static struct child *ask_preloader(struct request *request)
 {
-	const struct preload_script script = {.path = request->script.path,
-	    .plan = plan,
+	struct start start;
+	struct child *child = NULL;
+	struct preload_script script = {.path = request->script.path,
+	    .plan = &start.plan,
 	    .answered = on_preloaded,
 	    .exited = request_exited,
 	    .context = request};
 
-	(void)pipes;
-	(void)fault;
-	return preload_start(request->link->services->preload, &script);
+	if (start_init(&start, request) == 0)
+		child = preload_start(request->link->services->preload, &script);
+	start_fini(&start);
+	return child;
 }
 
-/* Asks a preloader; on_preloaded() has the answer. */
 static void start_by_preloader(struct request *request)
 {
-	struct child_pipes pipes;
-	struct sys_fault fault;
-
 	request_show(request);
-	request->script.child = spawn(request, by_preloader, &pipes, &fault);
+	request->script.child = ask_preloader(request);
 	if (request->script.child == NULL) {
 		bypass(request);
 		return;
