@@ -113,6 +113,9 @@ script('cut', <<~'SH');
     esac
     printf '\nthe beginning'
     case $QUERY_STRING in
+    late*) sleep 0.1 ;;
+    esac
+    case $QUERY_STRING in
     *killed) kill -9 $$ ;;
     esac
     SH
@@ -135,12 +138,18 @@ sub is_cut ($port, $path) {
 
 scenario 'answers that are cut, through nginx' => sub {
     my $cgi = "fastcgi_param SCRIPT_FILENAME $dir/cut; $common fastcgi_pass $pass{unix};";
+    # in most of these, nginx takes an end of the connection for that of the response
+    my @ways = map { my $keep = $_; map { [ "/$keep-$_", "fastcgi_keep_conn $keep; fastcgi_buffering $_;" ] }
+        qw(on off) } qw(on off);
+    my $locations = join '', map { "location $_->[0] { $cgi $_->[1] }\n" } @ways;
     my $other = Bridge->nginx(<<~CONF, http => "fastcgi_cache_path $tmp/cache keys_zone=cache:1m;");
-        location /kept { $cgi fastcgi_keep_conn on; }
+        $locations
         location /cached { $cgi fastcgi_keep_conn on;
             fastcgi_cache cache; fastcgi_cache_key \$request_uri; fastcgi_cache_valid any 10m; }
         CONF
-    is_cut($other->port, $_) for '/kept?short', '/kept?short-killed', '/kept?killed';
+    for my $way (@ways) {
+        is_cut($other->port, "$way->[0]?$_") for qw(short short-killed killed late-killed);
+    }
     unlink $work;
     ask($other->port, 'GET', '/cached?killed', 1) for 1 .. 2;
     is(slurp($work), "run\nrun\n", 'one that was cut is not kept in a cache');

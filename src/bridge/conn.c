@@ -56,6 +56,14 @@ static void log_cut(struct request_link *link, const struct request *request)
 	    (unsigned)request_id(request), peer);
 }
 
+/* Ends the connection, so that a truncated response does not pass for a whole one. */
+static int put_cut(struct conn *conn, const struct request *request)
+{
+	if (conn->state == CONN_OPEN)
+		conn_set_state(conn, CONN_LEAVING);
+	return request_trusts_eof(request) ? record_put_unknown(&conn->out.records, 0) : 0;
+}
+
 /*
  * Sends END_REQUEST, unless a truncated response would then pass for a whole one: if no other
  * request uses the connection, it ends without END_REQUEST; else appStatus says failure.
@@ -64,18 +72,18 @@ static void put_end(struct conn *conn, const struct request *request)
 {
 	const struct request_result *result = request_result(request);
 	uint32_t app_status = result->app_status;
+	int failed;
 
-	if (result->truncated && conn->active == 0) {
-		if (conn->state == CONN_OPEN)
-			conn_set_state(conn, CONN_LEAVING);
-		return;
-	}
-	if (result->truncated) {
+	if (result->truncated && conn->active > 0) {
 		log_cut(&conn->link, request);
 		app_status = app_status == 0 ? 1 : app_status;
 	}
-	if (record_put_end(&conn->out.records, request_id(request), app_status,
-		result->protocol_status) == 0)
+	if (result->truncated && conn->active == 0)
+		failed = put_cut(conn, request);
+	else
+		failed = record_put_end(&conn->out.records, request_id(request), app_status,
+		    result->protocol_status);
+	if (failed == 0)
 		return;
 	log_error("no memory for the end of a response: connection closed");
 	conn_set_state(conn, CONN_FAILED);

@@ -118,6 +118,11 @@ bool request_stdin_ended(const struct request *request)
 	return request->stdin_ended;
 }
 
+bool request_trusts_eof(const struct request *request)
+{
+	return front_end_trusts_eof(request->front_end);
+}
+
 /* ---- life -------------------------------------------------------------------- */
 
 void request_free(struct request **request)

@@ -146,6 +146,9 @@ bool request_has_ended(const struct request *request);
 const struct request_result *request_result(const struct request *request);
 bool request_stdin_ended(const struct request *request);
 
+/* Whether its client takes an end of the connection without END_REQUEST for a whole response. */
+bool request_trusts_eof(const struct request *request);
+
 /* A piece of FCGI_PARAMS or FCGI_STDIN; an empty record (`len` 0) ends the stream. */
 void request_read_params(struct request *request, const void *bytes, size_t len);
 void request_read_stdin(struct request *request, const void *bytes, size_t len);
