@@ -145,18 +145,20 @@ static int name_path(const struct params *params, struct path *path, struct scri
 	const char *file = params_get_filled(params, "SCRIPT_FILENAME");
 	const char *root = params_get_filled(params, "DOCUMENT_ROOT");
 	const char *name = params_get_filled(params, "SCRIPT_NAME");
+	const char *info = params_get_filled(params, "PATH_INFO");
 
 	/* HAProxy passes on a URL as it is, also inside SCRIPT_FILENAME */
 	if (name != NULL && climbs(name))
 		return refuse(refusal, 404, name, "the part of it from the URL has \"..\"");
 	if (file != NULL)
 		return from_filename(file, path, refusal);
-	if (root == NULL || name == NULL)
+	if (root == NULL || (name == NULL && info == NULL))
 		return refuse(refusal, 500, "no SCRIPT_FILENAME",
 		    "the web server has to send it, or DOCUMENT_ROOT and SCRIPT_NAME");
 	if (root[0] != '/')
 		return refuse(refusal, 500, root, "DOCUMENT_ROOT is not an absolute path");
-	return from_url(root, name, path, refusal);
+	/* h2o: all of it is in PATH_INFO, where locate() will look for it */
+	return from_url(root, name == NULL ? "" : name, path, refusal);
 }
 
 /* ---- the file ------------------------------------------------------------ */
