@@ -13,17 +13,17 @@
 static const struct {
 	const char *software; /* NULL: not sent */
 	enum front_end front_end;
-	bool stops_stdin, needs_stdin, drops_body, trusts_eof;
+	bool stops_stdin, needs_stdin, drops_body, trusts_eof, redirects;
 } names[] = {
-	{NULL, FRONT_END_UNNAMED, true, false, false, false},
-	{"", FRONT_END_UNNAMED, true, false, false, false},
-	{"nginx/1.22.1", FRONT_END_NGINX, true, false, true, true},
-	{"nginx", FRONT_END_NGINX, true, false, true, true},
-	{"HAProxy 2.6.12", FRONT_END_HAPROXY, false, true, false, false},
-	{"Apache/2.4.57 (Debian)", FRONT_END_OTHER, false, false, false, false},
-	{"lighttpd/1.4.69", FRONT_END_OTHER, false, false, false, false},
-	{"Caddy/v2.6.2", FRONT_END_OTHER, false, false, false, false},
-	{"not nginx", FRONT_END_OTHER, false, false, false, false},
+	{NULL, FRONT_END_UNNAMED, true, false, false, false, false},
+	{"", FRONT_END_UNNAMED, true, false, false, false, false},
+	{"nginx/1.22.1", FRONT_END_NGINX, true, false, true, true, true},
+	{"nginx", FRONT_END_NGINX, true, false, true, true, true},
+	{"HAProxy 2.6.12", FRONT_END_HAPROXY, false, true, false, false, false},
+	{"Apache/2.4.57 (Debian)", FRONT_END_OTHER, false, false, false, false, false},
+	{"lighttpd/1.4.69", FRONT_END_OTHER, false, false, false, false, false},
+	{"Caddy/v2.6.2", FRONT_END_OTHER, false, false, false, false, false},
+	{"not nginx", FRONT_END_OTHER, false, false, false, false, false},
 };
 
 START_TEST(a_name_is_a_front_end_and_its_quirks)
@@ -47,6 +47,7 @@ START_TEST(a_name_is_a_front_end_and_its_quirks)
 	ck_assert_int_eq(front_end_needs_stdin(found), names[_i].needs_stdin);
 	ck_assert_int_eq(front_end_drops_body(found), names[_i].drops_body);
 	ck_assert_int_eq(front_end_trusts_eof(found), names[_i].trusts_eof);
+	ck_assert_int_eq(front_end_redirects(found), names[_i].redirects);
 	params_fini(&params);
 }
 END_TEST

@@ -38,10 +38,27 @@ START_TEST(two_digits_are_a_byte)
 }
 END_TEST
 
+START_TEST(percent_encoding_is_decoded_once)
+{
+	static const struct {
+		const char *text, *decoded;
+	} cases[] = {{"", ""}, {"/a%20b", "/a b"}, {"%41%4a", "AJ"}, {"%2541", "%41"}, {"%00", "%00"},
+	    {"%", "%"}, {"%4", "%4"}, {"%zz%", "%zz%"}, {"\303%A9", "\303\251"}};
+	char text[32];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		strcpy(text, cases[i].text);
+		hex_percent_decode(text);
+		ck_assert_str_eq(text, cases[i].decoded);
+	}
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, each_byte_is_a_digit_or_not);
 	tcase_add_test(tcase, two_digits_are_a_byte);
+	tcase_add_test(tcase, percent_encoding_is_decoded_once);
 }
 
 int main(void)

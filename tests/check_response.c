@@ -424,6 +424,58 @@ START_TEST(what_cannot_be_mended_is_refused)
 }
 END_TEST
 
+/* ---- local redirects ------------------------------------------------------------------- */
+
+static const struct {
+	const char *raw, *path; /* NULL: it is not one */
+} redirects[] = {
+	{"Location: /\n\n", "/"},
+	{"Location: /a/b?c=d&e=%20f\r\n\r\n", "/a/b?c=d&e=%20f"},
+	{"location:/x.cgi/../y\n\n", "/x.cgi/../y"},
+	{"Location:  \t/x \n\n", "/x"},
+	{"Location: //host/x\n\n", NULL},
+	{"Location: /x#y\n\n", NULL},
+	{"Location: /x y\n\n", NULL},
+	{"Location: /\\host\n\n", NULL},
+	{"Location: /\303\251\n\n", NULL},
+	{"Location: x\n\n", NULL},
+	{"Location:\n\n", NULL},
+	{"Location: http://host/x\n\n", NULL},
+	{"Location: /x\nContent-Type: text/html\n\n", NULL},
+	{"Status: 302 Found\nLocation: /x\n\n", NULL},
+	{"Location: /x\nX-Other: y\n\n", NULL},
+	{"Location: /x\nLocation: /y\n\n", NULL},
+	{"HTTP/1.1 302 Found\nLocation: /x\n\n", NULL},
+	{"Content-Type: text/html\n\n", NULL},
+};
+
+START_TEST(a_path_alone_is_a_local_redirect)
+{
+	const char *raw = redirects[_i].raw;
+	const char *path = redirects[_i].path;
+	size_t len = strlen(raw);
+	struct response response;
+	const char *found;
+	char *out;
+	char wanted[128];
+
+	response_init(&response, RESPONSE_NORMAL, false);
+	ck_assert_int_eq(parse_part(&response, raw, len, true), (ptrdiff_t)len);
+	ck_assert_int_eq(response.local, path != NULL);
+	if (path == NULL)
+		return;
+	found = response_local_path(&response, (const unsigned char *)raw, len, &len);
+	ck_assert_uint_eq(len, strlen(path));
+	ck_assert_int_eq(memcmp(found, path, len), 0);
+	ck_assert_int_eq(response.status, 302);
+	response.accel = true;
+	out = render(&response, raw, strlen(raw));
+	snprintf(wanted, sizeof wanted, "X-Accel-Redirect: %s\r\n\r\n", path);
+	ck_assert_str_eq(out, wanted);
+	free(out);
+}
+END_TEST
+
 /* ---- bodies ---------------------------------------------------------------------------- */
 
 static const struct body_case {
@@ -718,6 +770,8 @@ END_TEST
 
 static void add(TCase *tcase)
 {
+	tcase_add_loop_test(tcase, a_path_alone_is_a_local_redirect, 0,
+	    sizeof redirects / sizeof *redirects);
 	tcase_add_loop_test(tcase, every_shape_is_rendered, 0, SHAPES);
 	tcase_add_loop_test(tcase, every_shape_needs_more_until_it_is_whole, 0, SHAPES);
 	tcase_add_loop_test(tcase, every_broken_block_is_refused_with_a_reason, 0, BROKEN);

@@ -20,3 +20,20 @@ int hex_byte(const char *text)
 
 	return low < 0 ? -1 : high * 16 + low;
 }
+
+void hex_percent_decode(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from != '\0'; from++) {
+		int byte = *from == '%' ? hex_byte(from + 1) : -1;
+
+		if (byte > 0) {
+			*to++ = (char)byte;
+			from += 2;
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = '\0';
+}

@@ -11,4 +11,7 @@ int hex_digit(char c);
 /* The value of the two digits at the start of the string `text`, or -1. */
 int hex_byte(const char *text);
 
+/* Decodes the %XX of the string `text` in place; %00 and any other '%' stay. */
+void hex_percent_decode(char *text);
+
 #endif

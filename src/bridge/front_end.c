@@ -34,6 +34,11 @@ bool front_end_drops_body(enum front_end front_end)
 	return front_end == FRONT_END_NGINX;
 }
 
+bool front_end_redirects(enum front_end front_end)
+{
+	return front_end == FRONT_END_NGINX;
+}
+
 bool front_end_trusts_eof(enum front_end front_end)
 {
 	return front_end == FRONT_END_NGINX;

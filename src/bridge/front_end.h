@@ -42,6 +42,9 @@ bool front_end_needs_stdin(enum front_end front_end);
  */
 bool front_end_drops_body(enum front_end front_end);
 
+/* Whether it serves a local redirect itself that comes as X-Accel-Redirect. */
+bool front_end_redirects(enum front_end front_end);
+
 /*
  * Whether it takes the end of a connection for the end of the response.  nginx does, unless it
  * buffers the response and keeps the connection; but it never does after a record that it does

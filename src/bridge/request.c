@@ -131,7 +131,6 @@ void request_free(struct request **request)
 
 	if (r == NULL)
 		return;
-	loop_unpost(&r->discard);
 	request_clear_timers(r);
 	admission_leave(r->link->services->admission, &r->script.ticket);
 	relay_fini(&r->relay);
@@ -144,11 +143,14 @@ void request_free(struct request **request)
 	*request = NULL;
 }
 
-static void on_discard(struct loop_task *task)
+static void on_later(struct loop_task *task)
 {
-	struct request *request = CONTAINER_OF(task, struct request, discard);
+	struct request *request = CONTAINER_OF(task, struct request, later);
 
-	request_free(&request);
+	if (request->state == REQUEST_QUEUED)
+		request_follow_redirect(request);
+	else
+		request_free(&request);
 }
 
 /* Whether BEGIN_REQUEST can be served; if not, the answer comes after PARAMS. */
@@ -178,7 +180,7 @@ struct request *request_new(struct request_link *link, const struct request_begi
 	    .result = {.protocol_status = judge(begin)}};
 	params_init(&request->params, (size_t)options->max_params); /* at most 64 MiB: options.c */
 	request_run_init(request);
-	loop_task_init(&request->discard, on_discard);
+	loop_task_init(&request->later, on_later);
 	request->started = request->active = loop_now(request_loop(request));
 	request_count(request, TALLY_REQUESTS);
 	tally_move(request_tally(request), TALLY_ACTIVE, 1);

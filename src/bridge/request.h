@@ -10,7 +10,7 @@
  *   RUNNING --client gone---> GRACE, or with --on-disconnect ignore DETACHED
  *   these three
  *      |----script exited---> LINGERING
- *      \----output ended----> EXITING
+ *      \----output ended----> EXITING --it was a local redirect--> QUEUED
  *
  *   all of them --answered, refused, cut, stopped--> CLOSING --end of FCGI_STDIN--> ENDED
  *                                                \--> ENDED, where that is not waited for

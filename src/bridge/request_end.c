@@ -35,8 +35,9 @@ static bool may_follow(enum request_state from, enum request_state to)
 	case REQUEST_DETACHED:
 		return to == REQUEST_LINGERING || to == REQUEST_EXITING || to == REQUEST_ENDED;
 	case REQUEST_LINGERING:
+		return to == REQUEST_EXITING || to >= REQUEST_CLOSING;
 	case REQUEST_EXITING:
-		return to >= REQUEST_CLOSING;
+		return to == REQUEST_QUEUED || to >= REQUEST_CLOSING;
 	case REQUEST_CLOSING:
 		return to == REQUEST_ENDED;
 	case REQUEST_ENDED:
@@ -63,13 +64,13 @@ void request_clear_timers(struct request *request)
 	loop_timer_clear(request_loop(request), &request->total);
 	loop_timer_clear(request_loop(request), &request->idle);
 	loop_timer_clear(request_loop(request), &request->linger);
+	loop_unpost(&request->later);
 	request_slow_end(request);
 }
 
-/* Passes on the script, if it still runs, and its stderr: they go on without the request. */
-static void leave_script(struct request *request)
+void request_leave_script(struct request *request)
 {
-	bool ended = request->relay.state == RELAY_ENDED;
+	bool ended = request->relay.state == RELAY_ENDED || request->relay.state == RELAY_REDIRECT;
 	int64_t left = request->total.when - loop_now(request_loop(request));
 	struct left_script script = {.child = request->script.child,
 	    .script = request->script.path,
@@ -112,7 +113,7 @@ void request_end(struct request *request, uint32_t app_status)
 	request_count_end(request);
 	request_log_end(request);
 	warn_of_longer_body(request);
-	leave_script(request);
+	request_leave_script(request);
 	request_clear_timers(request);
 	admission_leave(request->link->services->admission, &request->script.ticket);
 	body_drop(&request->body);
@@ -139,7 +140,7 @@ void request_release_end(struct request *request)
 
 void request_discard(struct request *request)
 {
-	loop_post(request_loop(request), &request->discard);
+	loop_post(request_loop(request), &request->later);
 }
 
 /* ---- answers of the bridge --------------------------------------------------- */
@@ -335,6 +336,12 @@ static void log_exit(const struct request *request, const char *what)
 	else
 		log_info("%s: %s (%s)", request_subject(request, who, sizeof who), what,
 		    request_account(request, how, sizeof how));
+}
+
+void request_pass_redirect(struct request *request)
+{
+	relay_pass_redirect(&request->relay, front_end_redirects(request->front_end));
+	request->out_end = outlet_end(request->link->out);
 }
 
 void request_complete(struct request *request)

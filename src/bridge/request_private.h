@@ -3,11 +3,14 @@
  * request_private: shared by request.c and the request_*.c files.  No other file includes it.
  *
  * They form a chain, each calling those before it: request_report, request_slow, request_end,
- * request_run, request_start, request.  Beside it are request_list, which does not know the
- * others, request_pages, which request_start calls, and request_sink, which none of them calls.
+ * request_run, request_start, request_redirect, request.  Beside it are request_list, which does
+ * not know the others, request_pages, which request_start calls, and request_sink, which none of
+ * them calls.
  */
 #ifndef CGIBRIDGE_REQUEST_PRIVATE_H
 #define CGIBRIDGE_REQUEST_PRIVATE_H
+
+#include <sys/stat.h>
 
 #include "bridge/request.h"
 
@@ -57,6 +60,7 @@ struct request {
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
 	bool preloads;    /* a preloader is to start its script, or has started it */
 	bool needs_stdin; /* its client sends FCGI_STDIN only until END_REQUEST */
+	uint8_t redirects; /* local redirects that it has followed */
 	enum front_end front_end;
 	uint32_t dropped; /* bytes that the script has written since its client left */
 	struct request_limits limits;
@@ -73,7 +77,7 @@ struct request {
 	struct loop_timer total;  /* --timeout */
 	struct loop_timer idle;   /* --idle-timeout; before that, the time for PARAMS */
 	struct loop_timer linger; /* the wait of its state: GRACE, LINGERING, EXITING, CLOSING */
-	struct loop_task discard;
+	struct loop_task later;   /* not within its callbacks: frees it, or follows a redirect */
 	int64_t started;          /* loop time of BEGIN_REQUEST */
 	int64_t active;           /* loop time of the last byte, in or out */
 	int64_t out_end;          /* outlet_end() after the last byte of its output */
@@ -118,6 +122,15 @@ static inline bool request_may_run(const struct request *request)
 static inline bool request_is_detached(const struct request *request)
 {
 	return request->link == &request->link->services->sink->link;
+}
+
+enum { REQUEST_REDIRECTS_MAX = 5 }; /* local redirects that a request may follow */
+
+/* Whether it keeps its parameters while its script runs, to follow a local redirect with them. */
+static inline bool request_may_redirect(const struct request *request)
+{
+	return request_options(request)->local_redirect && request->role == FCGI_RESPONDER &&
+	    request->redirects < REQUEST_REDIRECTS_MAX && !front_end_redirects(request->front_end);
 }
 
 /* ---- request_report.c --------------------------------------------------------- */
@@ -169,7 +182,7 @@ void request_slow_end(struct request *request);
 
 void request_set_state(struct request *request, enum request_state state);
 
-/* Clears all timers. */
+/* Clears all timers, and what it was to do later. */
 void request_clear_timers(struct request *request);
 
 /*
@@ -200,6 +213,15 @@ void request_fail_response(struct request *request);
 /* Ends it for want of memory for `what`, which is not its script's fault. */
 void request_starve(struct request *request, const char *what);
 
+/*
+ * Passes on its script, if that still runs, and its stderr: they go on without the request
+ * (left.h).
+ */
+void request_leave_script(struct request *request);
+
+/* Its local redirect is not followed: sends it. */
+void request_pass_redirect(struct request *request);
+
 /* Ends it: its output has ended; the script has exited, or goes on without it. */
 void request_complete(struct request *request);
 
@@ -210,6 +232,9 @@ void request_stop_script(struct request *request, enum on_disconnect how);
 
 /* Initialises the streams and timers of a new request; the time for PARAMS begins. */
 void request_run_init(struct request *request);
+
+/* Its output and stderr begin anew, for its next script. */
+void request_renew_output(struct request *request);
 
 /* The script has been reaped: a child_exit_fn whose context is the request. */
 void request_exited(void *context, int status);
@@ -227,7 +252,15 @@ bool request_answer_page(struct request *request) MUST_CHECK;
 
 /* ---- request_start.c ---------------------------------------------------------- */
 
+/* Its script is that of SCRIPT_FILENAME, with this stat(2).  False: no memory, and it has ended. */
+bool request_set_script(struct request *request, const struct stat *info) MUST_CHECK;
+
 /* The length of its body is known: asks for a slot, and starts when there is one. */
 void request_admit(struct request *request);
+
+/* ---- request_redirect.c -------------------------------------------------------- */
+
+/* QUEUED because its script has written a local redirect: runs the script it leads to. */
+void request_follow_redirect(struct request *request);
 
 #endif

@@ -81,6 +81,8 @@ void request_keep_log_fields(struct request *request)
 	struct request_log_fields *fields;
 	struct asked asked;
 
+	if (request->log_fields != NULL) /* of the client's request, not of a local redirect */
+		return;
 	read_params(&request->params, &asked);
 	if (accesslog_is_open()) {
 		request->link->describe(request->link, peer, sizeof peer);

@@ -49,6 +49,27 @@ static void await_output(struct request *request)
 		    request_options(request)->linger);
 }
 
+/* Whether its local redirect can be followed; it cannot be any more if its script has failed. */
+static bool can_redirect(const struct request *request)
+{
+	return request_may_redirect(request) && !request_is_detached(request) &&
+	    (request->script.child != NULL || request->script.exit_status == 0);
+}
+
+/* Its output has ended, and its script has exited, or has had the time to. */
+static void finish(struct request *request)
+{
+	if (request->relay.state != RELAY_REDIRECT) {
+		request_complete(request);
+		return;
+	}
+	loop_timer_clear(request_loop(request), &request->linger);
+	if (request->state != REQUEST_EXITING)
+		request_set_state(request, REQUEST_EXITING);
+	request_set_state(request, REQUEST_QUEUED);
+	loop_post(request_loop(request), &request->later);
+}
+
 /* Takes the next step after output and exit, which come in either order. */
 static void request_advance(struct request *request)
 {
@@ -56,6 +77,8 @@ static void request_advance(struct request *request)
 
 	if (!request_is_running(request))
 		return;
+	if (request->relay.state == RELAY_REDIRECT && !can_redirect(request))
+		request_pass_redirect(request);
 	switch (request->relay.state) {
 	case RELAY_FAULT:
 		/* after the end of output the exit is near: with it, the message is better */
@@ -67,9 +90,10 @@ static void request_advance(struct request *request)
 	case RELAY_STARVED:
 		request_starve(request, "its output");
 		return;
+	case RELAY_REDIRECT:
 	case RELAY_ENDED:
 		if (exited)
-			request_complete(request);
+			finish(request);
 		else if (request_is_whole(request)) /* else it still gets its body */
 			await_exit(request);
 		return;
@@ -142,7 +166,7 @@ static void stop_exiting(struct request *request)
 	if (request->relay.state == RELAY_FAULT)
 		request_fail_response(request);
 	else
-		request_complete(request);
+		finish(request);
 	request->link->touched(request->link);
 }
 
@@ -317,13 +341,12 @@ static void on_idle(struct loop_timer *timer)
 
 /* ---- life -------------------------------------------------------------------- */
 
-void request_run_init(struct request *request)
+static void init_output(struct request *request)
 {
 	const struct options *options = request_options(request);
 	struct loop *loop = request_loop(request);
 	bool authorizes = request->role == FCGI_AUTHORIZER;
 
-	body_init(&request->body, loop, options->max_body, options->spool_dir, on_body_moved);
 	relay_init(&request->relay,
 	    &(struct relay_plan){.loop = loop,
 		.scratch = request->link->services->scratch,
@@ -332,8 +355,28 @@ void request_run_init(struct request *request)
 		.moved = on_relayed,
 		.kind = authorizes ? RESPONSE_AUTHORIZER : RESPONSE_NORMAL,
 		/* a doubtful response must not authorize anything */
-		.strict = options->strict_headers || authorizes});
+		.strict = options->strict_headers || authorizes,
+		.redirects = options->local_redirect && !authorizes});
 	errlog_init(&request->errlog, loop, options->stderr_to == STDERR_CLIENT ? on_stderr : NULL);
+}
+
+void request_renew_output(struct request *request)
+{
+	enum response_kind kind = request->relay.response.kind;
+
+	relay_fini(&request->relay);
+	errlog_fini(&request->errlog);
+	init_output(request);
+	request->relay.response.kind = kind;
+}
+
+void request_run_init(struct request *request)
+{
+	const struct options *options = request_options(request);
+	struct loop *loop = request_loop(request);
+
+	body_init(&request->body, loop, options->max_body, options->spool_dir, on_body_moved);
+	init_output(request);
 	loop_timer_init(&request->total, on_total);
 	loop_timer_init(&request->idle, on_idle);
 	loop_timer_init(&request->linger, on_linger);

@@ -184,7 +184,8 @@ static void run(struct request *request, const struct child_pipes *pipes, int64_
 	if (!request->body.ended && front_end_stops_stdin(request->front_end))
 		relay_hold(&request->relay);
 	request_keep_log_fields(request);
-	params_fini(&request->params); /* the script has its copy */
+	if (!request_may_redirect(request))
+		params_fini(&request->params); /* the script has its copy */
 	if (attach(request, pipes) == 0)
 		return;
 	request_starve(request, "watching its pipes");
@@ -409,7 +410,7 @@ static int announce_length(struct request *request)
 	char text[24];
 
 	if (request->role == FCGI_AUTHORIZER || request->body.received == 0 ||
-	    params_get(&request->params, "CONTENT_LENGTH") != NULL)
+	    request->body.dropped || params_get(&request->params, "CONTENT_LENGTH") != NULL)
 		return 0;
 	snprintf(text, sizeof text, "%llu", (unsigned long long)request->body.received);
 	return params_set(&request->params, "CONTENT_LENGTH", text);
@@ -552,9 +553,22 @@ static bool is_rejected_early(const struct request *request, size_t len)
 	    buf_len(&request->params.raw) + len > OVERLOADED_PARAMS;
 }
 
-static void launch(struct request *request)
+bool request_set_script(struct request *request, const struct stat *info)
 {
 	struct preload *preload = request->link->services->preload;
+
+	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
+	if (request->script.path == NULL) {
+		request_refuse(request, 503, "out of resources", "no memory for its path");
+		return false;
+	}
+	request->preloads =
+	    preload != NULL && preload_concerns(preload, request->script.path, info);
+	return true;
+}
+
+static void launch(struct request *request)
+{
 	struct script_refusal refusal;
 	struct stat info;
 
@@ -571,13 +585,8 @@ static void launch(struct request *request)
 		refuse_script(request, &refusal);
 		return;
 	}
-	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
-	if (request->script.path == NULL) {
-		request_refuse(request, 503, "out of resources", "no memory for its path");
+	if (!request_set_script(request, &info))
 		return;
-	}
-	request->preloads =
-	    preload != NULL && preload_concerns(preload, request->script.path, &info);
 	expect_body(request);
 	if (request->state == REQUEST_PARAMS)
 		request_admit(request);

@@ -57,6 +57,12 @@ void body_drop(struct body *body)
 	spool_init(&body->spool, body->spool.max, body->spool.dir);
 }
 
+void body_renounce(struct body *body)
+{
+	body_drop(body);
+	body->ended = true;
+}
+
 /*
  * Writes to the script; returns how much it took.  A closed stdin is not an error: the body is
  * dropped, and all of it counts as taken.

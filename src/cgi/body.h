@@ -90,6 +90,9 @@ int body_attach(struct body *body, int fd) MUST_CHECK;
 /* Closes the script's stdin; drops the bytes that wait for it, and those still to come. */
 void body_drop(struct body *body);
 
+/* The same, and none will come: the next script of the request has no body. */
+void body_renounce(struct body *body);
+
 /*
  * The request ends and its script goes on: `to`, which need not be initialised, takes over the
  * script's stdin and the bytes that wait in `from`.  `from` is empty then, and drops its input.

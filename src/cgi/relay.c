@@ -23,6 +23,7 @@ void relay_init(struct relay *relay, const struct relay_plan *plan)
 	    .out = plan->out,
 	    .id = plan->id,
 	    .moved = plan->moved,
+	    .redirects = plan->redirects,
 	};
 	response_init(&relay->response, plan->kind, plan->strict);
 	buf_init(&relay->head, RESPONSE_HEAD_MAX);
@@ -79,6 +80,9 @@ static bool may_follow(enum relay_state from, enum relay_state to)
 {
 	switch (from) {
 	case RELAY_HEAD:
+		return to == RELAY_BODY || to == RELAY_REDIRECT || to == RELAY_FAULT ||
+		    to == RELAY_STARVED;
+	case RELAY_REDIRECT:
 		return to == RELAY_BODY || to == RELAY_FAULT || to == RELAY_STARVED;
 	case RELAY_BODY:
 		return to == RELAY_ENDED || to == RELAY_STARVED;
@@ -190,6 +194,12 @@ static bool waits_for_body(const struct relay *relay, size_t len)
 	    len - relay->head_len < RELAY_AUTHORIZER_BODY && len < RESPONSE_HEAD_MAX;
 }
 
+/* A local redirect has no body (RFC 3875 6.2.2): whether one follows is known at the end. */
+static bool may_redirect(const struct relay *relay, size_t len)
+{
+	return relay->redirects && relay->response.local && len == relay->head_len;
+}
+
 /* Looks for the end of the header block, which only a newline or the end of output can bring. */
 static void parse_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
 {
@@ -222,10 +232,13 @@ static void examine_head(struct relay *relay, unsigned char *raw, size_t had, si
 {
 	if (relay->head_len == 0)
 		parse_head(relay, raw, had, len);
-	if (relay->head_len > 0 && !relay->hold && !waits_for_body(relay, len))
+	if (relay->head_len > 0 && !relay->hold && !waits_for_body(relay, len) &&
+	    !may_redirect(relay, len))
 		send_head(relay, raw, len);
 	else
 		keep_head(relay, raw, had, len);
+	if (relay->state == RELAY_HEAD && relay->eof && !relay->hold && may_redirect(relay, len))
+		set_state(relay, RELAY_REDIRECT);
 	if (relay->state == RELAY_BODY && relay->eof)
 		set_state(relay, RELAY_ENDED);
 }
@@ -238,6 +251,19 @@ static void advance(struct relay *relay)
 	if (relay->state == RELAY_HEAD)
 		examine_head(relay, claim_scratch(relay), len, len);
 	else if (relay->state == RELAY_BODY && relay->eof)
+		set_state(relay, RELAY_ENDED);
+}
+
+const char *relay_local_path(const struct relay *relay, size_t *len)
+{
+	return response_local_path(&relay->response, buf_bytes(&relay->head), relay->head_len, len);
+}
+
+void relay_pass_redirect(struct relay *relay, bool accel)
+{
+	relay->response.accel = accel;
+	send_head(relay, claim_scratch(relay), relay->head_len);
+	if (relay->state == RELAY_BODY)
 		set_state(relay, RELAY_ENDED);
 }
 

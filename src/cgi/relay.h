@@ -8,7 +8,8 @@
  *                                -> large body: moved to the socket, unread
  *
  *   HEAD --empty line--> BODY --end of file--> ENDED
- *     \--> FAULT             \--> STARVED, also from HEAD
+ *    |\--> FAULT             \--> STARVED, also from HEAD
+ *    \--a local redirect--> REDIRECT --passed on--> ENDED
  *
  * The bytes of each read are passed on at once.  It reads only while `out` has room: a slow
  * client holds up its script, not the bridge.
@@ -43,6 +44,7 @@ enum relay_state {
 	RELAY_HEAD,  /* the header block is incomplete, or held: nothing has been sent */
 	RELAY_BODY,  /* the header block has been sent */
 	RELAY_ENDED, /* end of file after the header block */
+	RELAY_REDIRECT, /* it is a local redirect, has ended, and nothing has been sent */
 	RELAY_FAULT, /* the output is not a response: relay_fault() says why */
 	RELAY_STARVED, /* no memory for the script's output: the response ends where it is */
 };
@@ -73,6 +75,7 @@ struct relay {
 	size_t last_read;  /* bytes of the last read, or move */
 	enum splice_state splice;
 	bool hold;         /* the header block must not be sent yet */
+	bool redirects;    /* a local redirect is not sent, but is left to the owner */
 	bool eof;          /* the script's side has ended, or was closed by relay_stop() */
 	uint64_t sent;     /* bytes that went into records */
 	relay_moved_fn *moved; /* called after any change: bytes, or a state */
@@ -86,6 +89,7 @@ struct relay_plan {
 	uint16_t id;
 	enum response_kind kind;
 	bool strict;
+	bool redirects; /* RELAY_REDIRECT may come */
 	relay_moved_fn *moved;
 };
 
@@ -123,6 +127,12 @@ bool relay_is_held(const struct relay *relay);
 
 /* Closes the script's stdout: the response ends with what has been read. */
 void relay_stop(struct relay *relay);
+
+/* In RELAY_REDIRECT: its path and query, of `*len` bytes, not terminated. */
+const char *relay_local_path(const struct relay *relay, size_t *len);
+
+/* In RELAY_REDIRECT: sends it after all, as X-Accel-Redirect if `accel`, else as a 302. */
+void relay_pass_redirect(struct relay *relay, bool accel);
 
 /* In RELAY_FAULT: the fault in the response, whose first bytes are in `head`. */
 const char *relay_fault(const struct relay *relay);

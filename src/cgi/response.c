@@ -258,6 +258,29 @@ static bool is_as_is(const struct response *response, const struct block *block)
 				    : is_good_status(response, status);
 }
 
+/*
+ * Whether it is a path and query of this server, of the characters that RFC 3986 lets a URI have.
+ * Two slashes would begin another server's name, and a fragment is for the client.
+ */
+static bool is_local_path(const char *text, size_t len)
+{
+	if (len == 0 || text[0] != '/' || (len > 1 && text[1] == '/'))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f || strchr("\"#<>\\^`{|}", text[i]) != NULL)
+			return false;
+	return true;
+}
+
+/* Whether it is a local redirect, which has no other header (RFC 3875 6.2.2). */
+static bool is_local(const struct response *response, const struct block *block)
+{
+	const struct response_line *location = &block->field[RESPONSE_LOCATION];
+
+	return block->headers == 1 && location->text != NULL && response->flaws == 0 &&
+	    !response->http && is_local_path(location->value, location->value_len);
+}
+
 /* Whether there is one of the fields that make a CGI response, or a status line. */
 static bool is_cgi(const struct response *response, const struct block *block)
 {
@@ -288,6 +311,7 @@ static const char *conclude(struct response *response, const struct block *block
 	if (fault == NULL)
 		fault = set_framing(response, block);
 	response->as_is = fault == NULL && is_as_is(response, block);
+	response->local = fault == NULL && is_local(response, block);
 	return fault;
 }
 

@@ -91,9 +91,11 @@ struct response {
 	bool strict;          /* a flaw is a fault, too */
 	bool http;            /* the script wrote an HTTP status line */
 	bool as_is;           /* the block is in normal form */
+	bool local;           /* a path in Location, and nothing else: RFC 3875 6.2.2 */
 	int status;           /* 200 if the script says nothing else */
 	enum response_framing framing;
 	bool longer;          /* the script wrote more than Content-Length: it was cut */
+	bool accel;           /* one that is `local` goes out as X-Accel-Redirect */
 	enum chunk_state chunk;
 	uint64_t left;        /* bytes left of the body, or of the chunk */
 	unsigned flaws;       /* 1 << enum response_flaw */
@@ -121,6 +123,13 @@ ptrdiff_t response_parse(struct response *response, const unsigned char *raw, si
  */
 size_t response_render(const struct response *response, const unsigned char *raw, size_t len,
     unsigned char *out);
+
+/*
+ * The path, and query, of the parsed block of `len` bytes at `raw`, which is `local`; it is not
+ * terminated, and has `*path_len` bytes.
+ */
+const char *response_local_path(const struct response *response, const unsigned char *raw,
+    size_t len, size_t *path_len);
 
 /* A flaw in words, and how it is dealt with. */
 const char *response_flaw_text(enum response_flaw flaw);

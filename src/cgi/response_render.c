@@ -102,6 +102,29 @@ static unsigned char *begin_block(const struct response *response, const unsigne
 	return put_status(out, response->status, line.value, line.value_len);
 }
 
+const char *response_local_path(const struct response *response, const unsigned char *raw,
+    size_t len, size_t *path_len)
+{
+	size_t at = response->line[RESPONSE_LOCATION];
+	struct response_line line;
+
+	*path_len = 0;
+	if (response_line_read(raw + at, len - at, &line) > 0)
+		*path_len = line.value_len;
+	return line.value;
+}
+
+static size_t render_accel(const struct response *response, const unsigned char *raw, size_t len,
+    unsigned char *out)
+{
+	static const char name[] = "X-Accel-Redirect: ";
+	size_t path_len;
+	const char *path = response_local_path(response, raw, len, &path_len);
+	unsigned char *to = put_text(out, name, sizeof name - 1);
+
+	return (size_t)(put_line(put_line(to, path, path_len), "", 0) - out);
+}
+
 size_t response_render(const struct response *response, const unsigned char *raw, size_t len,
     unsigned char *out)
 {
@@ -109,6 +132,8 @@ size_t response_render(const struct response *response, const unsigned char *raw
 	unsigned char *to = begin_block(response, raw, len, out);
 	size_t n;
 
+	if (response->accel)
+		return render_accel(response, raw, len, out);
 	for (size_t at = response->begin; (n = response_line_read(raw + at, len - at, &line)) > 0;
 	     at += n) {
 		if (line.len == 0 || (at == response->begin && response->http) ||

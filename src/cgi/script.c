@@ -221,24 +221,6 @@ static int split(struct path *path, struct script_refusal *refusal)
 	return check_kind(path->text, path->info->st_mode, refusal);
 }
 
-/* Decodes %XX in place; any other '%' stays. */
-static void percent_decode(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from != '\0'; from++) {
-		int byte = *from == '%' ? hex_byte(from + 1) : -1;
-
-		if (byte > 0) {
-			*to++ = (char)byte;
-			from += 2;
-		} else {
-			*to++ = *from;
-		}
-	}
-	*to = '\0';
-}
-
 /*
  * Tries the other meaning of a path that does not lead to a file: Apache's ProxyPassMatch
  * leaves it percent-encoded; if it was rewritten, without "proxy:" in front, it can end in
@@ -251,7 +233,7 @@ static bool reread(struct path *path)
 	if (mark == NULL)
 		return false;
 	if (path->from_proxy)
-		percent_decode(mark);
+		hex_percent_decode(mark);
 	else
 		*mark = '\0';
 	path->base = strlen(path->text);
@@ -328,7 +310,7 @@ static int move_rest(struct params *params, char *rest)
 
 		if (decoded == NULL)
 			return -1;
-		percent_decode(decoded);
+		hex_percent_decode(decoded);
 		if (ends_with(name, decoded))
 			memcpy(rest, decoded, strlen(decoded) + 1);
 		free(decoded);

@@ -130,6 +130,9 @@ static const struct option_spec specs[] = {
 	{"strict-headers", 0, NULL,
 	    "answer 500 for any flaw in a script's header block (most are mended and logged)",
 	    NULL, MEMBER(strict_headers), {1, 0, NULL}},
+	{"local-redirect", 0, NULL,
+	    "serve a script's Location that is only a path as RFC 3875 says (it is a 302)",
+	    NULL, MEMBER(local_redirect), {1, 0, NULL}},
 	{"max-body", 0, "SIZE", "how much of a request body may be held for a script; more is "
 	    "answered 413 (1G)",
 	    &value_size, MEMBER(max_body), {0, LLONG_MAX, NULL}},

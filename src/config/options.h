@@ -59,6 +59,7 @@ struct options {
 	int stderr_to;               /* enum stderr_to */
 	int error_detail;            /* error pages say what the log says */
 	int strict_headers;          /* answer 500 for a flaw in a header block */
+	int local_redirect;          /* follow a Location that is nothing but a path */
 	uint64_t max_body;
 	uint64_t max_params;
 	const char *spool_dir;       /* below chroot_dir */
