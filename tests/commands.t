@@ -66,7 +66,7 @@ cmp_ok($count{cgibridge} // 0, '>=', 12, 'command lines of cgibridge are found')
 cmp_ok($count{fcgiget} // 0, '>=', 10, 'and of fcgiget');
 for my $file (qw(README contrib/nginx/cgibridge.conf contrib/apache/cgibridge.conf
     contrib/lighttpd/cgibridge.conf contrib/haproxy/cgibridge.cfg contrib/caddy/Caddyfile
-    contrib/cluster/README contrib/runit/run man/cgibridge.8)) {
+    contrib/h2o/cgibridge.conf contrib/cluster/README contrib/runit/run man/cgibridge.8)) {
     ok((grep { $_->{file} eq $file && $_->{program} eq 'cgibridge' } @commands),
         "one is found in $file");
 }

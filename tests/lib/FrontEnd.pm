@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 #
-# FrontEnd: runs Apache, lighttpd, Caddy and HAProxy for the end-to-end tests.
+# FrontEnd: runs nginx, Apache, lighttpd, Caddy, HAProxy, h2o and cgi-fcgi for the end-to-end
+# tests.
 #
 # Each is started with the file of contrib/, its paths and addresses replaced, so that
 # those files are what is tested; authorizer.conf is added by who wants it.  Folder,
@@ -38,7 +39,10 @@ sub contrib ($self, $file, $edit = undef) {
 }
 
 # Says of which lines of the log it is all right that they are there.
-sub expect ($self, $lines) { $self->{expected} = $lines }
+sub expect ($self, $lines) {
+    $self->{expected} = defined $self->{expected} ? qr/$self->{expected}|$lines/ : $lines;
+    return;
+}
 
 # Replaces in $_ what has to be there.
 sub swap ($old, $new) {
@@ -60,6 +64,34 @@ sub run ($self, @argv) {
 
 # Each starter takes edit => what else to change in the file of contrib/, which is in $_;
 # haproxy() also file => another one, and global => a line for its section global.
+
+sub nginx ($class, %o) {
+    my $self = $class->prepare(name => 'nginx', package => 'nginx', quit => 'QUIT',
+        bad => qr/\[(?:error|crit|alert|emerg)\]/, %o);
+    my $dir = $self->{dir};
+    my $user = is_root() ? 'user root;' : '';
+    my $site = $self->contrib('nginx/cgibridge.conf', sub {
+        FrontEnd::swap('listen 80;', "listen 127.0.0.1:$self->{port};");
+        FrontEnd::swap('root /usr/lib;', 'root ' . tmp() . ';');
+        FrontEnd::swap('include fastcgi_params;', 'include /etc/nginx/fastcgi_params;');
+        $o{edit}->() if $o{edit};
+    });
+    my $temp = join ' ', map { "${_}_temp_path $dir/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
+    spew("$dir/conf", <<~CONF);
+        $user
+        daemon off;
+        worker_processes 1;
+        pid $dir/pid;
+        error_log $dir/log notice;
+        events { worker_connections 1024; }
+        http {
+            access_log off;
+            $temp
+            $site
+        }
+        CONF
+    return $self->run('nginx', '-e', "$dir/log", '-c', "$dir/conf", '-p', $dir);
+}
 
 sub apache ($class, %o) {
     my $self = $class->prepare(name => 'Apache', package => 'apache2-bin', quit => 'TERM',
@@ -157,6 +189,27 @@ sub haproxy ($class, %o) {
     return $self->run('haproxy', '-db', '-f', "$dir/cfg");
 }
 
+sub h2o ($class, %o) {
+    my $self = $class->prepare(name => 'h2o', package => 'h2o', quit => 'TERM', ends => 0,
+        bad => qr/\[(?:lib\S*|fastcgi)\].*in request/, %o);
+    my $dir = $self->{dir};
+    my $user = is_root() ? 'user: root' : '';
+    my $site = $self->contrib('h2o/cgibridge.conf', sub {
+        FrontEnd::swap('listen: 80 ', "listen: {host: 127.0.0.1, port: $self->{port}} ");
+        FrontEnd::swap('document_root: /usr/lib ', 'document_root: ' . tmp() . ' ');
+        $o{edit}->() if $o{edit};
+    });
+    spew("$dir/conf", "$user\nerror-log: $dir/log\nnum-threads: 1\n$site");
+    return $self->run('h2o', '-c', "$dir/conf");
+}
+
+# Not a server: each request runs it, as a web server runs a CGI script.
+sub cgi_fcgi ($class, %o) {
+    my $program = is_program('cgi-fcgi', 'libfcgi-bin');
+    return bless { name => 'cgi-fcgi', program => $program, connect => $o{edit}->() },
+        'FrontEnd::CgiFcgi';
+}
+
 # ---- asking and stopping ------------------------------------------------------
 
 sub name ($self) { return $self->{name} }
@@ -186,6 +239,49 @@ sub stop ($self) {
         is_deeply(\@bad, [], 'nothing bad in its log');
     };
     $self->Bridge::kill_all;
+}
+
+# In the place of both a server and its client.
+package FrontEnd::CgiFcgi;
+use v5.36;
+use Bridge;
+
+sub port ($self) { return 0 }
+sub name ($self) { return $self->{name} }
+sub client ($self, %o) { return $self }
+sub expect ($self, $lines) { return }
+sub stop ($self) { return }
+
+sub body_of ($content) {
+    return $content // '' if ref $content ne 'CODE';
+    my $body = '';
+    while (length(my $piece = $content->() // '')) {
+        $body .= $piece;
+    }
+    return $body;
+}
+
+sub headers_of ($head) {
+    return { map { /^([^:]+): *(.*)/ ? (lc $1 => $2) : () } split /\r\n/, $head };
+}
+
+sub request ($self, $method, $url, $o) {
+    my ($escaped, $query) = $url =~ m{^http://[^/]+/cgi-bin/([^?]*)\??(.*)};
+    my $path = $escaped =~ s/%([0-9a-f]{2})/chr hex $1/gier;
+    my $body = body_of($o->{content});
+    my $headers = $o->{headers} // {};
+    my %env = (@{ Bridge->params($path) }, SCRIPT_NAME => "/cgi-bin/$path", QUERY_STRING => $query,
+        DOCUMENT_ROOT => tmp(), REQUEST_METHOD => $method, SERVER_PORT => 0,
+        REQUEST_URI => "/cgi-bin/$escaped" . ($query eq '' ? '' : "?$query"),
+        defined $o->{content} ? (CONTENT_LENGTH => length $body) : (),
+        map { /^content-type$/i ? (CONTENT_TYPE => $headers->{$_})
+            : ('HTTP_' . uc tr/-/_/r => $headers->{$_}) } keys %$headers);
+    my $r = run_program([ $self->{program}, '-bind', '-connect', $self->{connect} ], env => \%env,
+        stdin => $body, secs => 60);
+    my ($head, $content) = split /\r\n\r\n/, $r->{out}, 2;
+    my $status = ($head // '') =~ /^Status: (\d+)/ ? $1 : 200;
+    return { status => $status, content => $content, headers => headers_of($head // ''),
+        exit => $r->{exit}, err => $r->{err} };
 }
 
 # HTTP::Tiny with TCP_NODELAY.

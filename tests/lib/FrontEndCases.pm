@@ -1,11 +1,16 @@
-#!/usr/bin/perl
 # SPDX-License-Identifier: ISC
 #
-# The same scripts through each front end there is, besides nginx: whichever it is, the
-# client gets the same answer.  The front ends run with the files of contrib/.
+# FrontEndCases: the same scripts through each front end there is: whichever it is, the client
+# gets the same answer.  The front ends run with the files of contrib/.
+#
+# A tests/frontends_*.t gives the ways in which its front end can be set up.  All cases run for
+# each of them; those of the first way, the file of contrib/ as it is, are its column of the
+# table in README, which is compared here.  tests/frontends-table writes that table.
+package FrontEndCases;
 use v5.36;
 use Digest::SHA qw(sha256_hex);
 use Errno;
+use Exporter 'import';
 use IO::Select;
 use IO::Socket::INET;
 use Test::More;
@@ -14,24 +19,21 @@ use FastCGI;
 use Bridge;
 use FrontEnd;
 
-is_program(@$_) for [qw(apache2 apache2-bin)], [qw(lighttpd lighttpd)], [qw(caddy caddy)],
-    [qw(haproxy haproxy)], [qw(cgi-fcgi libfcgi-bin)];
+our @EXPORT = qw(case ask duplex connected rest_of by_unix with_authorizer
+    test_front_end test_authorizer);
+
+our ($bridge, $socket, $tcp); # what the ways connect to
+our ($front, $http);          # of the way that is being tested
 
 my $MB = 1 << 20;
-my $tmp = tmp();
 my $dir = Bridge::cgi();
-my $family = "$tmp/family"; # where a script tells its pids
-
-# 0666: Apache's and HAProxy's processes may be other users' than the bridge's
-my $bridge = Bridge->start(workers => 2, args => [ '--kill-delay', '1s', '--socket-mode', '0666',
-    '--disconnect-grace', '1s' ],
-    env => { TEST_PIDS => $family });
-our $socket = $bridge->url('unix') =~ s/^unix://r;
-our $tcp = $bridge->url('tcp') =~ s/^tcp://r;
+my $family = tmp() . '/family'; # where a script tells its pids
+my $listening = 0;              # sockets of the bridge that are not connections
 
 # ---- scripts for answers of each kind --------------------------------------------
 
 sh('moved', q{printf 'Location: http://localhost/elsewhere\n\n'});
+sh('inward', q{printf 'Location: /cgi-bin/hello\n\n'});
 sh('notfound', q{printf 'Status: 404 Not Found\nContent-Type: text/plain\n\nnothing of that name\n'});
 sh('nph-teapot', q{printf 'HTTP/1.1 418 I am a teapot\r\nContent-Type: text/plain\r\n'
     printf 'Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n'
@@ -41,67 +43,24 @@ sh('toolong', q{printf 'Content-Type: text/plain\nContent-Length: 5\n\nhello, an
 sh('killed', q{kill -9 $$});
 sh('unended', q{printf 'Content-Type: text/plain\n'});
 
-# ---- the front ends ----------------------------------------------------------------
+# ---- ways --------------------------------------------------------------------------
 
-# How ways differ for reasons of their own:
-#   kept       it keeps its connections to the bridge open
-#   hangs_up   it tells the bridge that a client has gone before its body was whole, while
-#              the script is silent.  Apache, lighttpd and Caddy do not look at a client
-#              they have nothing to send to: their scripts end by themselves, or by
-#              --idle-timeout
-#   closes     streaming a request, lighttpd closes the client's connection without a word if
-#              the answer is there before the body: a client must not reuse it
-#   undotted   it does not resolve ".." in a URL (HAProxy)
-#   chunked    what it says itself to a body in chunks, of unknown length, if that is
-#              longer than `chunked_from` bytes: lighttpd's mod_fastcgi sends no body of
-#              unknown length, so when streaming it wants a length (411); HAProxy takes
-#              what fits its buffer of 16 KiB (400)
-my @ways = (
-    { name => 'Apache, unix', start => 'apache', edit => sub { by_unix() } },
-    { name => 'Apache, tcp', start => 'apache', edit => sub { by_unix(); apache_by_tcp() } },
-    { name => 'Apache, unix, enablereuse', start => 'apache', kept => 1,
-        edit => sub { by_unix(); apache_keeps() } },
-    { name => 'Apache, tcp, enablereuse', start => 'apache', kept => 1,
-        edit => sub { by_unix(); apache_keeps(); apache_by_tcp() } },
-    { name => 'Apache, unix, ProxyPass', start => 'apache',
-        edit => sub { $_ = qq{ProxyPass "/cgi-bin/" "unix:$socket|fcgi://any$dir/"\n} } },
-    { name => 'Apache, tcp, ProxyPass, enablereuse', start => 'apache', kept => 1,
-        edit => sub { $_ = qq{ProxyPass "/cgi-bin/" "fcgi://$tcp$dir/" enablereuse=on\n} } },
-    { name => 'lighttpd, unix', start => 'lighttpd', edit => sub { by_unix() } },
-    { name => 'lighttpd, tcp, streaming', start => 'lighttpd', edit => sub {
-        my ($host, $port) = split /:/, $tcp;
-        FrontEnd::swap('"socket" => "/run/cgibridge.sock"', qq{"host" => "$host", "port" => $port});
-        FrontEnd::swap('#server.stream', 'server.stream') },
-        chunked => 411, chunked_from => 0, closes => 1 },
-    { name => 'Caddy, unix', start => 'caddy', edit => sub { by_unix() } },
-    { name => 'Caddy, tcp', start => 'caddy',
-        edit => sub { FrontEnd::swap('unix//run/cgibridge.sock', $tcp) } },
-    { name => 'HAProxy, unix', start => 'haproxy', kept => 1, hangs_up => 1, undotted => 1,
-        chunked => 400, chunked_from => 15_000, edit => sub { by_unix() } },
-    { name => 'HAProxy, tcp, many requests at once on a connection', start => 'haproxy',
-        kept => 1, hangs_up => 1, undotted => 1, chunked => 400, chunked_from => 15_000,
-        edit => sub {
-            FrontEnd::swap('unix@/run/cgibridge.sock', $tcp);
-            FrontEnd::swap('#option m', 'option m') } },
-);
+# What a way may say of itself:
+#   name, start    a name, and the method of FrontEnd that starts it
+#   edit           what to change in the file of contrib/, which is in $_
+#   kept           it keeps its connections to the bridge open
+#   cannot         { KEY => why }: the cases that it cannot do; they test that it is so
+#   chunked_from   with `chunked` in that: the longest body of unknown length that it takes
+#   chunked        what it answers to a longer one
+#   closes         streaming a request, nginx and lighttpd close the client's connection without
+#                  a word if the answer is there before the body: a client must not reuse it
+#   program        it is not a server: no case that needs a connection to it
 
 sub by_unix () {
     FrontEnd::swap('/run/cgibridge.sock', $socket);
 }
 
-sub apache_by_tcp () {
-    FrontEnd::swap("proxy:unix:$socket|fcgi://cgibridge", "proxy:fcgi://$tcp");
-    FrontEnd::swap('<Proxy "fcgi://cgibridge">', qq{<Proxy "fcgi://$tcp">});
-}
-
-sub apache_keeps () {
-    FrontEnd::swap('enablereuse=off', 'enablereuse=on');
-}
-
 # ---- asking ---------------------------------------------------------------------------
-
-my ($front, $http);
-my $listening = 0; # sockets of the bridge that are no connections
 
 # A script by its name, or by a whole path.
 sub path_of ($script) {
@@ -114,12 +73,13 @@ sub ask ($method, $script, %o) {
     my $r = ($o{by} // $http)->request($method, 'http://127.0.0.1:' . $front->port . path_of($script), {
         headers => $o{headers} // {}, defined $o{body} ? (content => $o{body}) : () });
     die "$method $script: $r->{content}\n" if $r->{status} == 599;
-    return { %$r, seconds => time - $since };
+    return { %$r, content => $r->{content} // '', seconds => time - $since };
 }
 
 # A POST by a client that reads while it writes.  Most front ends hold little of an answer,
 # so one that writes all first, as HTTP::Tiny does, could wait for them as they for it.
 sub duplex ($script, $body) {
+    return ask(POST => $script, body => $body) if !$front->port;
     my $path = path_of($script);
     my $since = time;
     my $s = connected();
@@ -175,12 +135,15 @@ sub pattern_sum ($n) {
 
 my @cases;
 
-# A case is for the ways that have the property `only`, or for all.
-sub case ($name, @o) {
-    push @cases, { name => $name, @o == 1 ? (code => $o[0]) : @o };
+# Its name is a row of the table in README; `key` is for the ways that cannot do it, and
+# `server` for a case that needs a connection to a server.
+sub case ($key, $name, $code, %o) {
+    push @cases, { key => $key, name => $name, code => $code, %o };
 }
 
-case 'what a script finds in its environment' => sub ($way) {
+sub cannot ($way, $key) { return exists $way->{cannot}{$key} }
+
+case environ => 'environment, PATH_INFO and query' => sub ($way) {
     my $env = env_of(ask(GET => 'environ/a%20b/c%25?d=e%20f'));
     my %want = (SCRIPT_NAME => '/cgi-bin/environ', PATH_INFO => '/a b/c%', QUERY_STRING => 'd=e%20f',
         REQUEST_METHOD => 'GET', SCRIPT_FILENAME => "$dir/environ", GATEWAY_INTERFACE => 'CGI/1.1',
@@ -201,17 +164,17 @@ case 'what a script finds in its environment' => sub ($way) {
         [ 3, 'x/y', 'POST', 'one', undef ], 'a POST');
 };
 
-case 'a POST of 5 MB comes back' => sub ($way) {
+case post => 'a body of 5 MB' => sub ($way) {
     my $r = duplex('echo', $five);
     is("$r->{status} " . sha256_hex($r->{content}), '200 ' . sha256_hex($five), 'every byte');
     is(ask(POST => 'count', body => $five)->{content}, length($five) . ' ' . length($five) . "\n",
         'and CONTENT_LENGTH says how many');
 };
 
-case 'an upload in chunks, of unknown length' => sub ($way) {
+case chunked => 'a body of unknown length (chunked)' => sub ($way) {
     for my $body ('a few bytes', $five) {
         my $n = length $body;
-        if ($way->{chunked} && $n > $way->{chunked_from}) {
+        if (cannot($way, 'chunked') && $n > $way->{chunked_from}) {
             $front->expect(qr{ 400 .*"POST /cgi-bin/count });
             my $s = connected();
             print $s "POST /cgi-bin/count HTTP/1.1\r\nHost: localhost\r\n"
@@ -226,7 +189,7 @@ case 'an upload in chunks, of unknown length' => sub ($way) {
     }
 };
 
-case 'a POST of 5 MB to a script that does not read it' => sub ($way) {
+case ignored => 'a script that does not read its body' => sub ($way) {
     for my $script ('hello', 'deaf') {
         my $r = ask(POST => $script, body => $five);
         like("$r->{status} $r->{content}", qr/^200 hello\n$|^200 heard nothing\n$/, $script);
@@ -237,28 +200,34 @@ case 'a POST of 5 MB to a script that does not read it' => sub ($way) {
     cmp_ok($r->{seconds}, '<', slow(3), sprintf 'in %.3f s', $r->{seconds});
 };
 
-case 'both ways at once: 4 MB written before a byte is read of 5 MB' => sub ($way) {
+case duplex => 'output of 4 MB before the body is read' => sub ($way) {
     my $r = duplex('gusher?' . 4 * $MB, $five);
     ok(substr($r->{content}, 0, 4 * $MB) eq 'y' x (4 * $MB), 'all of it came');
     is(substr($r->{content}, 4 * $MB), 'read ' . length($five) . "\n", 'and all of it went');
 };
 
-case 'Location without Status' => sub ($way) {
+case location => 'a redirect: Location without Status' => sub ($way) {
     my $r = ask(GET => 'moved');
     is("$r->{status} $r->{headers}{location}", '302 http://localhost/elsewhere', 'is a 302');
 };
 
-case 'Status 404 with a body' => sub ($way) {
+case redirect => 'a local redirect (--local-redirect)' => sub ($way) {
+    my $r = ask(GET => 'inward');
+    cannot($way, 'redirect') ? is("$r->{status} $r->{headers}{location}", '302 /cgi-bin/hello', 'is a 302')
+        : is("$r->{status} $r->{content}", "200 hello\n", 'is the answer of the script it leads to');
+};
+
+case status => 'a status with a page of the script' => sub ($way) {
     my $r = ask(GET => 'notfound');
     is("$r->{status} $r->{content}", "404 nothing of that name\n", 'both as they are');
 };
 
-case 'a status line and a chunked body' => sub ($way) {
+case nph => 'an HTTP status line and a chunked body' => sub ($way) {
     my $r = ask(GET => 'nph-teapot');
     is("$r->{status} $r->{content}", '418 short and stout', 'its status, its body decoded');
 };
 
-case 'no body where none may be' => sub ($way) {
+case bodiless => 'no body after HEAD, 204, Content-Length' => sub ($way) {
     for my $n (6, 2_000_000) {
         my $r = ask(HEAD => $n == 6 ? 'hello' : "page?$n");
         is("$r->{status} $r->{content}", '200 ', "HEAD, $n bytes");
@@ -271,7 +240,7 @@ case 'no body where none may be' => sub ($way) {
     is(ask(GET => 'hello')->{content}, "hello\n", 'the next answer');
 };
 
-case 'a script that fails' => sub ($way) {
+case fails => 'a script that fails: 404, 500 with a page' => sub ($way) {
     my %status = (silent => 500, 'silent?3' => 500, killed => 500, unended => 500, lost => 500,
         missing => 404);
     for my $script (sort keys %status) {
@@ -283,19 +252,19 @@ case 'a script that fails' => sub ($way) {
     }
 };
 
-case 'stderr stays out of the answer' => sub ($way) {
+case stderr => 'stderr goes to the log alone' => sub ($way) {
     my $mark = $bridge->mark;
     is(ask(GET => 'complains')->{content}, "fine\n", 'the body');
     ok($bridge->wait_for_log(qr/complains\[\d+\].*complaint two/, 5, from => $mark),
         "it is in the bridge's log");
 };
 
-case '20 MB down' => sub ($way) {
+case download => 'a download of 20 MB' => sub ($way) {
     my $r = ask(GET => 'pattern?20');
     is("$r->{status} " . sha256_hex($r->{content}), '200 ' . pattern_sum(20), 'every byte');
 };
 
-case 'trap 5: 100 POSTs that are answered at once' => sub ($way) {
+case prompt => '100 POSTs that are answered at once' => sub ($way) {
     # Apache sends the body's end in a record of its own, when the answer may be out
     my @bodies = map { 'b' x ($_ * 97) } 1 .. 100;
     for my $how ('with', 'some time after') {
@@ -306,28 +275,33 @@ case 'trap 5: 100 POSTs that are answered at once' => sub ($way) {
     }
 };
 
-case '200 requests one after the other' => sub ($way) {
+case series => '200 requests one after the other' => sub ($way) {
     my $bad = 0;
     for my $n (1 .. 200) {
         my $r = $n % 4 ? ask(GET => "page?$n") : ask(POST => 'echo', body => 'x' x $n);
         $bad++ if length $r->{content} != $n;
     }
     is($bad, 0, 'each has its answer');
-    # some of theirs may be idle in another process of the front end
-    my $kept = connections();
-    $way->{kept} ? cmp_ok($kept, '>', 0, "$kept connections are kept")
-        : is(wait_until(5, sub { !connections() }), 1, 'no connection is left');
+};
+
+case kept => 'it keeps its connections to the bridge' => sub ($way) {
+    my $kept = 0;
+    wait_until(cannot($way, 'kept') ? 0 : 5, sub { ask(GET => 'hello'); $kept = connections() });
+    cannot($way, 'kept') ? is(wait_until(5, sub { !connections() }), 1, 'no connection is left')
+        : cmp_ok($kept, '>', 0, "$kept connections are kept");
     cmp_ok($kept, '<', 60, 'no more than processes and threads');
-};
+}, server => 1;
 
-case 'a URL that climbs', only => 'undotted', code => sub ($way) {
-    # HAProxy is told to refuse these; without that rule the bridge does
-    for my $url (qw(../cgi-bin/hello %2e%2e/cgi-bin/hello hello/../..)) {
-        is(ask(GET => $url)->{status}, 400, $url);
-    }
-};
+case climbs => '".." in a URL leads nowhere' => sub ($way) {
+    unlink $family;
+    spew(tmp() . '/outside', qq{#!/bin/sh\necho ran >"\$TEST_PIDS"\n}, 0755);
+    $front->expect(qr{/outside}); # nginx looks for a file
+    # most resolve it, and have no page of that name; HAProxy is told to refuse it
+    ask(GET => $_) for qw(/cgi-bin/../outside /cgi-bin/%2e%2e/outside /cgi-bin/hello/../../../outside);
+    ok(!-e $family, 'what is outside does not run');
+}, server => 1;
 
-case 'a script waits, others do not' => sub ($way) {
+case waits => 'a script waits, others do not' => sub ($way) {
     my ($gate, $shut) = gate();
     sh('waits', qq{echo \$\$ >"\$TEST_PIDS"; flock -s -w 60 $gate true\n}
         . q{printf 'Content-Type: text/plain\n\nwaited\n'});
@@ -341,19 +315,95 @@ case 'a script waits, others do not' => sub ($way) {
     cmp_ok($took, '<', slow(1.5), sprintf 'is answered in %.3f s', $took);
     close $shut;
     like(rest_of($s), qr/\bwaited\n/, 'then the first');
-};
+}, server => 1;
 
-case 'a client that hangs up while the script is silent', only => 'hangs_up', code => sub ($way) {
+case ticks => 'output as it comes' => sub ($way) {
+    my $s = connected();
+    my ($gate, $shut) = gate();
+    sh('steps-by', qq{printf 'Content-Type: text/plain\n\nfirst\n'; flock -s -w 60 $gate true; echo last});
+    print $s "GET /cgi-bin/steps-by HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    my $in = '';
+    my $secs = cannot($way, 'ticks') ? 1 : slow(10);
+    while ($in !~ /first/ && IO::Select->new($s)->can_read($secs)) {
+        last if !sysread $s, $in, 65536, length $in;
+    }
+    cannot($way, 'ticks') ? unlike($in, qr/first/, 'its first line waits')
+        : like($in, qr/first\n/, 'its first line is there before its last');
+    close $shut;
+    like($in . rest_of($s), qr/first\n.*last\n/s, 'then the last');
+}, server => 1;
+
+case upload => 'an upload as it comes' => sub ($way) {
+    sh('sips', q{printf 'Content-Type: text/plain\n\n'; head -c 10 >"$TEST_PIDS"; cat >/dev/null; echo all});
     unlink $family;
     my $s = connected();
-    # HAProxy waits for the whole body, or for a buffer full of it
-    print $s "POST /cgi-bin/family HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
-        . 'x' x 50_000;
+    print $s "POST /cgi-bin/sips HTTP/1.0\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+        . 'x' x 100_000;
+    my $came = wait_until(cannot($way, 'upload') ? 1 : 10, sub { -s $family });
+    cannot($way, 'upload') ? ok(!$came, 'the script does not run yet')
+        : ok($came, 'the script has some of it before the client has sent all');
+    print $s 'x' x 100_000;
+    like(rest_of($s), qr/all\n/, 'then the rest');
+}, server => 1;
+
+# Its pids are gone soon, or after a while they are not, and are stopped here.
+sub are_gone ($way, $key, @pids) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    if (!cannot($way, $key)) {
+        is_deeply([ gone(10, @pids) ], [], 'all that ran is gone soon after its client');
+        return;
+    }
+    sleep 1.5;
+    ok(alive($pids[0]), 'the script goes on');
+    kill 'TERM', @pids;
+}
+
+case silent => 'its client leaves while a script is silent' => sub ($way) {
+    unlink $family;
+    my $s = connected();
+    print $s "GET /cgi-bin/family HTTP/1.1\r\nHost: localhost\r\n\r\n";
     my @pids = wait_pids($family, 4);
     is(scalar(grep { alive($_) } @pids), 4, 'script, children and grandchild run');
     close $s;
-    is_deeply([ gone(6, @pids) ], [], 'and are gone soon after their client');
-};
+    are_gone($way, 'silent', @pids);
+}, server => 1;
+
+case uploading => 'its client leaves in the middle of its upload' => sub ($way) {
+    unlink $family;
+    $front->expect(qr{reading input brigade|unexpected EOF|/family|unexpected end-of-file});
+    my $s = connected();
+    print $s "POST /cgi-bin/family HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+        . 'x' x 100_000;
+    my @pids = cannot($way, 'upload') ? () : wait_pids($family, 4);
+    close $s;
+    are_gone($way, 'uploading', @pids);
+    ask(GET => 'hello');
+    ok(!cannot($way, 'upload') || !-e $family, 'or has never run');
+}, server => 1;
+
+case leaves => 'its client leaves in the middle of output' => sub ($way) {
+    sh('pours', q{echo $$ >"$TEST_PIDS"; printf 'Content-Type: text/plain\n\n'
+        while sleep 0.02; do printf '%4000s\n' x; done});
+    unlink $family;
+    $front->expect(qr{/pours|Failed to read FastCGI header|aborting with incomplete});
+    my $s = connected();
+    print $s "GET /cgi-bin/pours HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    my @pids = wait_pids($family, 1);
+    sysread $s, my $some, 1 if !cannot($way, 'ticks');
+    close $s;
+    are_gone($way, 'leaves', @pids);
+}, server => 1;
+
+case cut => 'an answer cut short is not taken for whole' => sub ($way) {
+    sh('cut', q{printf 'Content-Type: text/plain\n\nthe beginning'; sleep 0.2; kill -9 $$});
+    $front->expect(qr{/cut|unexpected end-of-file|End of file found});
+    my $s = connected();
+    print $s "GET /cgi-bin/cut HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    my $in = rest_of($s);
+    my $whole = $in =~ /\r\n0\r\n\r\n\z/ || $in =~ /^HTTP\S+ 200(?!.*chunked)/s;
+    cannot($way, 'cut') ? ok($whole, 'the client takes it for whole')
+        : ok(!$whole, 'its end does not come') or diag($in);
+}, server => 1;
 
 # Connections that the bridge has now.
 sub connections () {
@@ -380,16 +430,72 @@ sub rest_of ($s) {
     return $in;
 }
 
-$listening = connections();
+# ---- running them --------------------------------------------------------------------
 
-for my $way (@ways) {
+sub is_done ($way, $case) {
+    return scenario("$way->{name}: $case->{name}", sub { $case->{code}->($way) }, secs => 90);
+}
+
+# All cases through one way: { name of the case => 'yes', or why not }.
+sub run_way ($way) {
     my $start = $way->{start};
+    my %result;
     $front = FrontEnd->$start(edit => $way->{edit});
     $http = $front->client(keep_alive => !$way->{closes});
-    for my $case (grep { !$_->{only} || $way->{ $_->{only} } } @cases) {
-        scenario("$way->{name}: $case->{name}", sub { $case->{code}->($way) }, secs => 90);
+    for my $case (grep { !$way->{program} || !$_->{server} } @cases) {
+        my $ok = is_done($way, $case);
+        $result{ $case->{name} } = !$ok ? 'failed' : $way->{cannot}{ $case->{key} } // 'yes';
     }
     $front->stop;
+    return \%result;
+}
+
+# `column` is the front end's name in README's table; bridge => more options of the bridge.
+sub test_front_end ($column, $ways, %o) {
+    # 0666: Apache's and HAProxy's processes may be other users' than the bridge's
+    $bridge = Bridge->start(workers => 2, args => [ '--kill-delay', '1s', '--socket-mode', '0666',
+        '--linger', '1s', '--disconnect-grace', '1s', '--local-redirect' ], env => { TEST_PIDS => $family });
+    $socket = $bridge->url('unix') =~ s/^unix://r;
+    $tcp = $bridge->url('tcp') =~ s/^tcp://r;
+    $listening = connections();
+    my @results = map { run_way($_) } @$ways;
+    $o{more}->($results[0]) if $o{more};
+    check_column($column, $results[0]);
+    $bridge->stop;
+}
+
+# ---- the table in README ----------------------------------------------------------------
+
+# The column as README has it, { row => 'yes', '-', or why not }.
+sub read_column ($column) {
+    my ($head, $rows) = slurp("$Bridge::srcdir/README")
+        =~ /^( {20,}nginx .*)\n((?:    \S.*\n)+)/m or die "README has no table of front ends\n";
+    my ($notes) = slurp("$Bridge::srcdir/README") =~ /^(    \(1\) .*?)\n\n\n/ms;
+    my %note = map { /^(\S+) (.*)/s ? ($1 => $2 =~ s/\s+/ /gr) : () }
+        split /\n(?=\()/, ($notes // '') =~ s/^    (?=\()//mgr;
+    my ($at) = grep { (split ' ', $head)[$_] eq $column } 0 .. 20;
+    die "README's table has no column $column\n" if !defined $at;
+    my %cells;
+    for my $row (split /\n/, $rows) {
+        my ($name, $cells) = $row =~ /^    (.*?)  +(\S.*)/ or next;
+        my $cell = (split ' ', $cells)[$at];
+        $cells{$name} = $note{$cell} // $cell;
+    }
+    return \%cells;
+}
+
+# The rows are in the order of the cases, those of one front end alone come last.
+# Leaves the column for tests/frontends-table, or holds README to it.
+sub check_column ($column, $result) {
+    my @rows = grep { exists $result->{$_} } map { $_->{name} } @cases;
+    push @rows, grep { my $row = $_; !grep { $_ eq $row } @rows } sort keys %$result;
+    if ($ENV{FRONT_ENDS}) {
+        spew("$ENV{FRONT_ENDS}/$column", join '', map { "$_\t$result->{$_}\n" } @rows);
+        return;
+    }
+    my $readme = read_column($column);
+    is_deeply({ map { $_ => $readme->{$_} } grep { $readme->{$_} ne '-' } keys %$readme }, $result,
+        "README's table says this of $column (tests/frontends-table writes it)");
 }
 
 # ---- authorizers ------------------------------------------------------------------------
@@ -432,24 +538,17 @@ sub is_refused ($script, $name) {
     unlike($r->{content}, qr/REMOTE_USER|SCRIPT_NAME/, 'and nothing of what is protected');
 }
 
-my @authorizers = (
-    { name => 'Apache, authorizer', start => 'apache', edit => sub {
-        my $file = slurp("$Bridge::srcdir/contrib/apache/authorizer.conf");
-        s/\z/\n$file/;
-        s{/usr/lib/cgi-bin}{$dir}g;
-        FrontEnd::swap('fcgi://127.0.0.1:9000/', "fcgi://$tcp/");
-        by_unix() },
-        # it says so of each refusal, and of each failure
-        logs => qr/authnz_fcgi:error|authz_core:error/ },
-    { name => 'lighttpd, authorizer', start => 'lighttpd', edit => sub {
-        my $file = slurp("$Bridge::srcdir/contrib/lighttpd/authorizer.conf");
-        s/\z/\n$file/;
-        s{/usr/lib/cgi-bin}{$dir}g;
-        by_unix() },
-        logs => qr/establishing connection failed|all handlers for/ },
-);
+# Adds the file to the configuration in $_.
+sub with_authorizer ($file) {
+    my $text = slurp("$Bridge::srcdir/contrib/$file");
+    s/\z/\n$text/;
+    s{/usr/lib/cgi-bin}{$dir}g;
+    return;
+}
 
-for my $way (@authorizers) {
+# Runs `way`, with its authorizer: 'yes' if all is well.
+sub test_authorizer ($way) {
+    my $ok = 1;
     my $start = $way->{start};
     my $own = Bridge->start(args => [ '--socket-mode', '0666' ]);
     local ($socket, $tcp) = ($own->url('unix') =~ s/^unix://r, $own->url('tcp') =~ s/^tcp://r);
@@ -457,7 +556,7 @@ for my $way (@authorizers) {
     $http = $front->client;
     $front->expect($way->{logs});
 
-    scenario "$way->{name}: grants" => sub {
+    $ok &= scenario "$way->{name}: grants" => sub {
         my $r = private(GET => 'environ/a/b?grant');
         my $env = env_of($r);
         is($r->{status}, 200, 'the script answers');
@@ -469,7 +568,7 @@ for my $way (@authorizers) {
         is(sha256_hex($r->{content}), sha256_hex($five), 'a POST');
     };
 
-    scenario "$way->{name}: refuses" => sub {
+    $ok &= scenario "$way->{name}: refuses" => sub {
         my $r = private(GET => 'environ?challenge');
         is("$r->{status} $r->{content}", "401 who are you\n", '401, with its body');
         is($r->{headers}{'www-authenticate'}, 'Basic realm="here"', 'WWW-Authenticate');
@@ -477,7 +576,7 @@ for my $way (@authorizers) {
         is("$r->{status} $r->{content}", "403 not you\n", '403, with its body');
     };
 
-    scenario "$way->{name}: what fails does not grant" => sub {
+    $ok &= scenario "$way->{name}: what fails does not grant" => sub {
         is_refused("environ?$_", $_) for qw(silent fails dies unended nothing);
         chmod 0644, "$dir/authorize";
         is_refused('environ?grant', 'not executable');
@@ -489,51 +588,11 @@ for my $way (@authorizers) {
     };
 
     $own->stop;
-    scenario "$way->{name}: no bridge" => sub {
+    $ok &= scenario "$way->{name}: no bridge" => sub {
         is_refused('environ?grant', 'stopped');
     };
     $front->stop;
+    return $ok ? 'yes' : 'failed';
 }
 
-# ---- cgi-fcgi -----------------------------------------------------------------------------
-
-# Runs cgi-fcgi as a web server would run a CGI script.
-sub cgi_fcgi ($kind, $script, %o) {
-    my %env = (@{ $bridge->params($script =~ s/\?.*//sr) }, QUERY_STRING => $script =~ s/^[^?]*\??//sr,
-        defined $o{body} ? (REQUEST_METHOD => 'POST', CONTENT_LENGTH => length $o{body}) : ());
-    my $r = run_program([ is_program('cgi-fcgi', 'libfcgi-bin'), '-bind', '-connect',
-        $kind eq 'unix' ? $socket : $tcp ], env => \%env, stdin => $o{body} // '');
-    my ($head, $body) = split /\r\n\r\n/, $r->{out}, 2;
-    my $status = ($head // '') =~ /^Status: (\d+)/ ? $1 : 200;
-    return { %$r, head => $head, body => $body, status => $status };
-}
-
-on_both 'cgi-fcgi: the answer, and the exit status is the script\'s' => sub ($kind) {
-    my $r = cgi_fcgi($kind, 'hello');
-    is("$r->{status} $r->{body} $r->{exit}", "200 hello\n 0", 'a script that is well');
-    for my $n (0, 1, 3, 255) {
-        $r = cgi_fcgi($kind, "exits?$n");
-        is("$r->{body} $r->{exit}", "exit $n\n $n", "exit status $n");
-    }
-    $r = cgi_fcgi($kind, 'missing');
-    is($r->{status}, 404, 'no such script: 404');
-    $r = cgi_fcgi($kind, 'silent?3');
-    is("$r->{status} $r->{exit}", '500 3', 'no output: 500');
-    $r = cgi_fcgi($kind, 'moved');
-    is($r->{status}, 302, 'Location: 302');
-};
-
-on_both 'cgi-fcgi: bodies' => sub ($kind) {
-    # 1 MB: it writes while it reads, but one record after the other
-    my $r = cgi_fcgi($kind, 'echo', body => $block);
-    is(sha256_hex($r->{body}), sha256_hex($block), 'one that comes back');
-    $r = cgi_fcgi($kind, 'hello', body => $block);
-    is($r->{body}, "hello\n", 'one that is not read');
-    $r = cgi_fcgi($kind, 'page?5000000');
-    is(length $r->{body}, 5_000_000, 'a long answer');
-    $r = cgi_fcgi($kind, 'complains');
-    is("$r->{body}$r->{err}", "fine\n", 'stderr is not in it');
-};
-
-$bridge->stop;
-done_testing;
+1;
