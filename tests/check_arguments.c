@@ -132,7 +132,7 @@ static const struct {
 static void add_handler(const char *value)
 {
 	static const struct value_rule rule = {0, 0, NULL};
-	const char *why;
+	struct fault why;
 
 	ck_assert_int_eq(value_handler.read(&rule, &options.handlers, value, &why), 0);
 }

@@ -57,7 +57,7 @@ static const char *said;
 static enum listener_failure open_all(void)
 {
 	enum listener_failure result;
-	const char *why;
+	struct fault why;
 
 	for (size_t i = 0; i < options.sockets.count; i++)
 		ck_assert_int_eq(address_parse(url[i], &addresses[i], &why), 0);
@@ -256,7 +256,7 @@ static int open_as_nobody(void)
 
 static void fail_as_nobody(void)
 {
-	const char *why;
+	struct fault why;
 	pid_t pid;
 
 	ck_assert_int_eq(address_parse(url[0], &addresses[0], &why), 0);
@@ -523,7 +523,7 @@ static enum listener_failure inherit_from(struct handover_socket *given)
 
 START_TEST(a_host_with_another_address_is_bound_anew)
 {
-	const char *why;
+	struct fault why;
 
 	snprintf(url[0], sizeof url[0], "tcp:app.example:%u", free_port());
 	lookups = 0;
@@ -580,7 +580,7 @@ static struct handover_socket hand_over(void)
 /* Goes on with url[1] alone. */
 static void give_up_the_first(struct handover_socket *given)
 {
-	const char *why;
+	struct fault why;
 
 	snprintf(url[1], sizeof url[1], "unix:%s", temp_path("b.sock"));
 	ck_assert_int_eq(address_parse(url[1], &addresses[0], &why), 0);
@@ -713,7 +713,7 @@ static enum listener_failure open_with(const char *text)
 {
 	static char heard[2000];
 	enum listener_failure result;
-	const char *why;
+	struct fault why;
 	int fd = open(heard_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	ssize_t n;
 

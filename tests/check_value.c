@@ -15,7 +15,7 @@
 #include "stats/accesslog.h"
 
 static char text[VALUE_TEXT_MAX];
-static const char *why;
+static struct fault why;
 static const struct value_rule wide = {0, INT64_MAX, "one|two|three"};
 
 START_TEST(times_are_read)
@@ -126,9 +126,9 @@ START_TEST(what_is_no_facility_is_refused)
 	int member = 0;
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		why = NULL;
+		why.text[0] = '\0';
 		ck_assert_int_eq(value_facility.read(&wide, &member, words[i], &why), -1);
-		ck_assert_ptr_nonnull(strstr(why, "facility"));
+		ck_assert_ptr_nonnull(strstr(why.text, "facility"));
 	}
 	ck_assert_int_eq(member, 0);
 	value_facility.write(&wide, &member, text);
@@ -408,7 +408,7 @@ START_TEST(a_limit_may_be_none)
 		ck_assert(limit->value.rlim_max == RLIM_INFINITY);
 	} else {
 		ck_assert_ptr_null(limit);
-		ck_assert_ptr_nonnull(strstr(why, "hard limit"));
+		ck_assert_ptr_nonnull(strstr(why.text, "hard limit"));
 	}
 }
 END_TEST

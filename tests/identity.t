@@ -101,6 +101,12 @@ sub ids_of ($pid) {
         capabilities => $ids{CapPrm} };
 }
 
+# A worker is root until it has become the user: its ids once it has.
+sub ids_of_worker ($pid, $uid) {
+    wait_until(10, sub { ids_of($pid)->{uid} eq "$uid $uid $uid" });
+    return ids_of($pid);
+}
+
 # A directory to be root, with the script and a spool directory.
 sub jail (%o) {
     my $jail = "$tmp/jail-" . ++$serial;
@@ -216,7 +222,7 @@ for my $case (
         my $ids = ids_of($bridge->pid);
         is($ids->{uid}, '0 0 0', 'the supervisor is root');
         for my $worker ($bridge->workers) {
-            $ids = ids_of($worker);
+            $ids = ids_of_worker($worker, $uid);
             is($ids->{uid}, "$uid $uid $uid", 'a worker is not');
             is($ids->{gid}, "$gid $gid $gid", 'nor in its group');
             is($ids->{groups}, $gid, 'nor in its groups');
@@ -232,7 +238,8 @@ for my $case (
             return @now == 2 && !grep { my $pid = $_; grep { $_ == $pid } @before } @now;
         }), 'workers are killed and replaced');
         ask($bridge, $kind, $whoami);
-        is(ids_of($_)->{uid}, "$uid $uid $uid", 'the new ones are the same') for $bridge->workers;
+        is(ids_of_worker($_, $uid)->{uid}, "$uid $uid $uid", 'the new ones are the same')
+            for $bridge->workers;
         $bridge->stop;
         ok(!-e "$bridge->{dir}/socket", 'the supervisor removes its socket');
     };

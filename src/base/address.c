@@ -11,20 +11,16 @@
 #include <string.h>
 #include <sys/un.h>
 
-static int parse_unix(const char *path, struct address *address, const char **why)
+static int parse_unix(const char *path, struct address *address, struct fault *why)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)(void *)&address->addr;
 	size_t len = strlen(path);
 
 	un->sun_family = AF_UNIX;
-	if (len < 2 || (path[0] != '/' && path[0] != '@')) {
-		*why = "expected an absolute path or @name after unix:";
-		return -1;
-	}
-	if (len >= sizeof un->sun_path) {
-		*why = "the path is too long for a unix socket";
-		return -1;
-	}
+	if (len < 2 || (path[0] != '/' && path[0] != '@'))
+		return fault_set(why, "expected an absolute path or @name after unix:");
+	if (len >= sizeof un->sun_path)
+		return fault_set(why, "the path is too long for a unix socket");
 	memcpy(un->sun_path, path, len);
 	address->kind = ADDRESS_UNIX;
 	address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
@@ -38,7 +34,7 @@ static int parse_unix(const char *path, struct address *address, const char **wh
 }
 
 static int resolve(const char *host, const char *port, int family, struct address *address,
-    const char **why)
+    struct fault *why)
 {
 	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
@@ -46,10 +42,8 @@ static int resolve(const char *host, const char *port, int family, struct addres
 
 	hints.ai_flags = AI_NUMERICSERV;
 	error = getaddrinfo(host, port, &hints, &found);
-	if (error != 0) {
-		*why = gai_strerror(error);
-		return -1;
-	}
+	if (error != 0)
+		return fault_set(why, "%s", gai_strerror(error));
 	memcpy(&address->addr, found->ai_addr, found->ai_addrlen);
 	address->len = found->ai_addrlen;
 	address->kind = ADDRESS_TCP;
@@ -58,7 +52,7 @@ static int resolve(const char *host, const char *port, int family, struct addres
 }
 
 /* `rest` is HOST:PORT or [ADDR]:PORT. */
-static int parse_tcp(const char *rest, int family, struct address *address, const char **why)
+static int parse_tcp(const char *rest, int family, struct address *address, struct fault *why)
 {
 	char host[256];
 	const char *colon = strrchr(rest, ':');
@@ -66,8 +60,8 @@ static int parse_tcp(const char *rest, int family, struct address *address, cons
 	char *end;
 	long port;
 
-	*why = family == AF_INET6 ? "expected [ADDR]:PORT after tcp6:"
-				  : "expected HOST:PORT after tcp:";
+	fault_set(why, "expected %s",
+	    family == AF_INET6 ? "[ADDR]:PORT after tcp6:" : "HOST:PORT after tcp:");
 	if (len > 2 && rest[0] == '[' && rest[len - 1] == ']') {
 		rest++;
 		len -= 2;
@@ -79,36 +73,30 @@ static int parse_tcp(const char *rest, int family, struct address *address, cons
 	memcpy(host, rest, len);
 	host[len] = '\0';
 	port = strtol(colon + 1, &end, 10);
-	if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port < 1 || port > 65535) {
-		*why = "expected a port from 1 to 65535";
-		return -1;
-	}
+	if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port < 1 || port > 65535)
+		return fault_set(why, "expected a port from 1 to 65535");
 	return resolve(host, colon + 1, family, address, why);
 }
 
-static int parse_fd(const char *number, struct address *address, const char **why)
+static int parse_fd(const char *number, struct address *address, struct fault *why)
 {
 	char *end;
 	long fd = strtol(number, &end, 10);
 
-	if (number[0] < '0' || number[0] > '9' || *end != '\0' || fd > 65535) {
-		*why = "expected a descriptor number after fd:";
-		return -1;
-	}
+	if (number[0] < '0' || number[0] > '9' || *end != '\0' || fd > 65535)
+		return fault_set(why, "expected a descriptor number after fd:");
 	address->kind = ADDRESS_FD;
 	address->fd = (int)fd;
 	return 0;
 }
 
-int address_parse(const char *url, struct address *address, const char **why)
+int address_parse(const char *url, struct address *address, struct fault *why)
 {
 	memset(address, 0, sizeof *address);
 	address->fd = -1;
 	address->url = url;
-	if (strlen(url) >= ADDRESS_URL_MAX || strchr(url, '\n') != NULL) {
-		*why = "it is too long, or contains a line end";
-		return -1;
-	}
+	if (strlen(url) >= ADDRESS_URL_MAX || strchr(url, '\n') != NULL)
+		return fault_set(why, "it is too long, or contains a line end");
 	if (strncmp(url, "unix:", 5) == 0)
 		return parse_unix(url + 5, address, why);
 	if (strncmp(url, "tcp:", 4) == 0)
@@ -117,8 +105,8 @@ int address_parse(const char *url, struct address *address, const char **why)
 		return parse_tcp(url + 5, AF_INET6, address, why);
 	if (strncmp(url, "fd:", 3) == 0)
 		return parse_fd(url + 3, address, why);
-	*why = "expected unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N";
-	return -1;
+	return fault_set(why,
+	    "expected unix:/path, unix:@name, tcp:HOST:PORT, tcp6:[ADDR]:PORT or fd:N");
 }
 
 bool address_is_bound(const struct address *address, int fd)

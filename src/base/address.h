@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/attributes.h"
+#include "base/fault.h"
 
 enum address_kind { ADDRESS_UNIX, ADDRESS_TCP, ADDRESS_FD };
 
@@ -42,9 +43,9 @@ struct address_peer {
 
 /*
  * Parses `url` into `address`, which borrows it.  A HOST that is a name is looked up here, and
- * its first address is used.  0, or -1 with `*why` set to a phrase that says what is wrong.
+ * its first address is used.  0, or -1 with `why` set to a phrase that says what is wrong.
  */
-int address_parse(const char *url, struct address *address, const char **why) MUST_CHECK;
+int address_parse(const char *url, struct address *address, struct fault *why) MUST_CHECK;
 
 /* Whether socket `fd` is bound to `address`, which must not be an ADDRESS_FD. */
 bool address_is_bound(const struct address *address, int fd) MUST_CHECK;

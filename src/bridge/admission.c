@@ -12,7 +12,7 @@
 
 enum { SHORTAGE_PAUSE = 10 * 1000 }; /* ms between two log lines about a shortage */
 
-static int is_empty(const struct admission *admission)
+static bool is_empty(const struct admission *admission)
 {
 	return admission->queue.next == &admission->queue;
 }

@@ -463,7 +463,7 @@ static void read_overrides(struct request *request)
 {
 	static const struct value_rule choices = {0, 0, ON_DISCONNECT_CHOICES};
 	const char *wish = params_get_filled(&request->params, "CGIBRIDGE_ON_DISCONNECT");
-	const char *why;
+	struct fault why;
 	int how;
 
 	request->limits.timeout = time_wanted(request, "CGIBRIDGE_TIMEOUT", request->limits.timeout);

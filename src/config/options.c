@@ -375,7 +375,7 @@ static enum options_verdict answer(const struct option_spec *spec)
 static enum options_verdict apply(struct options *options, const struct option_spec *spec,
     const char *value, struct options_fault *fault)
 {
-	const char *why = "";
+	struct fault why;
 
 	if (spec->member == NO_MEMBER)
 		return answer(spec);
@@ -387,7 +387,7 @@ static enum options_verdict apply(struct options *options, const struct option_s
 		value = spec->rule.choices;
 	if (spec->kind->read(&spec->rule, (char *)options + spec->member, value, &why) == 0)
 		return OPTIONS_RUN;
-	return usage(fault, "--%s '%.200s': %s", spec->name, value, why);
+	return usage(fault, "--%s '%.200s': %s", spec->name, value, why.text);
 }
 
 /* ---- unknown options ------------------------------------------------------- */

@@ -156,7 +156,7 @@ static enum options_verdict check_sockets(struct options *options, struct option
 static int try_out(void *context, struct fault *why)
 {
 	const struct options *options = context;
-	const char *reason;
+	struct fault reason;
 
 	if (!options->spool_by_default && access(options->spool_dir, W_OK | X_OK) != 0)
 		return fault_set(why, "--spool-dir %.100s cannot be written to: %s: choose "
@@ -165,7 +165,7 @@ static int try_out(void *context, struct fault *why)
 		const struct value_limit *item = &options->limits.items[i];
 
 		if (value_limit_check(&item->limit, &reason) != 0)
-			return fault_set(why, "--limit %.60s: %s", item->text, reason);
+			return fault_set(why, "--limit %.60s: %.400s", item->text, reason.text);
 	}
 	return 0;
 }

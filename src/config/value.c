@@ -13,14 +13,9 @@
 
 #include "config/identity.h"
 
-static char why_text[160];
-
-static int out_of_range(const char **why, const char *kind, const struct value_rule *rule)
+static int out_of_range(struct fault *why, const char *kind, const struct value_rule *rule)
 {
-	snprintf(why_text, sizeof why_text, "expected %s from %lld to %lld", kind, rule->min,
-	    rule->max);
-	*why = why_text;
-	return -1;
+	return fault_set(why, "expected %s from %lld to %lld", kind, rule->min, rule->max);
 }
 
 long long value_leading_number(const char *text, const char **rest)
@@ -79,7 +74,7 @@ long long value_bytes(const char *text)
 }
 
 static int read_number(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	const char *rest = "";
 	long long number = value_leading_number(value, &rest);
@@ -91,20 +86,18 @@ static int read_number(const struct value_rule *rule, void *member, const char *
 }
 
 static int read_time(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	int64_t ms = value_time(value);
 
-	if (ms < rule->min || ms > rule->max) {
-		*why = "expected a time such as 500ms, 10s, 5m or 1h, at most 8760h";
-		return -1;
-	}
+	if (ms < rule->min || ms > rule->max)
+		return fault_set(why, "expected a time such as 500ms, 10s, 5m or 1h, at most 8760h");
 	*(int64_t *)member = ms;
 	return 0;
 }
 
 static int read_size(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	long long size = value_bytes(value);
 
@@ -115,7 +108,7 @@ static int read_size(const struct value_rule *rule, void *member, const char *va
 }
 
 static int read_choice(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	const char *at = rule->choices;
 	size_t len = strlen(value);
@@ -129,75 +122,65 @@ static int read_choice(const struct value_rule *rule, void *member, const char *
 		}
 		at = at[item] == '|' ? at + item + 1 : NULL;
 	}
-	snprintf(why_text, sizeof why_text, "expected one of %s", rule->choices);
-	*why = why_text;
-	return -1;
+	return fault_set(why, "expected one of %s", rule->choices);
 }
 
 static int read_item(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct value_list *list = member;
 	const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
 
 	(void)rule;
-	if (items == NULL) {
-		*why = "out of memory";
-		return -1;
-	}
+	if (items == NULL)
+		return fault_set(why, "out of memory");
 	items[list->count++] = value;
 	list->items = items;
 	return 0;
 }
 
 static int read_path(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	if (value[0] == '/')
 		return read_item(rule, member, value, why);
-	*why = "expected an absolute path";
-	return -1;
+	return fault_set(why, "expected an absolute path");
 }
 
 static int read_word(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	(void)rule;
-	if (*value == '\0') {
-		*why = "expected a value that is not empty";
-		return -1;
-	}
+	if (*value == '\0')
+		return fault_set(why, "expected a value that is not empty");
 	*(const char **)member = value;
 	return 0;
 }
 
 static int read_directory(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	if (value[0] == '/')
 		return read_word(rule, member, value, why);
-	*why = "expected the absolute path of a directory";
-	return -1;
+	return fault_set(why, "expected the absolute path of a directory");
 }
 
 static int read_mode(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	char *end;
 	long mode = strtol(value, &end, 8);
 
 	(void)rule;
-	if (value[0] < '0' || value[0] > '7' || *end != '\0' || mode > 0777) {
-		*why = "expected an octal file mode from 0 to 0777";
-		return -1;
-	}
+	if (value[0] < '0' || value[0] > '7' || *end != '\0' || mode > 0777)
+		return fault_set(why, "expected an octal file mode from 0 to 0777");
 	*(int *)member = (int)mode;
 	return 0;
 }
 
 /* USER[:GROUP]; a user alone leaves the group as it is. */
 static int read_owner(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct value_owner *owner = member;
 	char user[128];
@@ -207,7 +190,7 @@ static int read_owner(const struct value_rule *rule, void *member, const char *v
 	gid_t gid = owner->gid;
 
 	(void)rule;
-	*why = "expected USER or USER:GROUP, both of which have to exist";
+	fault_set(why, "expected USER or USER:GROUP, both of which have to exist");
 	if (len >= sizeof user)
 		return -1;
 	memcpy(user, value, len);

@@ -15,6 +15,7 @@
 
 #include "base/address.h"
 #include "base/attributes.h"
+#include "base/fault.h"
 #include "base/sys.h"
 
 /* The longest time that is accepted, in ms: a year.  Adding it to a clock cannot overflow. */
@@ -97,14 +98,14 @@ struct value_owner {
 };
 
 /*
- * A kind of value.  read() parses `text` into `member`: 0, or -1 with `*why` set to a phrase
+ * A kind of value.  read() parses `text` into `member`: 0, or -1 with `why` set to a phrase
  * that says what was expected.  write() writes the text of `member` to `text`, "" if it has no
  * value.  A kind whose values accumulate has item() instead of write(): the text that value
  * number `i` was parsed from, NULL after the last.
  */
 struct value_kind {
 	int (*read)(const struct value_rule *rule, void *member, const char *text,
-	    const char **why);
+	    struct fault *why);
 	void (*write)(const struct value_rule *rule, const void *member, char *text);
 	const char *(*item)(const void *member, size_t i);
 };
@@ -157,7 +158,7 @@ void value_preloads_fini(struct value_preloads *preloads);
  */
 size_t value_command(const char *command, char ***argv) MUST_CHECK;
 
-/* Whether this process may set `limit` for its scripts: 0, or -1 with `*why` as for a read(). */
-int value_limit_check(const struct sys_limit *limit, const char **why) MUST_CHECK;
+/* Whether this process may set `limit` for its scripts: 0, or -1 with `why` as for a read(). */
+int value_limit_check(const struct sys_limit *limit, struct fault *why) MUST_CHECK;
 
 #endif

@@ -7,26 +7,21 @@
 #include "config/value.h"
 
 static int read_network(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
-	static struct fault fault;
-
 	(void)rule;
-	*why = fault.text;
-	return allow_add_network(member, value, &fault);
+	return allow_add_network(member, value, why);
 }
 
 static int read_user(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	uid_t uid;
 
 	(void)rule;
-	*why = "there is no such user";
 	if (identity_user_id(value, &uid) != 0)
-		return -1;
-	*why = "out of memory";
-	return allow_add_user(member, uid, value);
+		return fault_set(why, "there is no such user");
+	return allow_add_user(member, uid, value) == 0 ? 0 : fault_set(why, "out of memory");
 }
 
 /* Networks that were not given in an option come last, and have no text. */

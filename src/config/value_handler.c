@@ -63,21 +63,21 @@ size_t value_command(const char *command, char ***words)
 }
 
 static int read_handler(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct value_handlers *handlers = member;
 	struct value_handler *items = realloc(handlers->items, (handlers->count + 1) * sizeof *items);
 	struct value_handler handler = {.text = value, .extension_len = extension_length(value)};
 
 	(void)rule;
-	if (items != NULL)
-		handlers->items = items;
-	*why = "expected .EXT=PROGRAM, with the program's absolute path; arguments may follow";
-	if (items == NULL || handler.extension_len == 0)
-		return -1;
-	handler.argc = value_command(value + handler.extension_len + 1, &handler.argv);
+	if (items == NULL)
+		return fault_set(why, "out of memory");
+	handlers->items = items;
+	if (handler.extension_len > 0)
+		handler.argc = value_command(value + handler.extension_len + 1, &handler.argv);
 	if (handler.argc == 0)
-		return -1;
+		return fault_set(why, "expected .EXT=PROGRAM, with the program's absolute path; "
+		    "arguments may follow");
 	items[handlers->count++] = handler;
 	return 0;
 }

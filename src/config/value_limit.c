@@ -62,29 +62,26 @@ static rlim_t hard_limit(const struct sys_limit *limit)
 	return soft + CPU_GRACE;
 }
 
-int value_limit_check(const struct sys_limit *limit, const char **why)
+int value_limit_check(const struct sys_limit *limit, struct fault *why)
 {
-	static char text[80];
 	struct rlimit now;
 
 	if (geteuid() == 0 || getrlimit(limit->resource, &now) != 0 ||
 	    now.rlim_max == RLIM_INFINITY || limit->value.rlim_max <= now.rlim_max)
 		return 0;
-	snprintf(text, sizeof text, "the hard limit of this process is %llu",
+	return fault_set(why, "the hard limit of this process is %llu",
 	    (unsigned long long)now.rlim_max);
-	*why = text;
-	return -1;
 }
 
-static int parse(const char *text, struct sys_limit *limit, const char **why)
+static int parse(const char *text, struct sys_limit *limit, struct fault *why)
 {
 	size_t len = strcspn(text, "=");
 	const struct resource *resource = find_resource(text, len);
 	const char *value = text + len + 1;
 	long long amount;
 
-	*why = "expected NAME=VALUE, such as cpu=30s, as=512M or nofile=256; the names are cpu, as, "
-	       "data, stack, nofile, nproc, fsize, core";
+	fault_set(why, "expected NAME=VALUE, such as cpu=30s, as=512M or nofile=256; the names are "
+	    "cpu, as, data, stack, nofile, nproc, fsize, core");
 	if (resource == NULL || text[len] != '=')
 		return -1;
 	limit->resource = resource->id;
@@ -100,15 +97,14 @@ static int parse(const char *text, struct sys_limit *limit, const char **why)
 }
 
 static int read_limit(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct value_limits *limits = member;
 	struct value_limit *items = realloc(limits->items, (limits->count + 1) * sizeof *items);
 
 	(void)rule;
-	*why = "out of memory";
 	if (items == NULL)
-		return -1;
+		return fault_set(why, "out of memory");
 	limits->items = items;
 	if (parse(value, &items[limits->count].limit, why) != 0)
 		return -1;

@@ -10,16 +10,14 @@
 #include "stats/accesslog.h"
 
 static int read_facility(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	int facility = log_facility_parse(value);
 
 	(void)rule;
-	if (facility < 0) {
-		*why = "expected a syslog facility: daemon, user, auth, authpriv, cron, ftp, lpr, "
-		       "mail, news, syslog, uucp or local0 to local7";
-		return -1;
-	}
+	if (facility < 0)
+		return fault_set(why, "expected a syslog facility: daemon, user, auth, authpriv, cron, "
+		    "ftp, lpr, mail, news, syslog, uucp or local0 to local7");
 	*(int *)member = facility;
 	return 0;
 }
@@ -31,27 +29,24 @@ static void write_facility(const struct value_rule *rule, const void *member, ch
 }
 
 static int read_file(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	(void)rule;
-	if (value[0] != '/') {
-		*why = "expected an absolute path";
-		return -1;
-	}
+	if (value[0] != '/')
+		return fault_set(why, "expected an absolute path");
 	*(const char **)member = value;
 	return 0;
 }
 
 static int read_access_log(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct accesslog_target *target = member;
 
 	(void)rule;
-	if (strcmp(value, "-") != 0 && strcmp(value, "syslog") != 0 && value[0] != '/') {
-		*why = "expected an absolute path, \"syslog\", or \"-\" for standard output";
-		return -1;
-	}
+	if (strcmp(value, "-") != 0 && strcmp(value, "syslog") != 0 && value[0] != '/')
+		return fault_set(why,
+		    "expected an absolute path, \"syslog\", or \"-\" for standard output");
 	*target = (struct accesslog_target){.way = value[0] == '/' ? ACCESSLOG_FILE
 		: value[0] == '-'				   ? ACCESSLOG_STDOUT
 								   : ACCESSLOG_SYSLOG,

@@ -27,8 +27,14 @@ static bool is_known(const struct value_preloads *preloads, const char *text, si
 	return false;
 }
 
+static int expected_preload(struct fault *why)
+{
+	return fault_set(why, "expected INTERPRETER=PROGRAM, both with their absolute paths; "
+	    "arguments may follow");
+}
+
 static int read_preload(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct value_preloads *preloads = member;
 	struct value_preload *items;
@@ -36,24 +42,19 @@ static int read_preload(const struct value_rule *rule, void *member, const char 
 	    .text = value, .interpreter_len = interpreter_length(value)};
 
 	(void)rule;
-	*why = "expected INTERPRETER=PROGRAM, both with their absolute paths; arguments may follow";
 	if (preload.interpreter_len == 0)
-		return -1;
-	if (is_known(preloads, value, preload.interpreter_len)) {
-		*why = "expected each interpreter only once";
-		return -1;
-	}
-	if (preloads->count == VALUE_PRELOADS_MAX) {
-		*why = "expected at most 8 interpreters";
-		return -1;
-	}
+		return expected_preload(why);
+	if (is_known(preloads, value, preload.interpreter_len))
+		return fault_set(why, "expected each interpreter only once");
+	if (preloads->count == VALUE_PRELOADS_MAX)
+		return fault_set(why, "expected at most %d interpreters", VALUE_PRELOADS_MAX);
 	items = realloc(preloads->items, (preloads->count + 1) * sizeof *items);
 	if (items == NULL)
-		return -1;
+		return fault_set(why, "out of memory");
 	preloads->items = items;
 	preload.argc = value_command(value + preload.interpreter_len + 1, &preload.argv);
 	if (preload.argc == 0)
-		return -1;
+		return expected_preload(why);
 	items[preloads->count++] = preload;
 	return 0;
 }

@@ -7,15 +7,14 @@
 #include "config/value.h"
 
 static int read_socket(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	struct value_sockets *sockets = member;
 	struct address *items = realloc(sockets->items, (sockets->count + 1) * sizeof *items);
 
 	(void)rule;
-	*why = "out of memory";
 	if (items == NULL)
-		return -1;
+		return fault_set(why, "out of memory");
 	sockets->items = items;
 	if (address_parse(value, &items[sockets->count], why) != 0)
 		return -1;

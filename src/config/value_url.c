@@ -8,13 +8,12 @@
 #include "config/value.h"
 
 static int read_url_path(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	(void)rule;
-	if (value[0] != '/' || value[strcspn(value, "?#% \t\n")] != '\0' || strlen(value) > 1000) {
-		*why = "expected the path of a URL, such as /status: decoded, without a query";
-		return -1;
-	}
+	if (value[0] != '/' || value[strcspn(value, "?#% \t\n")] != '\0' || strlen(value) > 1000)
+		return fault_set(why,
+		    "expected the path of a URL, such as /status: decoded, without a query");
 	*(const char **)member = value;
 	return 0;
 }

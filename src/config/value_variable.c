@@ -8,7 +8,7 @@
 #include "config/value.h"
 
 static int read_variable(const struct value_rule *rule, void *member, const char *value,
-    const char **why)
+    struct fault *why)
 {
 	static const char legal[] = "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 	size_t len = strspn(value, legal);
@@ -16,14 +16,12 @@ static int read_variable(const struct value_rule *rule, void *member, const char
 	struct value_variable *items;
 
 	(void)rule;
-	*why = "expected NAME or NAME=VALUE, with a name of letters, digits and _";
 	if (len == 0 || (value[0] >= '0' && value[0] <= '9') ||
 	    (value[len] != '\0' && value[len] != '='))
-		return -1;
-	*why = "out of memory";
+		return fault_set(why, "expected NAME or NAME=VALUE, with a name of letters, digits and _");
 	items = realloc(variables->items, (variables->count + 1) * sizeof *items);
 	if (items == NULL)
-		return -1;
+		return fault_set(why, "out of memory");
 	variables->items = items;
 	items[variables->count++] = (struct value_variable){value, value[len] == '='};
 	return 0;

@@ -36,11 +36,11 @@ struct option_row {
 
 static const char *read_socket(struct fcgiget_options *o, const char *value)
 {
-	const char *why = NULL;
+	static struct fault why;
 
 	o->socket = value;
 	if (address_parse(value, &o->server, &why) != 0)
-		return why;
+		return why.text;
 	return o->server.kind != ADDRESS_FD ? NULL : "expected " SOCKET_FORMS;
 }
 
@@ -150,9 +150,9 @@ static const char *read_user(struct fcgiget_options *o, const char *value)
 static const char *read_number(const char *value, int most, int *member)
 {
 	const struct value_rule rule = {.min = 1, .max = most};
-	const char *why = NULL;
+	static struct fault why;
 
-	return value_number.read(&rule, member, value, &why) == 0 ? NULL : why;
+	return value_number.read(&rule, member, value, &why) == 0 ? NULL : why.text;
 }
 
 static const char *read_requests(struct fcgiget_options *o, const char *value)

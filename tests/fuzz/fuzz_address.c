@@ -16,10 +16,10 @@
 static void check_url(const char *url)
 {
 	struct address address;
-	const char *why = NULL;
+	struct fault why = {""};
 
 	if (address_parse(url, &address, &why) != 0) {
-		fuzz_require(why != NULL && why[0] != '\0');
+		fuzz_require(why.text[0] != '\0');
 		return;
 	}
 	fuzz_require(address.url == url);
