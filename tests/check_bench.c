@@ -89,7 +89,8 @@ static void open_services(void)
 	    .flaws = &flaws,
 	    .sink = &sink,
 	    .left = &left,
-	    .params_time = REQUEST_PARAMS_TIME};
+	    .times = request_times};
+	services.times.exit = 10 * 1000; /* no test depends on how soon a shell can exit */
 	left_init(&left, loop, &children);
 	request_sink_init(&sink, &services);
 	times = conn_times;

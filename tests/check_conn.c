@@ -262,8 +262,8 @@ END_TEST
 
 START_TEST(params_that_do_not_end_are_408_after_a_minute)
 {
-	ck_assert_int_eq(REQUEST_PARAMS_TIME, 60 * 1000);
-	services.params_time = 40;
+	ck_assert_int_eq(request_times.params, 60 * 1000);
+	services.times.params = 40;
 	put_begin(1, FCGI_RESPONDER, 0);
 	put(FCGI_PARAMS, 1, "\6\1X_TESTx");
 	send_stream();

@@ -442,6 +442,7 @@ START_TEST(a_response_ends_with_its_output)
 	int gate = close_gate();
 
 	options.timeout = 3600 * 1000;
+	services.times.exit = request_times.exit;
 	script("close.cgi", HEAD "echo hello; exec >&- 2>&-; " WAIT_AT_GATE "; "
 		"echo >done; exit 3\n");
 	put_get(1, 0, "close.cgi");
@@ -462,6 +463,7 @@ START_TEST(a_script_that_has_closed_its_output_gets_all_of_its_body)
 {
 	int gate = close_gate();
 
+	services.times.exit = request_times.exit;
 	script("sink.cgi", HEAD "echo hello; exec >&-; " WAIT_AT_GATE "; "
 		"wc -c >count; : >done\n");
 	put_post(1, 0, "sink.cgi", "100000");

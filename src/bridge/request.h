@@ -57,11 +57,17 @@ enum {
 };
 
 enum {
-	REQUEST_PARAMS_TIME = 60 * 1000, /* ms a client has to send all PARAMS, in a worker */
-	REQUEST_EXIT_TIME = 20,       /* ms that the exit may follow the end of the output */
 	REQUEST_DROP_MAX = 64 * 1024, /* bytes that a script may write in its grace period ... */
 	REQUEST_DROP_TIME = 1000,     /* ... and for how many ms from its beginning */
 };
+
+/* How long a request waits, in ms. */
+struct request_times {
+	int64_t params; /* for all PARAMS */
+	int64_t exit;   /* for the script's exit, after the end of its output */
+};
+
+extern const struct request_times request_times; /* the times that a worker uses */
 
 struct request_sink;
 
@@ -76,7 +82,7 @@ struct request_services {
 	struct flaw_log *flaws;
 	struct request_sink *sink;
 	struct left_list *left;
-	int64_t params_time; /* ms a client has to send all PARAMS */
+	struct request_times times;
 	struct preload *preload; /* NULL: there are no preloaders */
 };
 

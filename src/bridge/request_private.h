@@ -27,7 +27,7 @@ enum request_state {
 	REQUEST_GRACE,     /* the same without a client, for --disconnect-grace */
 	REQUEST_DETACHED,  /* the same without a client, for as long as it takes */
 	REQUEST_LINGERING, /* its script has exited, its output is open: --linger */
-	REQUEST_EXITING,   /* its output has ended: waits REQUEST_EXIT_TIME for the exit */
+	REQUEST_EXITING,   /* its output has ended: waits a moment for the exit */
 	REQUEST_CLOSING,   /* all its records are in `out`; END_REQUEST waits for all of FCGI_STDIN */
 	REQUEST_ENDED,     /* all its records are in `out`, or will never be */
 };

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "bridge/request_private.h"
 
+const struct request_times request_times = {.params = 60 * 1000, .exit = 20};
+
 /* ---- their effects ----------------------------------------------------------- */
 
 bool request_is_whole(const struct request *request)
@@ -31,7 +33,8 @@ static void await_exit(struct request *request)
 	if (request->state == REQUEST_EXITING)
 		return;
 	request_set_state(request, REQUEST_EXITING);
-	loop_timer_set(request_loop(request), &request->linger, REQUEST_EXIT_TIME);
+	loop_timer_set(request_loop(request), &request->linger,
+	    request->link->services->times.exit);
 }
 
 /*
@@ -317,7 +320,7 @@ static void refuse_late_params(struct request *request)
 	char reason[64];
 
 	snprintf(reason, sizeof reason, "no end of PARAMS within %lld s",
-	    (long long)request->link->services->params_time / 1000);
+	    (long long)request->link->services->times.params / 1000);
 	request_refuse(request, 408, "the request's parameters did not come in time", reason);
 	request->link->touched(request->link);
 }
@@ -380,5 +383,5 @@ void request_run_init(struct request *request)
 	loop_timer_init(&request->total, on_total);
 	loop_timer_init(&request->idle, on_idle);
 	loop_timer_init(&request->linger, on_linger);
-	loop_timer_set(loop, &request->idle, request->link->services->params_time);
+	loop_timer_set(loop, &request->idle, request->link->services->times.params);
 }

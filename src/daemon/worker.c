@@ -516,7 +516,7 @@ static void connect_parts(struct worker *worker)
 	    .flaws = &worker->flaws,
 	    .sink = &worker->sink,
 	    .left = &worker->left,
-	    .params_time = REQUEST_PARAMS_TIME};
+	    .times = request_times};
 	left_init(&worker->left, worker->loop, &worker->children);
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;

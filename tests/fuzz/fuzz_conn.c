@@ -145,7 +145,7 @@ static void open_bridge(void)
 	services = (struct request_services){.loop = loop, .options = &options,
 	    .environment = &environment, .admission = &admission, .children = &children,
 	    .scratch = &scratch, .flaws = &flaws, .sink = &sink, .left = &left,
-	    .params_time = REQUEST_PARAMS_TIME};
+	    .times = request_times};
 	left_init(&left, loop, &children);
 	request_sink_init(&sink, &services);
 	set_times();
