@@ -58,7 +58,7 @@ START_TEST(is_fit_with_lower_limits_as_long_as_it_works)
 	ck_assert_str_eq(fitness_lowered(&fitness), "nofile");
 	for (int i = 0; i < 10; i++) {
 		look.failures++;
-		look.spawned++;
+		look.answers++;
 		ck_assert_ptr_null(after(PATIENCE));
 	}
 }
@@ -80,16 +80,39 @@ START_TEST(is_lost_when_it_accepts_nothing_for_long_enough)
 }
 END_TEST
 
-START_TEST(is_lost_when_no_script_starts_although_requests_are_rare)
+START_TEST(is_lost_when_every_script_fails_although_requests_are_rare)
 {
 	lower(0);
 	look.failures = 1;
 	ck_assert_ptr_null(after(0));
 	ck_assert_ptr_null(after(PATIENCE / 2));
 	ck_assert_str_eq(after(PATIENCE / 2), "nofile");
-	look.spawned = 1;
+	look.answers = 1;
 	ck_assert_ptr_null(after(1));
 	ck_assert_ptr_null(after(PATIENCE));
+}
+END_TEST
+
+START_TEST(every_limit_that_scripts_inherit_counts)
+{
+	static const struct {
+		const char *name;
+		int resource;
+	} inherited[] = {{"as", RLIMIT_AS}, {"data", RLIMIT_DATA}, {"stack", RLIMIT_STACK},
+	    {"fsize", RLIMIT_FSIZE}, {"cpu", RLIMIT_CPU}};
+
+	for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
+		struct rlimit was;
+		struct rlimit now;
+
+		ck_assert_int_eq(getrlimit(inherited[i].resource, &was), 0);
+		fitness_init(&fitness);
+		now = (struct rlimit){was.rlim_cur == RLIM_INFINITY ? (rlim_t)1 << 40 : was.rlim_cur - 1,
+		    was.rlim_max};
+		ck_assert_int_eq(setrlimit(inherited[i].resource, &now), 0);
+		ck_assert_str_eq(fitness_lowered(&fitness), inherited[i].name);
+		ck_assert_int_eq(setrlimit(inherited[i].resource, &was), 0);
+	}
 }
 END_TEST
 
@@ -99,7 +122,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, is_fit_while_its_limits_are_as_they_were);
 	tcase_add_test(tcase, is_fit_with_lower_limits_as_long_as_it_works);
 	tcase_add_test(tcase, is_lost_when_it_accepts_nothing_for_long_enough);
-	tcase_add_test(tcase, is_lost_when_no_script_starts_although_requests_are_rare);
+	tcase_add_test(tcase, every_limit_that_scripts_inherit_counts);
+	tcase_add_test(tcase, is_lost_when_every_script_fails_although_requests_are_rare);
 }
 
 int main(void)

@@ -8,7 +8,7 @@
 
 #include "base/sys.h"
 
-/* The limits that accepting connections and starting scripts depend on. */
+/* The limits that accepting connections, starting scripts and running them depend on. */
 static const struct {
 	const char *name;
 	sys_resource resource;
@@ -16,10 +16,13 @@ static const struct {
 	{"nofile", RLIMIT_NOFILE},
 	{"as", RLIMIT_AS},
 	{"data", RLIMIT_DATA},
+	{"stack", RLIMIT_STACK},
+	{"fsize", RLIMIT_FSIZE},
+	{"cpu", RLIMIT_CPU},
 #ifdef RLIMIT_NPROC
 	{"nproc", RLIMIT_NPROC},
 #else
-	{"stack", RLIMIT_STACK},
+	{"core", RLIMIT_CORE},
 #endif
 };
 
@@ -43,13 +46,13 @@ const char *fitness_lowered(const struct fitness *fitness)
 	return NULL;
 }
 
-static void look_at_spawns(struct fitness *fitness, const struct fitness_look *look)
+static void look_at_scripts(struct fitness *fitness, const struct fitness_look *look)
 {
-	if (look->spawned != fitness->spawned)
-		fitness->spawns_fail = false;
+	if (look->answers != fitness->answers)
+		fitness->scripts_fail = false;
 	else if (look->failures != fitness->failures)
-		fitness->spawns_fail = true;
-	fitness->spawned = look->spawned;
+		fitness->scripts_fail = true;
+	fitness->answers = look->answers;
 	fitness->failures = look->failures;
 }
 
@@ -57,8 +60,8 @@ const char *fitness_lost(struct fitness *fitness, const struct fitness_look *loo
 {
 	const char *limit;
 
-	look_at_spawns(fitness, look);
-	limit = look->accepts && !fitness->spawns_fail ? NULL : fitness_lowered(fitness);
+	look_at_scripts(fitness, look);
+	limit = look->accepts && !fitness->scripts_fail ? NULL : fitness_lowered(fitness);
 	if (limit == NULL) {
 		fitness->lost_since = 0;
 		return NULL;

@@ -364,8 +364,8 @@ static void check_fitness(struct worker *worker)
 	const struct tally *tally = scoreboard_tally(worker->plan->board, worker->plan->number);
 	const struct fitness_look look = {.now = loop_clock(worker->loop),
 	    .accepts = !loop_timer_active(&worker->accept_again),
-	    .spawned = tally_count(tally, TALLY_SPAWNED),
-	    .failures = tally_count(tally, TALLY_SPAWN_FAILURES)};
+	    .answers = tally_count(tally, TALLY_2XX) + tally_count(tally, TALLY_3XX),
+	    .failures = tally_count(tally, TALLY_SPAWN_FAILURES) + tally_count(tally, TALLY_FAILED)};
 	const char *limit =
 	    fitness_lost(&worker->fitness, &look, worker->plan->options->watchdog / 2);
 
