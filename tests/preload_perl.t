@@ -104,6 +104,10 @@ my @cases = (
     'an undeclared variable' => [ 'use strict; END { print "end\n" } $x = 1; $y = 2;' ],
     'a missing brace' => [ "sub f {\n print 1;\n" ],
     'ten errors' => [ 'use strict; ' . join "\n", map { "\$x$_ = 1;" } 1 .. 12 ],
+    'names used once' => [ 'our $b1; $main::one = 1; $::two = 2; @three = 1; use warnings; $four = 4' ],
+    'names used once, -w' => [ '$one = 1; { no warnings; $four = 1 }', line => '#!/usr/bin/perl -w', switches => [ '-w' ] ],
+    'autodie' => [ 'use autodie; $! = 0; open my $f, "<", "/not/there"' ],
+    'a write that nobody reads' => [ 'pipe my $r, my $w; close $r; $| = 1; print "x"; syswrite $w, "y"; print "not"' ],
     'a module that is not there' => [ 'use Not::There; print 1' ],
     'a file that is not there' => [ 'print "x"; require "not/there.pl"' ],
     'death by a signal' => [ '$| = 1; print "text"; kill TERM => $$; sleep 10' ],
@@ -170,6 +174,16 @@ while (my ($name, $case) = splice @cases, 0, 2) {
     my ($text, %o) = @$case;
     same($name, perl_script($text, $o{line} // '#!/usr/bin/perl'), %o);
 }
+
+# perl's one text that does not come from the script's name: a handler that is there when the
+# script is compiled gets it as it is.
+scenario 'a handler for what is wrong with the script' => sub {
+    my $script = perl_script('BEGIN { $SIG{__DIE__} = sub { print "handled: @_" } } use strict; $x = 1;');
+    my $r = $preload->run([$script]);
+    like($r->{out}, qr/^Execution of the script aborted due to compilation errors\.$/m, 'its text');
+    my $execed = $preload->run_by_exec([$script]);
+    is($execed->{out} =~ s/Execution of \K\Q$script\E/the script/r, $r->{out}, 'but for its name, as exec\'s');
+};
 
 # ---- scripts that perl cannot become, and odd starts --------------------------------
 
