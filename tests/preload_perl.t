@@ -472,4 +472,54 @@ scenario 'malformed messages end it' => sub {
     }
 };
 
+# ---- through the bridge ----------------------------------------------------------------
+
+scenario 'through the bridge: the same answers with --preload and without' => sub {
+    my $copy = spew(tmp() . '/preload-perl', slurp($program), 0755); # where anybody can read it
+    my %bridge = (
+        exec => Bridge->start(sockets => ['unix'], args => [ '--status-path', '/status' ]),
+        preload => Bridge->start(sockets => ['unix'], args => [ '--status-path', '/status',
+            '--preload', "$perl=$copy Data::Dumper" ]),
+    );
+    my $head = q(print "Content-Type: text/plain\n\n"; );
+    script('first.pl', "#!$perl\n$head print 'x'");
+    ok(wait_until(20, sub {
+        $bridge{preload}->get('unix', 'first.pl');
+        $bridge{preload}->status->{preloaded_scripts} > 0;
+    }), 'the preloader starts scripts');
+    my @parts = (
+        environment => [ 'use Data::Dumper; $Data::Dumper::Sortkeys = 1; print Dumper \%ENV, \@ARGV, $0' ],
+        body => [ 'print "$.: $_" while <STDIN>; print "end"', body => "a\nb\n" x 10_000 ],
+        output => [ 'print "x" x 1_000_000' ],
+        status => [ 'BEGIN { print "Status: 404 Nothing\n" } print "n"; exit 3' ],
+        errors => [ 'warn "to the log\n"; print "a"; $! = 0; die "uncaught"' ],
+        early => [ 'BEGIN { die "before the headers" }' ],
+        wrong => [ "use strict; \$x = 1;\n" ],
+        signal => [ 'kill KILL => $$; sleep 10' ],
+        data => [ "print <DATA>;\n__END__\nlines\nof data\n" ],
+        tainted => [ 'print ${^TAINT}', line => "#!$perl -T" ],
+        warned => [ 'my $x; print "a$x$^W"', line => "#!$perl -w" ],
+        env => [ 'print "$0 $^X"', line => '#!/usr/bin/env perl' ],
+    );
+    my $before = $bridge{preload}->status->{preloaded_scripts};
+    my $n = 0;
+    while (my ($name, $part) = splice @parts, 0, 2) {
+        my ($text, %o) = @$part;
+        script("$name.pl", ($o{line} // "#!$perl") . "\n" . ($name =~ /early|wrong/ ? '' : $head) . $text);
+        my %got;
+        for my $way (sort keys %bridge) {
+            my $mark = $bridge{$way}->mark;
+            my $r = $bridge{$way}->get('unix', "$name.pl", [ HTTP_X => 'y' ], %o{ grep { /body/ } keys %o });
+            $got{$way} = { %$r{qw(out err end)},
+                log => $bridge{$way}->log_since($mark) =~ s/\d+/N/gr };
+        }
+        my $said = $got{preload}{log} =~ s/^.*: not preloaded: perl has to be started with -T\n//m;
+        is($said || 0, $name eq 'tainted' ? 1 : 0, "$name: preloaded, or not and said so");
+        is_deeply($got{preload}, $got{exec}, $name) or diag(explain(\%got), $bridge{preload}->log);
+        $n++ if $name ne 'tainted';
+    }
+    is($bridge{preload}->status->{preloaded_scripts} - $before, $n, 'all preloaded but one');
+    $_->stop for values %bridge;
+};
+
 done_testing();
