@@ -78,4 +78,12 @@ scenario 'the examples fit together' => sub {
     is("$root$path", $to, 'the first URL leads to the script that was installed');
 };
 
+scenario "README's picture of the status page" => sub {
+    my ($picture) = slurp("$top/README") =~ /^(    cgibridge  \d.*?)^Below it/ms;
+    my @words = $picture =~ /([A-Z][a-z]+|\w+ (?:running|queued|active)|connections|workers)(?=  |$)/mg;
+    cmp_ok(scalar @words, '>=', 10, 'it has labels');
+    my $page = slurp("$top/src/stats/status_html.c");
+    like($page, qr/'\Q$_\E'/, "the page has $_") for @words;
+};
+
 done_testing;
