@@ -285,9 +285,41 @@ START_TEST(noise_does_no_harm)
 }
 END_TEST
 
+static bool has_unread_bytes(void *context)
+{
+	(void)context;
+	return sys_unsent(client) == 0;
+}
+
+/*
+ * So many questions that the bridge stops reading for want of room for its answers, and then no
+ * FastCGI: that is found when there is room again, and answers still wait.
+ */
+START_TEST(bytes_that_are_looked_at_later_are_rejected_as_well)
+{
+	static const unsigned char question[FCGI_HEADER_LEN] = {FCGI_VERSION_1, 99};
+
+	times.write = 20;
+	dial_narrow(4096);
+	for (int i = 0; i < 10000; i++)
+		ck_assert_int_eq(buf_append(&stream, question, sizeof question), 0);
+	ck_assert_int_eq(buf_append(&stream, "GET / HTTP/1.0\r\n", 16), 0);
+	ck_assert_int_eq(send(client, buf_bytes(&stream), buf_len(&stream), MSG_NOSIGNAL),
+	    (ssize_t)buf_len(&stream));
+	ck_assert(turn_until(loop, has_unread_bytes, NULL));
+	ck_assert_uint_eq(owner.count, 1);
+	capture_begin();
+	ck_assert(turn_until(loop, is_eof, NULL));
+	ck_assert_uint_eq(owner.count, 0);
+	turn_for(loop, 40);
+	ck_assert_str_eq(capture_end(), "");
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, bench_setup, bench_teardown);
+	tcase_add_test(tcase, bytes_that_are_looked_at_later_are_rejected_as_well);
 	tcase_add_test(tcase, requests_are_served_by_their_ids);
 	tcase_add_test(tcase, a_flood_of_one_does_not_starve_another);
 	tcase_add_test(tcase, one_that_does_not_read_does_not_block_another);

@@ -287,6 +287,8 @@ static void conn_turn(struct loop_task *task)
 		return;
 	}
 	conn_read_unread(conn);
+	if (conn->state == CONN_CLOSED) /* these bytes were not FastCGI: it has no timer any more */
+		return;
 	if (waited)
 		resume_requests(conn);
 	if (conn->active == 0)
