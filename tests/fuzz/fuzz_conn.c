@@ -33,7 +33,7 @@
 #include "fuzz.h"
 #include "fuzz_child.h"
 
-enum { SLOTS = 3, IDS = 4, BEGINS = 64, STEPS = 300, SENT_MAX = 1 << 20, STEP_MS = 400 };
+enum { SLOTS = 3, IDS = 4, BEGINS = 64, STEPS = 300, SENT_MAX = 1 << 20, STEP_MS = 400, MANY = 1000 };
 
 /* What an input does, in steps of one byte; arguments follow. */
 enum step {
@@ -46,7 +46,7 @@ enum step {
 	STDIN_END,     /* id */
 	ABORT,         /* id */
 	GET_VALUES,    /* length, bytes */
-	UNKNOWN,       /* type: a management record */
+	UNKNOWN,       /* type: a management record; MANY of them from 200 on */
 	OTHER,         /* id, type, length, bytes: a record that a client does not send */
 	RAW,           /* length, bytes: no record at all, perhaps; rogues only */
 	SEND,          /* so many of the bytes made so far */
@@ -171,7 +171,7 @@ static void set_options(unsigned a, unsigned b)
 	    .stderr_to = (int)(b % 3),
 	    .error_detail = b & 4 ? 1 : 0, .strict_headers = b & 8 ? 1 : 0,
 	    .query_args = 1,
-	    .max_body = b & 16 ? 4096 : 200 * 1024, .max_params = b & 32 ? 300 : 16 * 1024,
+	    .max_body = b & 16 ? 4096 : 1024 * 1024, .max_params = b & 32 ? 300 : 16 * 1024,
 	    .spool_dir = spool,
 	    .status_path = "/status", .ping_path = "/ping"};
 }
@@ -335,8 +335,10 @@ static void check_end(bool closed)
 		return;
 	fuzz_require(client.last);
 	fuzz_require(is_answered());
-	for (size_t i = 0; i < client.count; i++)
-		all_sent = all_sent && (client.list[i].stdin_end || client.list[i].aborted);
+	for (int i = 0; i < IDS; i++) /* a new one with the same id ends the old one's stdin */
+		if (client.current[i] != NULL)
+			all_sent = all_sent &&
+			    (client.current[i]->stdin_end || client.current[i]->aborted);
 	fuzz_require(!closed || all_sent || client.count == 0);
 }
 
@@ -502,7 +504,7 @@ static void make_params(struct asked *asked, unsigned choice)
 	static const char *const methods[8] = {"GET", "POST", "HEAD", "PUT", NULL, "GET", "POST", ""};
 	static const char *const scripts[8] = {"a.cgi", "a.cgi", "a.cgi", "a.cgi", "missing",
 	    "plain", "a.cgi/more/path", "spool"};
-	static const char *const lengths[8] = {NULL, "4", "0", "100000", "-1", "1000", "", "99x"};
+	static const char *const lengths[8] = {NULL, "4", "0", "100000", "-1", "700000", "", "99x"};
 	static const char *const software[8] = {NULL, "nginx/1.22", "HAProxy", "Apache", "Caddy",
 	    "nginx", "HAProxy 2.9", "lighttpd"};
 	static const char *const names[8] = {"/a.cgi", "/status", "/ping", "", NULL, "/a.cgi/x",
@@ -601,8 +603,10 @@ static void make_other(enum step step, struct fuzz_input *input)
 		return;
 	if (step == OTHER && type <= FCGI_STDIN && !client.rogue)
 		type = FCGI_DATA;
-	make((enum fcgi_type)type, id, bytes, len);
-	client.asked += id == 0;
+	for (int n = step == UNKNOWN && type >= 200 ? MANY : 1; n > 0; n--) {
+		make((enum fcgi_type)type, id, bytes, len);
+		client.asked += id == 0;
+	}
 }
 
 static void make_raw(struct fuzz_input *input)
