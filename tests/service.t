@@ -27,6 +27,11 @@ my $program = "$bin/cgibridge";
 File::Copy::copy($Bridge::daemon, $program) or die "$Bridge::daemon: $!\n";
 chmod 0755, $program;
 
+# Waits until something listens at a path: the file is there a moment before.
+sub wait_listening ($path) {
+    return wait_until(10, sub { slurp('/proc/net/unix') =~ /^\S+ \S+ \S+ 00010000 .* \Q$path\E$/m });
+}
+
 sub is_served ($url, $what) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $r = eval { FastCGI->ask($url, Bridge->params('hello')) };
@@ -219,7 +224,7 @@ scenario 'systemd-socket-activate, as in the manual' => sub {
     my ($socket, $port) = (file(), free_port());
     my $bridge = start_command(command_of('systemd-socket-activate', %daemon,
         '/tmp/bridge.sock' => $socket, '127.0.0.1:9000' => "127.0.0.1:$port"));
-    ok(wait_until(10, sub { -S $socket }), 'the socket is there');
+    ok(wait_listening($socket), 'the socket is there');
     is_served("unix:$socket", 'the first request starts it');
     is_served("tcp:127.0.0.1:$port", 'it serves the other socket');
     ok($bridge->wait_for_log(qr/\bready\b/, 5), 'the log says that it is ready');
@@ -248,7 +253,7 @@ scenario 'in the place of fcgiwrap' => sub {
     # Debian's unit: one word of options, and the socket from systemd
     my $bridge = Bridge->start(sockets => [], any => 1, workers => 1, args => [ '-f -c 2', '' ],
         prefix => [ is_program('systemd-socket-activate', 'systemd'), '-l', $socket ]);
-    ok(wait_until(10, sub { -S $socket }), 'the socket is there');
+    ok(wait_listening($socket), 'the socket is there');
     is_served("unix:$socket", 'its unit');
     ok(wait_until(10, sub { $bridge->workers == 2 }), '-c from a joined word');
     $bridge->stop;
