@@ -82,6 +82,15 @@ START_TEST(a_list_with_an_end_grows_there)
 }
 END_TEST
 
+START_TEST(a_list_with_an_end_grows_at_its_front_too)
+{
+	for (int i = 0; i < ITEMS; i++)
+		LIST2_PREPEND(first, last, &items[i]);
+	assert_list("dcba");
+	ck_assert_ptr_eq(last, &items[0]);
+}
+END_TEST
+
 START_TEST(any_element_of_a_list_with_an_end_can_be_removed)
 {
 	static const char *const rests[ITEMS] = {"bcd", "acd", "abd", "abc"};
@@ -117,6 +126,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_list_grows_at_its_front);
 	tcase_add_test(tcase, any_element_of_a_list_can_be_removed);
 	tcase_add_test(tcase, a_list_with_an_end_grows_there);
+	tcase_add_test(tcase, a_list_with_an_end_grows_at_its_front_too);
 	tcase_add_test(tcase, any_element_of_a_list_with_an_end_can_be_removed);
 	tcase_add_test(tcase, the_last_one_out_leaves_an_empty_list);
 }

@@ -29,6 +29,13 @@
 		(item)->next = (item)->prev = NULL;         \
 	} while (0)
 
+#define LIST2_PREPEND(first, last, item) \
+	do {                             \
+		if ((last) == NULL)      \
+			(last) = (item); \
+		LIST_PREPEND(first, item); \
+	} while (0)
+
 #define LIST2_APPEND(first, last, item)        \
 	do {                                   \
 		(item)->next = NULL;           \

@@ -20,13 +20,23 @@
 struct admission_ticket;
 typedef void admission_fn(struct admission_ticket *ticket, int granted);
 
+/*
+ *    NONE --asks--> GRANTED --its script runs--> RUNNING --it has ended--> NONE
+ *     |  ^           ^   |
+ *     |  |      slot |   | no descriptors
+ * asks|  | late,     |   v
+ *     |  | leaves    |
+ *     +--+-------- WAITING
+ */
+enum admission_ticket_state { TICKET_NONE, TICKET_WAITING, TICKET_GRANTED, TICKET_RUNNING };
+
 /* Embedded in the request that asks. */
 struct admission_ticket {
-	int slot;              /* -1 until granted; then the holder has to release it */
-	bool runs;             /* admission_begin() has been called, and admission_leave() not yet */
+	int slot; /* -1 until granted; then the holder has to release it */
+	enum admission_ticket_state state;
 	int64_t deadline;
 	admission_fn *decided; /* called later for a ticket that had to wait */
-	struct admission_ticket *next, *prev;
+	struct admission_ticket *next, *prev; /* WAITING: in the queue */
 };
 
 struct admission {
@@ -34,7 +44,7 @@ struct admission {
 	struct scoreboard *board;
 	const struct options *options;
 	int worker;
-	struct admission_ticket queue; /* ring head */
+	struct admission_ticket *first, *last; /* the queue */
 	struct loop_watch wake;
 	struct loop_timer timer;       /* the deadline of the first in the queue */
 	struct loop_task retry;        /* serves the queue again */

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "fcgi/record.h"
 
@@ -347,10 +348,7 @@ static void join_owner(struct conn *conn)
 {
 	struct conn_owner *owner = conn->owner;
 
-	conn->next = owner->first;
-	if (owner->first != NULL)
-		owner->first->prev = conn;
-	owner->first = conn;
+	LIST_PREPEND(owner->first, conn);
 	owner->count++;
 }
 

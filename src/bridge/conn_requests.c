@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "bridge/conn_private.h"
 
@@ -144,12 +145,7 @@ void conn_detach_request(struct conn *conn, struct request *request)
 
 static void leave_owner(struct conn *conn)
 {
-	if (conn->next != NULL)
-		conn->next->prev = conn->prev;
-	if (conn->prev != NULL)
-		conn->prev->next = conn->next;
-	else
-		conn->owner->first = conn->next;
+	LIST_REMOVE(conn->owner->first, conn);
 	conn->owner->count--;
 }
 
