@@ -9,6 +9,7 @@
  */
 #include "fcgiget/session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -39,8 +40,21 @@ struct outlet {
 	struct buf pending;
 };
 
+/*
+ *    OPEN --the client has ended or failed--> DRAINING --all is written--> DONE
+ *      \                                       /  ^                         |
+ *       +--time, read, write, poll--> FAILED <-+  +------values to write----+
+ */
+enum session_state {
+	SESSION_OPEN,     /* the exchange goes on */
+	SESSION_DRAINING, /* it is over, and output waits to be written */
+	SESSION_DONE,
+	SESSION_FAILED, /* `failure` says how */
+};
+
 struct session {
 	const struct fcgiget_options *options;
+	enum session_state state;
 	int64_t deadline;
 	struct upload upload;
 	struct client client;
@@ -48,8 +62,40 @@ struct session {
 	struct outlet out;
 	struct outlet err;
 	bool head_request; /* HEAD: no body is printed */
-	enum exit_status failure; /* EXIT_OK until something ends the session early */
+	enum exit_status failure; /* FAILED; else EXIT_OK */
 };
+
+/* ---- state ------------------------------------------------------------------- */
+
+static bool may_follow(enum session_state from, enum session_state to)
+{
+	switch (from) {
+	case SESSION_OPEN:
+		return to == SESSION_DRAINING || to == SESSION_FAILED;
+	case SESSION_DRAINING:
+		return to == SESSION_DONE || to == SESSION_FAILED;
+	case SESSION_DONE:
+		return to == SESSION_DRAINING || to == SESSION_FAILED;
+	case SESSION_FAILED:
+		return false;
+	}
+	return false;
+}
+
+static void set_state(struct session *s, enum session_state state)
+{
+	assert(may_follow(s->state, state));
+	s->state = state;
+}
+
+/* Ends it early; the first failure counts, and is the only one that is said. */
+static void fail(struct session *s, enum exit_status status, const char *what, const char *why)
+{
+	if (s->state == SESSION_FAILED)
+		return;
+	s->failure = complain(status, what, why);
+	set_state(s, SESSION_FAILED);
+}
 
 /* ---- body ------------------------------------------------------------------ */
 
@@ -62,7 +108,7 @@ static void body_ready(struct session *s)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		s->failure = complain(EXIT_READ, s->options->data + 1, upload_explain(errno));
+		fail(s, EXIT_READ, s->options->data + 1, upload_explain(errno));
 		return;
 	}
 	client_send(&s->client, bytes, (size_t)n);
@@ -168,16 +214,21 @@ static void act(struct session *s, const struct pollfd fds[WATCH_COUNT])
 	if (fds[WATCH_BODY].revents != 0)
 		body_ready(s);
 	if (fds[WATCH_OUT].revents != 0 && outlet_flush(&s->out) != 0)
-		s->failure = complain(EXIT_WRITE, "standard output", strerror(errno));
+		fail(s, EXIT_WRITE, "standard output", strerror(errno));
 	/* an error of standard error itself cannot be reported anywhere */
 	if (fds[WATCH_ERR].revents != 0 && outlet_flush(&s->err) != 0)
 		buf_fini(&s->err.pending);
 }
 
-static bool is_done(const struct session *s)
+/* Whether there is more to wait for, as far as the client and the outputs say. */
+static bool goes_on(struct session *s)
 {
-	return s->client.state != CLIENT_OPEN && buf_len(&s->out.pending) == 0 &&
-	    buf_len(&s->err.pending) == 0;
+	if (s->state == SESSION_OPEN && s->client.state != CLIENT_OPEN)
+		set_state(s, SESSION_DRAINING);
+	if (s->state == SESSION_DRAINING && buf_len(&s->out.pending) == 0 &&
+	    buf_len(&s->err.pending) == 0)
+		set_state(s, SESSION_DONE);
+	return s->state == SESSION_OPEN || s->state == SESSION_DRAINING;
 }
 
 static int wait_time(const struct session *s)
@@ -187,21 +238,21 @@ static int wait_time(const struct session *s)
 	return left < 0 ? 0 : (int)(left < INT_MAX ? left : INT_MAX);
 }
 
-/* Runs until the exchange is over and written out, or `failure` is set. */
+/* Runs until it is DONE or FAILED. */
 static void session_run(struct session *s)
 {
-	while (s->failure == EXIT_OK && !is_done(s)) {
+	while (goes_on(s)) {
 		struct pollfd fds[WATCH_COUNT];
 		int n;
 
 		watch_all(s, fds);
 		n = poll(fds, WATCH_COUNT, wait_time(s));
 		if (n < 0 && errno != EINTR)
-			s->failure = complain(EXIT_PROTOCOL, "poll", strerror(errno));
+			fail(s, EXIT_PROTOCOL, "poll", strerror(errno));
 		else if (n > 0)
 			act(s, fds);
-		if (n <= 0 && s->failure == EXIT_OK && clock_ms() >= s->deadline)
-			s->failure = complain(EXIT_TIMEOUT, s->options->socket,
+		if (n <= 0 && clock_ms() >= s->deadline)
+			fail(s, EXIT_TIMEOUT, s->options->socket,
 			    "timed out waiting for the response");
 	}
 }
@@ -231,7 +282,7 @@ static enum exit_status request_verdict(const struct session *s)
 
 	if (c->state == CLIENT_ENDED && s->options->verbose)
 		report(c);
-	if (s->failure != EXIT_OK)
+	if (s->state == SESSION_FAILED)
 		return s->failure;
 	if (c->state == CLIENT_FAILED)
 		return complain(EXIT_PROTOCOL, s->options->socket, c->error);
@@ -256,7 +307,7 @@ static void put_values(struct session *s)
 		size_t n = fcgi_get_pair(at, left, &pair);
 
 		if (n == 0) {
-			s->failure = complain(EXIT_PROTOCOL, s->options->socket,
+			fail(s, EXIT_PROTOCOL, s->options->socket,
 			    "GET_VALUES_RESULT ends inside a pair");
 			return;
 		}
@@ -310,11 +361,12 @@ static enum exit_status run_values(struct session *s)
 
 	client_ask(&s->client, names, sizeof names / sizeof *names);
 	session_run(s);
-	if (s->failure == EXIT_OK && s->client.state == CLIENT_ENDED) {
+	if (s->state == SESSION_DONE && s->client.state == CLIENT_ENDED) {
+		set_state(s, SESSION_DRAINING);
 		put_values(s);
 		session_run(s);
 	}
-	if (s->failure == EXIT_OK && s->client.state == CLIENT_FAILED)
+	if (s->state == SESSION_DONE && s->client.state == CLIENT_FAILED)
 		return complain(EXIT_PROTOCOL, s->options->socket, s->client.error);
 	return s->failure;
 }
