@@ -1,78 +1,13 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
 #
-# --preload, the worker's side: which scripts a preloader starts, that they are like others, and
-# that whatever a preloader does, each request is answered, and no script runs twice.
-# tests/lib/preloader speaks the protocol, and misbehaves as its mood says.
+# --preload, the worker's side: which scripts a preloader starts, that they are like others, how
+# they are ended, and that nothing is left of them.
 use v5.36;
 use Test::More;
 use Bridge;
 use FastCGI;
-use JSON::PP;
-use Time::HiRes qw(sleep);
-
-my $preloader = tmp() . '/preloader';
-spew($preloader, slurp("$Bridge::srcdir/tests/lib/preloader"), 0755);
-
-# A bridge with the test's preloader for /bin/sh, and its mood.
-sub preloading (%o) {
-    my $mood = file();
-    my $words = $o{words} // '';
-    my $bridge = Bridge->start(workers => 1, %o, args => [ '--status-path', '/status',
-        '--preload', "/bin/sh=/usr/bin/perl $preloader /bin/sh $mood $words",
-        @{ $o{args} // [] } ]);
-    $bridge->{mood} = $mood;
-    wait_until(10, sub { preloaders($bridge) == 1 && is_ready($bridge) }) if !$words;
-    return $bridge;
-}
-
-sub set_mood ($bridge, $mood) {
-    my $next = spew(file(), "$mood\n", 0644);
-    rename $next, $bridge->{mood} or die "$bridge->{mood}: $!\n";
-}
-
-sub preloaders ($bridge) {
-    return grep { slurp("/proc/$_/cmdline") =~ /\Q$preloader\E/ }
-        map { Bridge::children($_) } $bridge->workers;
-}
-
-sub status ($bridge) {
-    return decode_json(FastCGI::body($bridge->get('unix', 'none', [
-        (map { ($_ => '') } qw(SCRIPT_FILENAME DOCUMENT_ROOT REQUEST_URI)),
-        SCRIPT_NAME => '/status', QUERY_STRING => 'json' ])));
-}
-
-# A preloader is ready when it has started a script.
-sub is_ready ($bridge) {
-    my $before = status($bridge)->{preloaded_scripts};
-    $bridge->get('unix', 'plain.sh');
-    return status($bridge)->{preloaded_scripts} > $before;
-}
-
-sub counts ($bridge) {
-    my $s = status($bridge);
-    return { map { $_ => $s->{$_} } qw(preloaded_scripts preload_bypasses preloader_restarts) };
-}
-
-# Runs `code`, and how the counters grew: [preloaded, bypassed].
-sub growth ($bridge, $code) {
-    my $before = counts($bridge);
-    $code->();
-    my $after = counts($bridge);
-    return [ map { $after->{$_} - $before->{$_} } qw(preloaded_scripts preload_bypasses) ];
-}
-
-# A script that answers with its pid, and notes in a file that it ran.
-my $ran = file();
-chmod 0666, spew($ran, '');
-sub sh ($name, $text, $line = '#!/bin/sh') {
-    return script($name, "$line\nprintf 'Content-Type: text/plain\\n\\n'\n$text");
-}
-sh('plain.sh', "echo hello\n");
-sh('notes.sh', "echo \$\$ >>'$ran'\necho ran \$\$\n");
-sub runs () { return scalar pids_in($ran) }
-
-sub answer ($bridge, $name, @more) { return FastCGI::body($bridge->get('unix', $name, @more)) }
+use Preloading;
 
 # ---- like any other script ---------------------------------------------------------------
 
@@ -220,122 +155,6 @@ scenario 'too large for a message' => sub {
         [ 0, 1 ], 'by exec');
 };
 
-# ---- preloaders that do not do what they should --------------------------------------------
-
-# mood => [ preloaded, status, what the log says ]; each on a bridge of its own.
-my %moods = (
-    'hang' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
-    'late' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
-    'stop' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
-    'silent-exit' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
-    'die' => [ 0, 200, qr/ended with status 3/ ],
-    'close' => [ 0, 200, qr/closed its socket/ ],
-    'lie-child' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
-    'lie-parent' => [ 0, 200, qr/broke the protocol: "start" is wrong/ ],
-    'garbage' => [ 0, 200, qr/broke the protocol: "gibberish\\x01" is wrong/ ],
-    'no-group' => [ 0, 500, qr/does not say as which process it runs/ ],
-    'twice' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
-    'die-after' => [ 1, 200, qr/was killed by signal 9/ ],
-    'fail-fork' => [ 0, 200, undef ],
-    'fail-limit' => [ 0, 500, qr/cannot set its limits: Invalid argument/ ],
-    'unknown-exit' => [ 1, 200, undef ],
-    'decline' => [ 0, 200, qr/plain\.sh: not preloaded: the test says so|notes\.sh: not/ ],
-    'stale' => [ 0, 200, qr/a file that it has loaded has changed/ ],
-);
-
-for my $mood (sort keys %moods) {
-    my ($preloaded, $status, $line) = @{ $moods{$mood} };
-    scenario "mood: $mood" => sub {
-        my $of = preloading();
-        my ($mark, $before) = ($of->mark, runs());
-        set_mood($of, $mood);
-        my $r;
-        my $by = growth($of, sub {
-            $r = $of->get('unix', 'notes.sh', [], body => 'a body', secs => 30);
-        });
-        is(FastCGI::status($r), $status, 'answered');
-        is($by->[0], $preloaded, 'started by whom');
-        ok($of->wait_for_log($line, 10, from => $mark), 'the log says so') if $line;
-        set_mood($of, 'good');
-        ok(wait_until(20, sub { is_ready($of) }), 'then there is a preloader that works');
-        sleep 3 if $mood eq 'late'; # until the child that came late has tried
-        is(runs() - $before, 1, 'the script has run once') if $status == 200;
-        ok(wait_until(10, sub { preloaders($of) == 1 }), 'and one only');
-        $of->stop;
-    };
-}
-
-scenario 'one that is declined is said once, and not tried again' => sub {
-    my $of = preloading();
-    set_mood($of, 'decline');
-    is_deeply(growth($of, sub { answer($of, 'notes.sh') for 1 .. 3 }), [ 0, 1 ], 'once');
-    is(scalar(() = $of->log =~ /not preloaded/g), 1, 'one line');
-    sh('notes.sh', slurp(cgi() . '/notes.sh') =~ s/.*?\n.*?\n//sr, '#!/bin/sh -e');
-    is_deeply(growth($of, sub { answer($of, 'notes.sh') }), [ 0, 1 ], 'other words are tried');
-    $of->stop;
-};
-
-for my $words (qw(dies-first garbage-first bad-version)) {
-    scenario "three in a row that start nothing: $words" => sub {
-        my $of = preloading(words => $words);
-        ok($of->wait_for_log(qr/ error: preloader for .* the last 3 ended before/, 20), 'said');
-        is(answer($of, 'plain.sh'), "hello\n", 'served');
-        is(scalar(() = $of->log =~ / error: /g), 1, 'one error');
-        is_deeply([ preloaders($of) ], [], 'none runs');
-        ok($of->reload, 'reload');
-        ok($of->wait_for_log(qr/(?:the last 3 ended.*){2}/s, 20), 'which tries again');
-        $of->stop;
-    };
-}
-
-scenario 'one that is never ready' => sub {
-    my $of = preloading(words => 'never-ready');
-    is_deeply(growth($of, sub { is(answer($of, 'plain.sh'), "hello\n", 'served') }), [ 0, 1 ],
-        'by exec');
-    $of->stop;
-};
-
-scenario 'its standard error' => sub {
-    my $of = preloading(words => 'complains');
-    ok($of->wait_for_log(qr{ warn: preloader for /bin/sh \(pid \d+\): stderr: the test's}, 10),
-        'is in the log');
-    $of->stop;
-};
-
-scenario '--check runs it' => sub {
-    my %words = ('' => undef, 'dies-first' => 'it ends before it is ready',
-        'garbage-first' => 'it does not speak the protocol of cgibridge-preload\(7\)',
-        'bad-version' => 'it does not speak the protocol of cgibridge-preload\(7\)');
-    my @as = is_root() ? ([], [ '-u', 'nobody' ]) : ([]);
-    for my $as (@as) {
-        for my $words (sort keys %words) {
-            my $r = run_program([ $Bridge::daemon, '-n', @$as, '-s', 'unix:/tmp/x', '--preload',
-                "/bin/sh=/usr/bin/perl $preloader /bin/sh none $words" ]);
-            is($r->{exit}, 0, "@$as '$words': exit status");
-            like($r->{err}, $words{$words} // '' ? qr/--preload '.*': $words{$words}$/m : qr/\A\z/,
-                'what it says');
-        }
-    }
-    my $r = run_program([ $Bridge::daemon, '-n', '-s', 'unix:/tmp/x', '--preload',
-        '/bin/sh=/none/such' ]);
-    like($r->{err}, qr/--preload '.*': cannot be started: No such file/, 'none there');
-};
-
-scenario '--preload-learn' => sub {
-    my $of = Bridge->start(args => [ '--preload-learn', '--preload',
-        "/bin/sh=/usr/bin/perl $preloader /bin/sh none" ]);
-    ok(wait_until(10, sub { preloaders($of) }), 'it runs');
-    like(slurp('/proc/' . (preloaders($of))[0] . '/cmdline'), qr/none\0--learn\0\z/, 'with --learn');
-    $of->stop;
-};
-
-scenario 'a program that is not there' => sub {
-    my $of = Bridge->start(args => [ '--preload', '/bin/sh=/none/such' ]);
-    ok($of->wait_for_log(qr/the last 3 ended/, 20), 'is not tried for ever');
-    is(answer($of, 'plain.sh'), "hello\n", 'scripts run');
-    $of->stop;
-};
-
 # ---- how they are ended --------------------------------------------------------------------
 
 my ($gate, $hold) = gate();
@@ -399,6 +218,28 @@ scenario 'an exit that is none' => sub {
     $of->stop;
 };
 
+scenario 'a client that leaves meanwhile, with --on-disconnect ignore' => sub {
+    my $of = preloading(args => [ '--on-disconnect', 'ignore' ]);
+    my $lock = spew("$of->{mood}.gate", '', 0644);
+    open my $held, '<', $lock or die;
+    flock $held, 2 or die;
+    set_mood($of, 'slow');
+    spew($ran, '');
+    my $c = $of->connect('unix');
+    $c->start(1, $of->params('waits.sh', REQUEST_METHOD => 'GET'));
+    ok(wait_until(5, sub { grep { $_->{state} eq 'starting' } @{ status($of)->{script_list} } }),
+        'it is starting');
+    $c->hang_up;
+    ok(wait_until(5, sub { status($of)->{lost_clients} == 1 }), 'its client is gone');
+    close $held;
+    my ($pid) = wait_pids($ran, 1);
+    ok(alive($pid), 'it runs all the same');
+    is(counts($of)->{preload_bypasses}, 0, 'started by the preloader');
+    kill 'KILL', -$pid;
+    ok(wait_until(10, sub { status($of)->{running_scripts} == 0 }), 'and ends');
+    $of->stop;
+};
+
 scenario 'a preloader that ends before its script' => sub {
     my $of = preloading();
     my $c = $of->connect('unix');
@@ -448,6 +289,44 @@ scenario 'a reload, and draining' => sub {
     $c->wait_end(1);
     is_deeply([ gone(10, $pid, $old) ], [], 'both end');
     ok(wait_until(10, sub { is_ready($of) }), 'there is a new one');
+    $of->stop;
+};
+
+# ---- the preloaders of this project ----------------------------------------------------------
+
+scenario 'perl and python3' => sub {
+    is_program('python3', 'python3');
+    my $python = '/usr/bin/python3';
+    my $of = Bridge->start(args => [ '--status-path', '/status', '--preload',
+        "/usr/bin/perl=$Bridge::srcdir/contrib/preload/perl strict", '--preload',
+        "$python=$Bridge::srcdir/contrib/preload/python3 json" ]);
+    script('real.pl', <<~'END');
+        #!/usr/bin/perl
+        use strict;
+        print "Content-Type: text/plain\n\n", join(' ', $0, rand, <STDIN>), "\n";
+        END
+    script('real.py', <<~"END");
+        #!$python
+        import json, random, sys
+        print("Content-Type: text/plain\\n")
+        print(sys.argv[0], random.random(), sys.stdin.read())
+        END
+    for my $name (qw(real.pl real.py)) {
+        ok(wait_until(30, sub { growth($of, sub { answer($of, $name) })->[0] }), "$name: ready");
+        my @answers;
+        my $by = growth($of, sub {
+            push @answers, answer($of, $name, [], body => 'the body') for 1 .. 5;
+        });
+        is_deeply($by, [ 5, 0 ], 'all by the preloader');
+        my $path = cgi() . "/$name";
+        is(scalar(grep { /^\Q$path\E 0?\.\d+(?:e-\d+)? the body$/ } @answers), 5, 'their answers')
+            or diag(@answers);
+        my %seen = map { $_ => 1 } @answers;
+        is(scalar keys %seen, 5, 'with random numbers of their own');
+    }
+    my $mark = $of->mark;
+    ok($of->reload, 'reload');
+    unlike($of->log_since($mark), qr/preloader for/, 'no complaint');
     $of->stop;
 };
 

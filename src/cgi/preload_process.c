@@ -113,18 +113,33 @@ static void watch_answers(struct preload_process *process)
 		loop_timer_clear(loop, &process->timer);
 }
 
-/* It is not started here: its owner, if it has one, decides what to do. */
-static void answer_unstarted(struct preload_item *item, struct preload_answer answer)
+/* It is not started here, and not in a list: its owner, if it has one, decides what to do. */
+static void hand_back(struct preload_item *item, struct preload_answer answer)
 {
-	struct preload_process *process = item->process;
-	bool stopped = preload_of(process)->stopped || child_is_stopped(item->child);
+	bool stopped = preload_of(item->process)->stopped || child_is_stopped(item->child);
 
-	LIST2_REMOVE(process->first_waiting, process->last_waiting, item);
 	if (answer.outcome == PRELOAD_EXEC && stopped)
 		answer.outcome = PRELOAD_STOPPED;
 	if (child_withdraw(item->child))
 		item->answered(item->context, &answer);
 	preload_item_free(item);
+}
+
+static void answer_unstarted(struct preload_item *item, struct preload_answer answer)
+{
+	LIST2_REMOVE(item->process->first_waiting, item->process->last_waiting, item);
+	hand_back(item, answer);
+}
+
+static void answer_all_unstarted(struct preload_process *process)
+{
+	struct preload_item *next;
+
+	for (struct preload_item *item = process->first_waiting; item != NULL; item = next) {
+		next = item->next;
+		hand_back(item, (struct preload_answer){.outcome = PRELOAD_EXEC});
+	}
+	process->first_waiting = process->last_waiting = NULL;
 }
 
 static void begin(struct preload_item *item, pid_t pid)
@@ -268,8 +283,7 @@ static void hang_up(struct preload_process *process, enum preload_state state)
 	process->fd = -1;
 	give_place(process);
 	make_orphans(process);
-	while (process->first_waiting != NULL)
-		answer_unstarted(process->first_waiting, (struct preload_answer){.outcome = PRELOAD_EXEC});
+	answer_all_unstarted(process);
 }
 
 static void kill_process(struct preload_process *process)
@@ -744,15 +758,15 @@ void preload_processes_stop(struct preload *preload)
 
 void preload_processes_free(struct preload *preload)
 {
-	while (preload->orphans != NULL) {
-		struct preload_item *item = preload->orphans;
+	struct preload_item *next_item;
+	struct preload_process *next;
 
-		LIST_REMOVE(preload->orphans, item);
+	for (struct preload_item *item = preload->orphans; item != NULL; item = next_item) {
+		next_item = item->next;
 		preload_item_free(item);
 	}
-	while (preload->processes != NULL) {
-		struct preload_process *process = preload->processes;
-
+	for (struct preload_process *process = preload->processes; process != NULL; process = next) {
+		next = process->next;
 		if (process->state != PRELOAD_GONE)
 			loop_child_remove(preload_loop(preload), &process->child);
 		process_free(process);

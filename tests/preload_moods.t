@@ -1,0 +1,140 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# --preload with preloaders that do not do what they should: each request is answered all the
+# same, no script runs twice, and the log says what is wrong.
+use v5.36;
+use Test::More;
+use Bridge;
+use FastCGI;
+use Preloading;
+
+# mood => [ preloaded, status, what the log says ]; each on a bridge of its own.
+my %moods = (
+    'hang' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'stop' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'silent-exit' => [ 0, 200, qr/did not start a script within 1000 ms/ ],
+    'die' => [ 0, 200, qr/ended with status 3/ ],
+    'close' => [ 0, 200, qr/closed its socket/ ],
+    'lie-child' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
+    'lie-parent' => [ 0, 200, qr/broke the protocol: "start" is wrong/ ],
+    'garbage' => [ 0, 200, qr/broke the protocol: "gibberish\\x01" is wrong/ ],
+    'no-group' => [ 0, 500, qr/does not say as which process it runs/ ],
+    'twice' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
+    'die-after' => [ 1, 200, qr/was killed by signal 9/ ],
+    'fail-fork' => [ 0, 200, undef ],
+    'fail-limit' => [ 0, 500, qr/cannot set its limits: Invalid argument/ ],
+    'unknown-exit' => [ 1, 200, undef ],
+    'decline' => [ 0, 200, qr/plain\.sh: not preloaded: the test says so|notes\.sh: not/ ],
+    'stale' => [ 0, 200, qr/a file that it has loaded has changed/ ],
+);
+
+for my $mood (sort keys %moods) {
+    my ($preloaded, $status, $line) = @{ $moods{$mood} };
+    scenario "mood: $mood" => sub {
+        my $of = preloading();
+        my ($mark, $before) = ($of->mark, runs());
+        set_mood($of, $mood);
+        my $r;
+        my $by = growth($of, sub {
+            $r = $of->get('unix', 'notes.sh', [], body => 'a body', secs => 30);
+        });
+        is(FastCGI::status($r), $status, 'answered');
+        is($by->[0], $preloaded, 'started by whom');
+        ok($of->wait_for_log($line, 10, from => $mark), 'the log says so') if $line;
+        set_mood($of, 'good');
+        ok(wait_until(20, sub { is_ready($of) }), 'then there is a preloader that works');
+        is(runs() - $before, 1, 'the script has run once') if $status == 200;
+        ok(wait_until(10, sub { preloaders($of) == 1 }), 'and one only');
+        $of->stop;
+    };
+}
+
+scenario 'a child that comes too late' => sub {
+    my $of = preloading();
+    my $before = runs();
+    open my $held, '<', spew("$of->{mood}.gate", '', 0644) or die;
+    flock $held, 2 or die;
+    set_mood($of, 'slow');
+    is_deeply(growth($of, sub { answer($of, 'notes.sh') }), [ 0, 1 ], 'is not waited for');
+    my ($child) = pids_in("$of->{mood}.pid");
+    ok(alive($child), 'it still means to run the script');
+    set_mood($of, 'good');
+    close $held;
+    is_deeply([ gone(10, $child) ], [], 'finds that it may not');
+    is(runs() - $before, 1, 'so the script has run once');
+    $of->stop;
+};
+
+scenario 'one that is declined is said once, and not tried again' => sub {
+    my $of = preloading();
+    set_mood($of, 'decline');
+    is_deeply(growth($of, sub { answer($of, 'notes.sh') for 1 .. 3 }), [ 0, 1 ], 'once');
+    is(scalar(() = $of->log =~ /not preloaded/g), 1, 'one line');
+    sh('notes.sh', slurp(cgi() . '/notes.sh') =~ s/.*?\n.*?\n//sr, '#!/bin/sh -e');
+    is_deeply(growth($of, sub { answer($of, 'notes.sh') }), [ 0, 1 ], 'other words are tried');
+    $of->stop;
+};
+
+for my $words (qw(dies-first garbage-first bad-version)) {
+    scenario "three in a row that start nothing: $words" => sub {
+        my $of = preloading(words => $words);
+        ok($of->wait_for_log(qr/ error: preloader for .* the last 3 ended before/, 20), 'said');
+        is(answer($of, 'plain.sh'), "hello\n", 'served');
+        is(scalar(() = $of->log =~ / error: /g), 1, 'one error');
+        is_deeply([ preloaders($of) ], [], 'none runs');
+        ok($of->reload, 'reload');
+        ok($of->wait_for_log(qr/(?:the last 3 ended.*){2}/s, 20), 'which tries again');
+        $of->stop;
+    };
+}
+
+scenario 'one that is never ready' => sub {
+    my $of = preloading(words => 'never-ready');
+    is_deeply(growth($of, sub { is(answer($of, 'plain.sh'), "hello\n", 'served') }), [ 0, 1 ],
+        'by exec');
+    $of->stop;
+};
+
+scenario 'its standard error' => sub {
+    my $of = preloading(words => 'complains');
+    ok($of->wait_for_log(qr{ warn: preloader for /bin/sh \(pid \d+\): stderr: the test's}, 10),
+        'is in the log');
+    $of->stop;
+};
+
+scenario '--check runs it' => sub {
+    my %words = ('' => undef, 'dies-first' => 'it ends before it is ready',
+        'garbage-first' => 'it does not speak the protocol of cgibridge-preload\(7\)',
+        'bad-version' => 'it does not speak the protocol of cgibridge-preload\(7\)');
+    my @as = is_root() ? ([], [ '-u', 'nobody' ]) : ([]);
+    for my $as (@as) {
+        for my $words (sort keys %words) {
+            my $r = run_program([ $Bridge::daemon, '-n', @$as, '-s', 'unix:/tmp/x', '--preload',
+                "/bin/sh=/usr/bin/perl $preloader /bin/sh none $words" ]);
+            is($r->{exit}, 0, "@$as '$words': exit status");
+            like($r->{err}, $words{$words} // '' ? qr/--preload '.*': $words{$words}$/m : qr/\A\z/,
+                'what it says');
+        }
+    }
+    my $r = run_program([ $Bridge::daemon, '-n', '-s', 'unix:/tmp/x', '--preload',
+        '/bin/sh=/none/such' ]);
+    like($r->{err}, qr/--preload '.*': cannot be started: No such file/, 'none there');
+};
+
+scenario '--preload-learn' => sub {
+    my $of = Bridge->start(args => [ '--preload-learn', '--preload',
+        "/bin/sh=/usr/bin/perl $preloader /bin/sh none" ]);
+    ok(wait_until(10, sub { preloaders($of) }), 'it runs');
+    like(slurp('/proc/' . (preloaders($of))[0] . '/cmdline'), qr/none\0--learn\0\z/, 'with --learn');
+    $of->stop;
+};
+
+scenario 'a program that is not there' => sub {
+    my $of = Bridge->start(args => [ '--preload', '/bin/sh=/none/such' ]);
+    ok($of->wait_for_log(qr/the last 3 ended/, 20), 'is not tried for ever');
+    is(answer($of, 'plain.sh'), "hello\n", 'scripts run');
+    $of->stop;
+};
+
+done_testing;
