@@ -17,7 +17,8 @@ BUILD_NEEDS=(gcc /usr/include/stdio.h=libc6-dev make autoconf automake prove=per
 # shellcheck disable=SC2034
 TEST_NEEDS=(/usr/include/check.h=check nginx apache2=apache2-bin lighttpd caddy haproxy
 	h2o cgi-fcgi=libfcgi-bin spawn-fcgi multiwatch ip=iproute2 runsv=runit
-	systemd-analyze=systemd promtool=prometheus chromium shellcheck git curl)
+	systemd-analyze=systemd promtool=prometheus chromium shellcheck git curl
+	/usr/bin/python3=python3)
 
 die()
 {

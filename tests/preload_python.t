@@ -1,0 +1,595 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# contrib/preload/python3: a script that it starts is as one that exec starts.  Each script
+# here is run by exec, by a preloader without modules and by one with many, and compared:
+# output, errors, status.
+use v5.36;
+use Errno qw(ENOENT EPERM);
+use Test::More;
+use Bridge;
+use Preload;
+
+my $python = '/usr/bin/python3'; # which the scripts' #! lines name
+my $program = "$Bridge::srcdir/contrib/preload/python3";
+my %plain = (PATH => '/usr/bin:/bin', LANG => 'C.UTF-8');
+my $own = tmp() . '/own'; # modules of this test
+my %with_own = (%plain, PYTHONPATH => $own);
+mkdir $own;
+
+my @modules = qw(json re datetime urllib.parse html threading logging multiprocessing cgi cgitb
+    asyncio subprocess tempfile inspect dataclasses pickle wsgiref.handlers email.message);
+chomp(my $version = `$python -c 'import sys; print("%d%03d" % sys.version_info[:2])'`);
+@modules = grep { !/^cgi/ } @modules if $version >= 3013;
+
+sub start (@args) {
+    my $env = ref $args[0] ? shift @args : \%plain;
+    return Preload->start([ $python, $program, @args ], env => $env);
+}
+
+my $bare = start();
+my $full = start(@modules);
+
+# A script with this text; its path.
+sub python_script ($text, $line = '#!/usr/bin/python3') {
+    return spew(file(), "$line\n$text", 0755);
+}
+
+sub own_module ($name, $text) { return spew("$own/$name.py", $text) }
+
+# What differs between two processes in any case.
+sub normal ($r) {
+    my %n = %$r{qw(out err exit signal answer)};
+    for (grep { defined } @n{qw(out err)}) {
+        s/\b$r->{pid}\b/PID/g;
+        s/\b0x[0-9a-f]{8,}\b/ADDRESS/g;
+        s/started \d+/started IDENT/g;
+    }
+    return \%n;
+}
+
+# Runs it both ways.  Options as for Preload::run(); args; by => preloaders; after => what else
+# to compare.
+sub same ($name, $path, %o) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @argv = ($path, @{ $o{args} // [] });
+    my $after = $o{after} // sub { };
+    my ($execed, %forked);
+    for my $by (@{ $o{by} // [ $bare, $full ] }) {
+        if (!$execed) {
+            $execed = $by->run_by_exec([ @{ $o{interpreter} // [] }, @argv ], %o);
+            $execed->{after} = $after->();
+        }
+        my $r = $by->run(\@argv, %o);
+        $r->{after} = $after->();
+        my $what = $by == $full ? "$name, with modules" : $name;
+        is_deeply([ normal($r), $r->{after} ], [ normal($execed), $execed->{after} ], $what)
+            or diag(explain($r, $execed), $by->log);
+    }
+    return $execed;
+}
+
+my $kept = tmp() . '/kept'; # a file that scripts write
+sub take_kept () {
+    my $text = slurp($kept);
+    unlink $kept;
+    return $text;
+}
+
+my @cases = (
+    # ---- what it finds
+    'arguments and names' => [ <<~'END', args => [ 'a b', "\xc3\xa4\xff", '' ] ],
+        import sys
+        print(sys.argv, sys.orig_argv if hasattr(sys, 'orig_argv') else '', ascii(__file__), __name__)
+        print(sys.path, sys.flags, sys.executable, sys.prefix, sys.warnoptions, sys._xoptions)
+        END
+    '__main__' => [ <<~'END' ],
+        """text"""
+        import sys
+        print(list(globals()), __spec__, __package__, __builtins__, __doc__, type(__loader__), __loader__.path)
+        print(sys.modules['__main__'].__dict__ is globals(), sys.modules['__main__'])
+        import __main__, pickle, dataclasses, inspect
+        @dataclasses.dataclass
+        class A:
+            x: int = 3
+        print(pickle.loads(pickle.dumps(A())), __main__.A is A, inspect.getsource(A), __annotations__)
+        END
+    'modules' => [ <<~'END', by => [$bare] ],
+        import sys
+        print(sorted(sys.modules), sys.path_importer_cache, sys.meta_path, sys.path_hooks)
+        END
+    'environment' => [ <<~'END', env => { A => "1=2\n3", B => '', "C\xff" => "\xfe", PATH => '/bin' } ],
+        import os, subprocess
+        print(sorted(os.environb.items()), os.environ['A'])
+        os.environ['NEW'] = '1'; del os.environ['B']
+        print(subprocess.run('env | sort', shell=True, capture_output=True).stdout, flush=True)
+        os.system('env | sort')
+        END
+    'directory' => [ 'import os; print(os.getcwd(), os.path.exists("python3"))', dir => '/usr/bin' ],
+    'descriptors' => [ <<~'END' ],
+        import os
+        print(sorted(os.listdir('/proc/self/fd')), [os.get_inheritable(fd) for fd in range(3)], flush=True)
+        os.system('ls /proc/self/fd'); print(open('/dev/null').fileno())
+        END
+    'group, signals, umask, name' => [ <<~'END' ],
+        import os, signal
+        print(os.getpgrp() == os.getpid(), os.umask(0), open('/proc/self/comm').read())
+        print([line for line in open('/proc/self/status') if line[:3] in ('Sig', 'Shd') and line[3] != 'Q'])
+        print([(n, signal.getsignal(n)) for n in range(1, 65) if signal.getsignal(n)], signal.set_wakeup_fd(-1))
+        END
+    'limits' => [ 'print(open("/proc/self/limits").read())' ],
+    'state of the interpreter' => [ <<~'END' ],
+        import sys, gc, faulthandler, locale, atexit
+        print(gc.isenabled(), gc.get_threshold(), gc.get_debug(), sys.getrecursionlimit(), sys.getswitchinterval())
+        print(faulthandler.is_enabled(), locale.setlocale(locale.LC_ALL), sys.dont_write_bytecode, sys.gettrace())
+        print(sys.excepthook is sys.__excepthook__, sys.getfilesystemencoding(), hasattr(sys, 'last_value'))
+        END
+    'main thread' => [ <<~'END' ],
+        import threading, os
+        print(threading.main_thread(), threading.current_thread() is threading.main_thread())
+        print(threading.main_thread().native_id == os.getpid(), threading.enumerate())
+        END
+    'logging' => [ <<~'END' ],
+        import logging
+        logging.warning('x %s', 1)
+        logging.basicConfig(format='%(filename)s:%(lineno)d %(module)s %(funcName)s %(process)d %(message)s')
+        logging.error('y')
+        END
+
+    # ---- standard streams
+    'streams' => [ <<~'END', stdin => "a\r\nb\rc\xff\xe4\n" ],
+        import sys
+        for f in sys.stdin, sys.stdout, sys.stderr:
+            print(f, f.encoding, f.errors, f.line_buffering, f.write_through, f.mode, f.buffer, f.isatty(),
+                  f is getattr(sys, '__' + f.name.strip('<>') + '__'))
+        print(repr(sys.stdin.read()))
+        END
+    'input' => [ "import sys\nprint(input(), sys.stdin.buffer.read(3), sys.stdin.readline(), list(sys.stdin))",
+        stdin => "line\nabcdef\ng\r\nh" ],
+    'buffered output' => [ qq(import os, sys\nprint("second"); sys.stderr.write("part"); os.write(1, b"first"); os.write(2, b"[1]")\nsys.stderr.write("\\n"); os.write(2, b"[2]")) ],
+    'much output' => [ 'import sys; print("x" * 300000); print("y" * 30000, file=sys.stderr); sys.exit(3)' ],
+    '-u' => [ <<~'END', line => '#!/usr/bin/python3 -u', switches => ['-u'] ],
+        import sys, os
+        sys.stdout.write('a'); os.write(1, b'b'); sys.stderr.write('x'); os.write(2, b'y')
+        print(sys.stdout.buffer, sys.stdin.buffer, sys.stdin.write_through, sys.stderr.line_buffering, sys.flags)
+        END
+    '-uB' => [ 'import sys; print(sys.dont_write_bytecode, sys.stdout.buffer)',
+        line => '#!/usr/bin/python3 -uB', switches => ['-uB'] ],
+    'output in another encoding' => [ qq(import sys, io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1"); print("\\xe4")) ],
+    'output detached' => [ qq(import sys, io\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="latin-1"); print("\\xe4")) ],
+    'output by a codec' => [ qq(import sys, codecs\nsys.stdout = codecs.getwriter("utf8")(sys.stdout.buffer); print("\\xe4")) ],
+    'output closed' => [ 'import sys; print("a"); sys.stdout.close()' ],
+    'output closed below' => [ 'import os; print("a"); os.close(1)' ],
+    'no output' => [ 'import sys; print("a"); sys.stdout = sys.stderr = None' ],
+    'output that is full' => [ 'import os; os.dup2(os.open("/dev/full", 1), 1); print("a")' ],
+    'output that is full, sys.exit' => [ 'import os, sys; os.dup2(os.open("/dev/full", 1), 1); print("a"); sys.exit(3)' ],
+    'a broken pipe at the end' => [ 'import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1); os.close(w); print("a")' ],
+    'a broken pipe' => [ 'import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1); os.close(w); print("a" * 100000)' ],
+
+    # ---- how it ends
+    'the end' => [ 'print("x")' ],
+    'an empty script' => [ '' ],
+    (map { ("sys.exit($_)" => [ "import sys; print('text'); sys.exit($_)" ]) }
+        '', 'None', 0, 3, -1, 255, 256, 300, 'True', '"message"', '(1, 2)', '2.5', '[]'),
+    'exit in a function' => [ "import sys\ndef f():\n  try: sys.exit(3)\n  finally: print('finally')\nf()" ],
+    'quit()' => [ 'quit(4)' ],
+    'os._exit' => [ 'import os; print("lost"); os._exit(5)' ],
+    'an exception' => [ "def f():\n  raise ValueError('x')\nf()" ],
+    'a cause' => [ "try:\n  1/0\nexcept Exception as e:\n  raise KeyError(1) from e" ],
+    'a context' => [ "def f():\n  try: 1/0\n  finally: g\nf()" ],
+    'exceptions in a group' => [ $version >= 3011 ? 'raise ExceptionGroup("g", [ValueError(1), KeyError()])' : '1/0' ],
+    'an exception that cannot be shown' => [ "class E(Exception):\n  def __str__(self): 1/0\nraise E" ],
+    'no Exception' => [ "class E(BaseException): pass\nprint('a')\nraise E('x')" ],
+    'KeyboardInterrupt' => [ 'print("a"); raise KeyboardInterrupt' ],
+    'SIGINT' => [ "import os, signal\nprint('a', flush=True); os.kill(os.getpid(), signal.SIGINT)\nwhile True: pass" ],
+    'SIGTERM' => [ 'import os; print("lost"); os.kill(os.getpid(), 15)' ],
+    'abort' => [ 'import os; os.abort()' ],
+    'excepthook' => [ <<~'END' ],
+        import sys
+        def hook(kind, value, trace):
+            print(kind, trace.tb_next, trace.tb_frame.f_code.co_name, value.__traceback__ is trace)
+            print(sys.last_traceback is trace, sys.excepthook is hook)
+        sys.excepthook = hook
+        1/0
+        END
+    'excepthook fails' => [ "import sys\ndef hook(*a): raise ValueError('in hook')\nsys.excepthook = hook\n1/0" ],
+    'excepthook exits' => [ "import sys\ndef hook(*a): sys.exit(9)\nsys.excepthook = hook\n1/0" ],
+    'no excepthook' => [ "import sys\ndel sys.excepthook\n1/0" ],
+    'atexit' => [ <<~'END' ],
+        import atexit
+        atexit.register(print, 'last')
+        @atexit.register
+        def f(): print('f', '__file__' in globals()); 1/0
+        END
+    'atexit after sys.exit' => [ "import atexit, sys\n\@atexit.register\ndef f(): print('__file__' in globals())\nsys.exit(4)" ],
+    'atexit after an exception' => [ "import atexit\n\@atexit.register\ndef f(): print('__file__' in globals())\n1/0" ],
+    'atexit exits' => [ 'import atexit, sys; atexit.register(sys.exit, 5)' ],
+    'atexit cleared' => [ 'import atexit; atexit.register(print, 1); atexit._clear()' ],
+    'a thread' => [ "import threading, time\ndef f():\n  time.sleep(.1); print('thread', threading.current_thread())\nthreading.Thread(target=f, name='n').start()\nprint('main')" ],
+    'a thread, sys.exit' => [ "import threading, time, sys\nthreading.Thread(target=lambda: (time.sleep(.1), print('thread'))).start()\nsys.exit(3)" ],
+    'a thread, an exception' => [ "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.1), print('thread'))).start()\n1/0" ],
+    'a daemon thread' => [ "import threading, time\nthreading.Thread(target=lambda: time.sleep(100), daemon=True).start()\nprint('main')" ],
+    'an exception in a thread' => [ "import threading\ndef f(): 1/0\nt = threading.Thread(target=f); t.start(); t.join()" ],
+    'a finalizer' => [ "import weakref\nclass A: pass\na = A(); weakref.finalize(a, print, 'finalized')" ],
+    '__del__' => [ <<~'END' ],
+        class A:
+            def __del__(self): print('del', __name__, A, a)
+        a = A(); b = A(); b.b = b
+        def f(): return a
+        END
+    '__del__ fails' => [ "class A:\n  def __del__(self): 1/0\na = A()" ],
+    '__del__ writes, imports' => [ "import sys\nclass A:\n  def __del__(self): sys.stderr.write('d\\n'); print('x'); import decimal\na = A()\nsys.exit(7)" ],
+    '__del__ of what a module holds' => [ "import json, signal\nclass A:\n  def __del__(self): print('del', A)\nb = A()\ndef handler(*a): return b\nsignal.signal(15, handler)\njson.x = A()" ],
+    'a generator' => [ "def g():\n  try: yield 1\n  finally: print('finally')\nx = g(); next(x)" ],
+    'an awaitable' => [ "import asyncio\nasync def f(): print('in')\nasyncio.run(f())\nf()" ],
+    'a file not closed' => [ qq(f = open("$kept", "w"); f.write("text")), after => \&take_kept ],
+    'a file not closed, in a circle' => [ qq(class A: pass\na = A(); a.a = a; a.f = open("$kept", "w"); a.f.write("text")), after => \&take_kept ],
+    'a file not closed, in a module' => [ qq(import json; json.keep = open("$kept", "w"); json.keep.write("text")), after => \&take_kept ],
+    'odd entries of sys.modules' => [ "import sys\nsys.modules['a'] = None; sys.modules['b'] = 5; del sys.modules['os']; print(1)" ],
+    'temporary files' => [ qq(import tempfile\nf = tempfile.NamedTemporaryFile()\nwith open("$kept", "w") as k: k.write(f.name)\n),
+        after => sub { my $name = take_kept(); [ $name =~ m{^/}, -e $name ] } ],
+
+);
+
+my @others = (
+    # ---- what it is made of
+    'a syntax error' => [ "x = 1\nprint(x\ny = 2" ],
+    'a warning of the compiler' => [ "x = 1 is 1\nprint('\\d')\nassert (1, 2)" ],
+    'a warning, then an error' => [ "x = 1 is 1\ndef f():\n  continue\n" ],
+    'warnings' => [ <<~'END' ],
+        import warnings
+        warnings.warn('w'); warnings.warn('d', DeprecationWarning)
+        def f(): warnings.warn('of my caller', stacklevel=2)
+        f()
+        END
+    'latin-1' => [ "# -*- coding: latin-1 -*-\nprint(ascii('\xe4'))" ],
+    'not UTF-8' => [ "print(ascii('\xe4'))" ],
+    'a coding that there is not' => [ "# coding: nonsense\nprint(1)" ],
+    'CR LF' => [ "print('''a\r\nb''')\r\n" ],
+    'a NUL' => [ "print(1)\0\n" ],
+    'from __future__' => [ "from __future__ import annotations\ndef f(a: b): pass\nprint(f.__annotations__)\nx: int = 1\nprint(__annotations__)" ],
+
+    # ---- other processes
+    'fork' => [ "import os, sys\nprint('a', flush=True)\npid = os.fork()\nif pid == 0:\n  print('child'); sys.exit(2)\nprint(os.waitpid(pid, 0)[1])" ],
+    'exec' => [ 'import os; os.environ["X"] = "5"; os.execvp("sh", ["sh", "-c", "echo $X; env | sort; ls /proc/self/fd; exit 8"])' ],
+    'multiprocessing by fork' => [ "import multiprocessing\ndef f(x): return x * x\nif __name__ == '__main__':\n  with multiprocessing.get_context('fork').Pool(2) as p: print(p.map(f, [1, 2, 3]))" ],
+    'multiprocessing by spawn' => [ "import multiprocessing\ndef f(x): return x * x\nif __name__ == '__main__':\n  with multiprocessing.get_context('spawn').Pool(1) as p: print(p.map(f, [1, 2, 3]))" ],
+
+    # ---- CGI
+    'wsgiref' => [ <<~'END', env => { QUERY_STRING => 'q=1', REQUEST_METHOD => 'GET', SERVER_NAME => 'x', SERVER_PORT => 80 } ],
+        from wsgiref.handlers import CGIHandler
+        def app(environ, start_response):
+            start_response('200 OK', [('Content-Type', 'text/plain')])
+            return [environ['QUERY_STRING'].encode(), str(environ['wsgi.multithread']).encode()]
+        CGIHandler().run(app)
+        END
+    $version < 3013 ? ('cgi, and its warning' => [ qq(import cgi\nprint(cgi.FieldStorage().getvalue("a"))),
+            env => { QUERY_STRING => 'a=7', REQUEST_METHOD => 'GET' } ],
+        'cgitb' => [ "import cgitb, time\ntime.ctime = lambda *a: 'NOW'\ncgitb.enable(format='text')\ndef f(x): return 1 / x\nf(0)" ]) : (),
+);
+
+sub all_same ($cases, @by) {
+    my @cases = @$cases;
+    while (my ($name, $case) = splice @cases, 0, 2) {
+        my ($text, %o) = @$case;
+        same($name, python_script($text, $o{line} // '#!/usr/bin/python3'), by => [@by], %o);
+    }
+}
+
+scenario 'a script is as one started by exec' => sub { all_same(\@cases, $bare, $full) }, secs => 180;
+scenario 'so are these' => sub { all_same(\@others, $full) }, secs => 180;
+
+scenario 'in other environments' => sub {
+    my $text = <<~'END';
+        import sys, os, locale
+        print([(f.encoding, f.errors, f.write_through) for f in (sys.stdin, sys.stdout, sys.stderr)])
+        print(sys.flags, sorted(os.environ.items()), locale.setlocale(locale.LC_ALL), sys.path[1:])
+        print(ascii(sys.argv), sys.getfilesystemencoding(), sys.path[0][:5]); os.system('env | sort')
+        END
+    for my $env ({}, { LC_ALL => 'C' }, { LANG => 'C' }, { LC_CTYPE => 'POSIX' }, { LC_CTYPE => 'C.UTF-8' },
+        { PYTHONUNBUFFERED => 1 }, { PYTHONIOENCODING => 'latin-1:replace' }, { PYTHONUTF8 => 1, LC_ALL => 'C' },
+        { PYTHONSAFEPATH => 1 }, { PYTHONDEVMODE => 1 }, { PYTHONNOUSERSITE => 1, HOME => '/root' },
+        { PYTHONOPTIMIZE => 2 }) {
+        my %env = (PATH => '/usr/bin:/bin', %$env);
+        same(join(' ', map { "$_=$env->{$_}" } sort keys %$env), python_script($text),
+            by => [ start(\%env) ], args => ["\xc3\xa4\xff"]);
+    }
+};
+
+# ---- files that are no plain script ----------------------------------------------------
+
+scenario 'what a script lies in' => sub {
+    my $text = 'import sys, os; print(sys.path[0], __file__, sys.argv, os.path.basename(__file__))';
+    my $script = python_script($text);
+    mkdir tmp() . '/links';
+    symlink "../" . $script =~ s{.*/}{}r, tmp() . '/links/link';
+    same('a symbolic link', tmp() . '/links/link');
+
+    my $dir = file();
+    mkdir $dir;
+    spew("$dir/__main__.py", 'import sys; print("directory", sys.argv, __file__)');
+    same('a directory', $dir, interpreter => [$python]);
+    my $zip = file();
+    run_program([ $python, '-m', 'zipapp', $dir, '-o', $zip, '-p', $python ]);
+    same('a zip file', $zip);
+    same('a file that is not there', "$dir/not/there", interpreter => [$python]);
+    my $compiled = file() . '.pyc';
+    run_program([ $python, '-c', 'import py_compile, sys; py_compile.compile(*sys.argv[1:])',
+        "$dir/__main__.py", $compiled ]);
+    same('compiled', $compiled, interpreter => [$python]);
+    spew("$dir/json.py", 'name = "mine"');
+    my $own = spew("$dir/own", "#!$python\nimport json; print(json.__file__, json.name)\n", 0755);
+    like(same('a module next to it with the name of a loaded one', $own)->{out}, qr/mine$/, 'its own');
+    unlink "$dir/json.py";
+    spew("$dir/json.cgi", '');
+    spew("$dir/json", '');
+    spew($own, "#!$python\nimport json, os; print(json.__file__, os.readlink('/proc/self/exe'), "
+        . "open('/proc/self/cmdline').read())\n");
+    my $r = $full->run([$own]);
+    like($r->{out}, qr{/json/__init__\.py .*preload/python3}, 'files that are no modules are none');
+};
+
+# ---- what a request can ask for --------------------------------------------------------
+
+scenario 'switches that cannot be given later' => sub {
+    for my $switches ([qw(-E)], [qw(-I)], [qw(-s)], [qw(-O)], [qw(-Es)], ['-u -B'], [qw(-u -W ignore)],
+        [qw(-X dev)], ['-'], ['--'], ['-x']) {
+        my $r = $full->run([ python_script('print(1)') ], switches => $switches);
+        like($r->{answer}, qr/^decline $full->{serial} -.* cannot be given later$/, "@$switches: declined");
+    }
+};
+
+scenario 'limits, a directory that is not there' => sub {
+    my $script = python_script('import resource; print([resource.getrlimit(n) for n in (7, 4, 0)])');
+    my $p = start();
+    my $r = $p->run([$script], limits => [ 7, 33, 44, 4, 0, 'unlimited', 0, 5, 7 ]);
+    is($r->{out}, "[(33, 44), (0, -1), (5, 7)]\n", 'limits');
+    is($p->run([$script], limits => [ 7, 55, 44 ])->{answer}, "fail 2 limit ${\ EPERM}", 'a wrong one');
+    like(join(' ', $p->packet), qr/^exit \d+ 1 0$/, 'and the process has ended');
+    is($p->run([$script], dir => '/not/there')->{answer}, "fail 3 dir ${\ ENOENT}", 'a directory');
+    like(join(' ', $p->packet), qr/^exit \d+ 1 0$/, 'and that one');
+};
+
+scenario 'a message of the largest size' => sub {
+    my $script = python_script('import os, sys; print(len(os.environ["LONG"]), len(sys.argv))');
+    my $r = $full->run([ $script, (1) x 1000 ], env => { LONG => 'x' x 128_000 });
+    is($r->{out}, "128000 1001\n", 'arrives');
+};
+
+# ---- what processes share -------------------------------------------------------------
+
+scenario 'each process has its own numbers' => sub {
+    my $script = python_script(<<~'END');
+        import os, random, uuid, ssl, secrets, multiprocessing, hashlib
+        print(random.random(), os.urandom(8).hex(), uuid.uuid4(), uuid.uuid1(), ssl.RAND_bytes(8).hex(), secrets.token_hex(),
+            hashlib.sha1(multiprocessing.current_process().authkey).hexdigest(), os.getpid(), sep='|')
+        END
+    my $p = start(qw(random uuid ssl secrets multiprocessing));
+    my %seen;
+    $seen{$_}++ for map { split /\|/, $p->run([$script])->{out} } 1 .. 5;
+    is(scalar keys %seen, 40, 'all differ') or diag(explain(\%seen));
+};
+
+# A script finds nothing of an earlier request in its memory.
+scenario 'nothing of a request is left for the next' => sub {
+    my $nothing = python_script('print(1)');
+    my $secret = join '', map { chr 97 + rand 26 } 1 .. 24;
+    my $search = python_script(<<~'END');
+        import sys
+        word, found, areas = sys.argv[1].encode(), 0, 0
+        with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as mem:
+            for line in maps:
+                if ' rw' in line:
+                    low, high = (int(n, 16) for n in line.split()[0].split('-'))
+                    mem.seek(low)
+                    found += mem.read(high - low)[::-1].find(word) >= 0
+                    areas += 1
+        print(f'found {found > 0}, searched {areas > 5}')
+        END
+    my $backwards = reverse $secret;
+    for my $p ($bare, start('--learn')) {
+        is($p->run([ $search, $backwards ], env => { SECRET => $secret })->{out}, "found True, searched True\n",
+            'the search finds its own');
+        $p->run([ $nothing, 'x', "a$secret" ], env => { HTTP_ACCEPT => 'x' x 5000,
+            HTTP_COOKIE => "session=$secret" }) for 1 .. 3;
+        is($p->run([ $search, $backwards ])->{out}, "found False, searched True\n", 'not that of others');
+    }
+};
+
+scenario 'scripts at once, in any order' => sub {
+    my ($gate, $hold) = gate();
+    my $script = python_script(<<~"END");
+        import fcntl, os, sys
+        fcntl.flock(open('$gate'), fcntl.LOCK_SH)
+        if sys.argv[1] == '3': os.kill(os.getpid(), 9)
+        sys.exit(int(sys.argv[1]))
+        END
+    my (%number, %end);
+    open my $null, '+<', '/dev/null' or die;
+    for my $n (1 .. 10) {
+        $bare->send_message($bare->start_words([ $script, $n ]), (fileno $null) x 3);
+        my @answer = $bare->packet;
+        is("@answer[ 0, 1 ]", "start $bare->{serial}", "script $n has started");
+        $number{ $answer[2] } = $n;
+    }
+    close $hold;
+    for (1 .. 10) {
+        my ($word, $pid, @status) = $bare->packet;
+        $end{ $number{$pid} } = "@status" if $word eq 'exit';
+    }
+    is_deeply(\%end, { map { $_ => $_ == 3 ? '0 9' : "$_ 0" } 1 .. 10 }, 'each end is reported');
+};
+
+# ---- modules --------------------------------------------------------------------------
+
+# The modules of this list that a script finds loaded.
+sub loaded ($p, @names) {
+    my $list = python_script('import sys; print(*[name for name in sys.argv[1:] if name in sys.modules])');
+    return $p->run([ $list, @names ])->{out} =~ s/\n//r;
+}
+
+scenario 'its arguments' => sub {
+    my $list = spew(file(), "json  # a comment\n\n  html\txml.dom.minidom\n#not_there\n");
+    is(loaded(start('--file', $list, 'decimal'), qw(json html xml.dom.minidom decimal fractions)),
+        'json html xml.dom.minidom decimal', 'a list, a module');
+    own_module(fails => '1/0');
+    own_module(exits => 'import sys; sys.exit(3)');
+    own_module(stays => "import threading, time\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()");
+    for ([ '--what' ], [ '--file' ], [ '--file', '/not/there' ], [ 'not_there' ], ['fails'], ['exits'], ['stays']) {
+        my $p = Preload->new([ $python, $program, @$_ ], env => \%with_own);
+        is($p->wait_exit, 1 << 8, "@$_: it ends");
+        like($p->log, qr/\A\Q$_->[0]\E: .*\S.*\n/, 'and says why');
+    }
+    my $by_hand = run_program([ $python, $program ]);
+    is($by_hand->{exit}, 1, 'without a socket it ends');
+    is($by_hand->{err}, "descriptor 0 is not a socket\n", 'and says why');
+};
+
+scenario 'a module that writes something when it is imported' => sub {
+    own_module(inner => 'x = 1');
+    own_module(loud => "import inner\nprint('loud')");
+    own_module(old => "import warnings\nwarnings.warn('old', DeprecationWarning, stacklevel=2)");
+    my $p = start(\%with_own, 'loud', 'old');
+    is(loaded($p, qw(inner loud old)), 'inner', 'is left to the script, what it imports is not');
+    same('so the script writes it', python_script('import loud, old; print("end")'), by => [$p]);
+};
+
+scenario 'a file that changes' => sub {
+    my $file = own_module(changes => 'version = 1');
+    my $script = python_script('import changes; print(changes.version)');
+    my $begin = sub {
+        my $p;
+        # at once after a change it starts anew, since it may have loaded what was before
+        wait_until(10, sub {
+            $p = start(\%with_own, 'changes');
+            return $p->run([$script])->{out};
+        });
+        return $p;
+    };
+    my $p = $begin->();
+    is($p->run([$script])->{out}, "1\n", 'as it was loaded');
+    spew("$own/data.txt", 'x');
+    is($p->run([$script])->{out}, "1\n", 'another file in the directory is nothing');
+    own_module(changes => 'version = 22');
+    is(join(' ', $p->packet), 'stale 0', 'a change is noticed while nothing happens');
+    is($p->wait_exit, 0, 'and is the end');
+    my $q = $begin->();
+    is($q->run([$script])->{out}, "22\n", 'the next preloader has the new one');
+    my ($gate, $hold) = gate();
+    my $waits = python_script("import fcntl, sys\nfcntl.flock(open('$gate'), fcntl.LOCK_SH)\nsys.exit(5)");
+    open my $null, '+<', '/dev/null' or die;
+    $q->send_message($q->start_words([$waits]), (fileno $null) x 3);
+    my ($word, undef, $pid) = $q->packet;
+    is($word, 'start', 'a script runs');
+    unlink $file;
+    is($q->run([$script])->{answer}, "stale $q->{serial}", 'a start message notices it, too');
+    is($q->run([$script])->{answer}, "stale $q->{serial}", 'and each further one');
+    close $hold;
+    is(join(' ', $q->packet), "exit $pid 5 0", 'the script ends as it would');
+    is($q->wait_exit, 0, 'then the preloader does');
+
+    own_module(changes => 'version = 333');
+    mkdir "$own/more";
+    %with_own = (%plain, PYTHONPATH => "$own/more:$own");
+    my $s = $begin->();
+    is($s->run([$script])->{out}, "333\n", 'two directories');
+    spew("$own/more/changes.py", 'version = 4');
+    is($s->run([$script])->{answer}, "stale $s->{serial}", 'a file that is found before the loaded one');
+    unlink "$own/more/changes.py";
+};
+
+scenario '--learn: what scripts import from the system is loaded for the next' => sub {
+    my $p = start(\%with_own, '--learn');
+    own_module(mine => '');
+    my $text = <<~'END';
+        import json, mine, sys
+        from xml.dom import minidom
+        try:
+            import html
+        except ImportError:
+            import fractions
+        def f():
+            import wave
+        END
+    my $script = python_script("${text}print('json' in sys.modules)\n");
+    is($p->run([$script])->{out}, "True\n", 'a script');
+    my $r;
+    my @names = qw(json xml.dom.minidom html fractions mine wave);
+    ok(wait_until(10, sub { ($r = loaded($p, @names)) =~ /json/ }), 'then it is loaded');
+    is($r, 'json xml.dom.minidom html fractions', 'but nothing that others can write, or in functions');
+    like($p->log, qr/^loaded from now on: json, /, 'which is logged');
+    same('and scripts run as before', python_script("${text}print(minidom.parseString('<a/>').toxml())"),
+        by => [$p]);
+    my $wrong = python_script('import (');
+    $p->run([$wrong]) for 1 .. 2;
+    is($p->run([ python_script('print(1)') ])->{out}, "1\n", 'a script with a fault does no harm');
+};
+
+# ---- a worker's other ways ------------------------------------------------------------
+
+scenario 'a worker that has given up' => sub {
+    my $p = start();
+    my $mark = file();
+    my $script = python_script("open('$mark', 'w')");
+    $p->give_up;
+    open my $null, '+<', '/dev/null' or die;
+    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
+    $p->retire;
+    is($p->wait_exit, 0, 'the preloader has done what was asked');
+    ok(!-e $mark, 'but no line of a script was run');
+};
+
+scenario 'a worker that is gone' => sub {
+    my $p = start();
+    my $pids = file();
+    my $script = python_script("import os, signal, time\nos.fork(); signal.signal(15, signal.SIG_IGN)\n"
+        . "with open('$pids', 'a') as f: print(os.getpid(), file=f)\ntime.sleep(60)");
+    open my $null, '+<', '/dev/null' or die;
+    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
+    my @pids = wait_pids($pids, 2);
+    is(scalar @pids, 2, 'a script runs, with a child');
+    $p->hang_up;
+    is($p->wait_exit, 0, 'the preloader ends');
+    is_deeply([ gone(5, @pids) ], [], 'and takes them along');
+};
+
+scenario 'retire; TERM' => sub {
+    my $p = start();
+    $p->retire;
+    is($p->wait_exit, 0, 'without scripts it ends at once');
+    my $q = start();
+    kill 'TERM', $q->{pid};
+    is($q->wait_exit, 15, 'TERM ends it');
+};
+
+scenario 'malformed messages end it' => sub {
+    open my $null, '+<', '/dev/null' or die;
+    my $good = $bare->start_words([ python_script('print(1)') ]);
+    my @three = (fileno $null) x 3;
+    my @cases = (
+        'an unknown word' => [ ['hello'] ],
+        'more than there should be' => [ [ 'retire', 1 ] ],
+        'retire with a descriptor' => [ ['retire'], $three[0] ],
+        'no descriptors' => [$good],
+        'two descriptors' => [ $good, @three[ 0, 1 ] ],
+        'a hundred descriptors' => [ $good, (fileno $null) x 100 ],
+        'words missing' => [ [ @$good[ 0 .. $#$good - 1 ] ], @three ],
+        'a word more' => [ [ @$good, 'x' ], @three ],
+        'a number that is none' => [ [ @$good[ 0, 1 ], 'x', @$good[ 3 .. $#$good ] ], @three ],
+        'a negative number' => [ [ @$good[ 0, 1 ], -1, @$good[ 3 .. $#$good ] ], @three ],
+        'a number that is too large' => [ [ @$good[ 0, 1 ], 99999, @$good[ 3 .. $#$good ] ], @three ],
+        'no arguments' => [ [ qw(start 1 0), '', 0, 0, 0 ], @three ],
+        'too long' => [ [ 'x' x 131072 ] ],
+    );
+    while (my ($name, $message) = splice @cases, 0, 2) {
+        my $p = start();
+        ok($p->send_message(@$message), "$name: sent");
+        ok(defined $p->wait_exit, 'it ends');
+        like($p->log, qr/\Amalformed message: .*\n\z/, 'and says why');
+    }
+    my $p = start();
+    $p->send_raw('retire');
+    ok($p->wait_exit, 'a message without its end');
+};
+
+done_testing();
