@@ -22,18 +22,26 @@ my @modules = qw(json re datetime urllib.parse html threading logging multiproce
 chomp(my $version = `$python -c 'import sys; print("%d%03d" % sys.version_info[:2])'`);
 @modules = grep { !/^cgi/ } @modules if $version >= 3013;
 
-sub start (@args) {
-    my $env = ref $args[0] ? shift @args : \%plain;
-    return Preload->start([ $python, $program, @args ], env => $env);
-}
-
-my $bare = start();
-my $full = start(@modules);
-
 # A script with this text; its path.
 sub python_script ($text, $line = '#!/usr/bin/python3') {
     return spew(file(), "$line\n$text", 0755);
 }
+
+# Starts a preloader.  One that finds a file that has just changed may have loaded what was
+# there before, and is soon stale: then another one.
+my $nothing = python_script('print(1)');
+sub start (@args) {
+    my $env = ref $args[0] ? shift @args : \%plain;
+    my $p;
+    wait_until(20, sub {
+        $p = Preload->start([ $python, $program, @args ], env => $env);
+        return defined $p->run([$nothing])->{out};
+    }) or die 'no preloader that can be used: ' . $p->log . "\n";
+    return $p;
+}
+
+my $bare = start();
+my $full = start(@modules);
 
 sub own_module ($name, $text) { return spew("$own/$name.py", $text) }
 
@@ -344,9 +352,11 @@ scenario 'limits, a directory that is not there' => sub {
     my $p = start();
     my $r = $p->run([$script], limits => [ 7, 33, 44, 4, 0, 'unlimited', 0, 5, 7 ]);
     is($r->{out}, "[(33, 44), (0, -1), (5, 7)]\n", 'limits');
-    is($p->run([$script], limits => [ 7, 55, 44 ])->{answer}, "fail 2 limit ${\ EPERM}", 'a wrong one');
+    is($p->run([$script], limits => [ 7, 55, 44 ])->{answer}, "fail $p->{serial} limit ${\ EPERM}",
+        'a wrong one');
     like(join(' ', $p->packet), qr/^exit \d+ 1 0$/, 'and the process has ended');
-    is($p->run([$script], dir => '/not/there')->{answer}, "fail 3 dir ${\ ENOENT}", 'a directory');
+    is($p->run([$script], dir => '/not/there')->{answer}, "fail $p->{serial} dir ${\ ENOENT}",
+        'a directory');
     like(join(' ', $p->packet), qr/^exit \d+ 1 0$/, 'and that one');
 };
 
@@ -372,7 +382,6 @@ scenario 'each process has its own numbers' => sub {
 
 # A script finds nothing of an earlier request in its memory.
 scenario 'nothing of a request is left for the next' => sub {
-    my $nothing = python_script('print(1)');
     my $secret = join '', map { chr 97 + rand 26 } 1 .. 24;
     my $search = python_script(<<~'END');
         import sys
@@ -457,15 +466,7 @@ scenario 'a module that writes something when it is imported' => sub {
 scenario 'a file that changes' => sub {
     my $file = own_module(changes => 'version = 1');
     my $script = python_script('import changes; print(changes.version)');
-    my $begin = sub {
-        my $p;
-        # at once after a change it starts anew, since it may have loaded what was before
-        wait_until(10, sub {
-            $p = start(\%with_own, 'changes');
-            return $p->run([$script])->{out};
-        });
-        return $p;
-    };
+    my $begin = sub { start(\%with_own, 'changes') };
     my $p = $begin->();
     is($p->run([$script])->{out}, "1\n", 'as it was loaded');
     spew("$own/data.txt", 'x');
@@ -590,6 +591,58 @@ scenario 'malformed messages end it' => sub {
     my $p = start();
     $p->send_raw('retire');
     ok($p->wait_exit, 'a message without its end');
+};
+
+# ---- through the bridge ----------------------------------------------------------------
+
+scenario 'through the bridge' => sub {
+    my @args = ('--status-path', '/status', '--limit', 'nofile=77');
+    my %bridge = (exec => Bridge->start(workers => 1, sockets => ['unix'], args => \@args),
+        preload => Bridge->start(workers => 1, sockets => ['unix'], args => [ @args,
+            '--preload', "$python=$python $program json urllib.parse" ]));
+    my $head = "print('Content-Type: text/plain\\n\\n', end='', flush=True)\n";
+    my $preloaded = sub {
+        my $status = FastCGI::body($bridge{preload}->get('unix', 'none', [
+            (map { ($_ => '') } qw(SCRIPT_FILENAME DOCUMENT_ROOT REQUEST_URI)),
+            SCRIPT_NAME => '/status', QUERY_STRING => 'json' ]));
+        return $status =~ /"preloaded_scripts":\s*(\d+)/ ? $1 : die "no counter: $status\n";
+    };
+    script('ready.py', "#!$python\n$head");
+    wait_until(20, sub { $bridge{preload}->get('unix', 'ready.py'); $preloaded->() });
+
+    my @scripts = (
+        'what it finds' => <<~'END',
+            import os, sys, subprocess
+            print(sorted(os.environ.items()), sys.argv, __file__, os.getcwd(), sys.path[0])
+            print(open('/proc/self/limits').read(), open('/proc/self/comm').read(), os.umask(0))
+            print(os.getpgrp() == os.getpid(), os.listdir('/proc/self/fd'), sys.stdin.read())
+            print([line for line in open('/proc/self/status') if line.startswith('Sig') and line[3] != 'Q'])
+            print(subprocess.run('env | sort', shell=True, capture_output=True).stdout)
+            END
+        'status' => 'import sys; sys.exit(3)',
+        'an exception' => '1/0',
+        'a syntax error' => 'print(',
+        'a status line' => "print('Status: 404 Not Found\\nContent-Type: text/plain\\n\\ntext')",
+        'much output' => 'print("x" * 300000)',
+        'no response' => '',
+    );
+    while (my ($name, $text) = splice @scripts, 0, 2) {
+        my $line = "#!$python" . ($name eq 'status' ? ' -u' : '');
+        script('tried.py', "$line\n" . ($name =~ /status|no / ? '' : $head) . $text);
+        my %got;
+        my $before = $preloaded->();
+        for my $way (keys %bridge) {
+            my $mark = $bridge{$way}->mark;
+            my $r = $bridge{$way}->get('unix', 'tried.py', [ QUERY_STRING => 'a+b', HTTP_X => 'y' ],
+                body => "the body\n");
+            my @log = grep { s/^.*?(?=tried)// } quiet($bridge{$way}->log_since($mark));
+            s/\[\d+\]/[PID]/, s/\d+\.\d+s/TIME/ for @log;
+            $got{$way} = [ normal({ %$r, pid => 'x' })->{out}, $r->{end}, \@log ];
+        }
+        is_deeply($got{preload}, $got{exec}, $name) or diag(explain(\%got));
+        is($preloaded->() - $before, 1, 'preloaded');
+    }
+    $_->stop for values %bridge;
 };
 
 done_testing();
