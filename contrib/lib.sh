@@ -35,8 +35,8 @@ enabled_units()
 		cut -d' ' -f1 | sort
 }
 
-# Installs Debian packages.  Services stay down, now and at the next boot: who tries a
-# bridge did not ask for a web server on port 80.
+# Installs Debian packages.  Services stay down, now and at the next boot: a user
+# who tries a bridge did not ask for a web server on port 80.
 install_packages() (
 	export DEBIAN_FRONTEND=noninteractive
 	policy=/usr/sbin/policy-rc.d

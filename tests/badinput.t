@@ -36,7 +36,7 @@ sub lives ($kind) {
     $bridge->ok_serves($kind, $worker);
 }
 
-# ---- bytes that are no FastCGI ------------------------------------------------
+# ---- bytes that are not FastCGI -----------------------------------------------
 
 # Sends bytes; the connection has to be closed, with one log line.
 sub closed_for ($name, $bytes, $what) {

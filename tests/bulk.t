@@ -15,7 +15,7 @@ my $SIZE = 200 * $MB + 12345;
 my $bridge = Bridge->start(args => [ '--kill-delay', '1s', '--linger', '1s' ]);
 my ($worker) = $bridge->workers;
 
-# Bytes of which no two stretches are alike for 1,000,003 of them: what is lost, doubled
+# Bytes without two equal stretches in 1,000,003 of them: any that are lost, doubled
 # or in the wrong place changes all that follows.
 my $block = substr noise(65536) x 16, 0, 1_000_003;
 sub pattern ($n) { return substr $block x (1 + $n / length $block), 0, $n }
@@ -166,7 +166,7 @@ on_both 'a time limit in the middle of a record' => sub ($kind) {
     ok(!$r->{end}, 'not as if it were all');
 };
 
-# Which of the two gets more in one try is up to the scheduler: three say what is fair.
+# The scheduler decides which of the two gets more in one try: fairness shows in three.
 on_both 'two downloads on one connection' => sub ($kind) {
     my $c = $bridge->connect($kind);
     my @less;
@@ -289,7 +289,7 @@ scenario '--on-disconnect ignore in the middle of a record' => sub {
 
 # ---- in ------------------------------------------------------------------------
 
-# Sends a body as one does who knows its length; the response.
+# Sends a body of known length; the response.
 sub upload ($kind, $name, $body, $more = [], %o) {
     my $c = $bridge->connect($kind);
     my $r = $c->expect(1);

@@ -28,7 +28,7 @@ sub is_answered ($c) {
     return $r && FastCGI::body($r) eq "hello\n";
 }
 
-# More than the loop takes in a turn (256), so that most of them are behind the signal.
+# More than the loop takes in a turn (256), so that most of them come after the signal.
 on_both 'requests that are there when TERM is seen' => sub ($kind) {
     my $bridge = Bridge->start(args => [ '--max-scripts', 64, '--queue', 1000 ]);
     my ($worker) = $bridge->workers;

@@ -156,7 +156,7 @@ scenario '-n prints them' => sub {
     like($r->{out}, qr/^--user nobody\n--group daemon$/m, 'as they were given');
 };
 
-# ---- for who is not root -------------------------------------------------------------
+# ---- for users other than root ------------------------------------------------------------
 
 # Runs as nobody if we are root.
 my @other = is_root() ? (user => 'nobody') : ();

@@ -483,7 +483,7 @@ scenario 'descriptors' => sub {
     like($r->{out}, qr/^  connections +60$/m, 'the limit is raised as far as may be');
 };
 
-# A program of which standard error is a terminal; what was drawn goes to FILE.
+# Runs a program whose standard error is a terminal; FILE gets what is drawn there.
 sub on_terminal ($file, @argv) {
     my $source = spew("$tmp/pty.c", <<~'C');
         #define _XOPEN_SOURCE 700
@@ -547,7 +547,7 @@ scenario 'progress on a terminal' => sub {
 
 # ---- as a plug-in ---------------------------------------------------------------------
 
-# Runs fcgiget --check: the state's number, its line, the values behind the bar.
+# Runs fcgiget --check: the state's number, its line, the values after the bar.
 sub check_is ($name, $url, $args, $state, $text, %o) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $r = run_it($url, [ '--check', @$args ], %o);

@@ -40,7 +40,7 @@ sub sections ($root) {
     return \%of;
 }
 
-# The lines of a section that are no comment.
+# The lines of a section that are not comments.
 sub plain ($section) { return join '', grep { !/^#/ } map { "$_\n" } split /\n/, $section }
 
 my %debian = (

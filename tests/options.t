@@ -197,7 +197,7 @@ sub test_optional ($program, $option) {
     like($text, qr/--no-such-option/, "$name --no-such-option: names the latter");
 }
 
-# Without one: it is taken, so what is wrong is what comes after it.
+# Without one: it is accepted, so the error is in the word after it.
 sub test_flag ($program, $option) {
     my $answers = ($option->{name} // '') =~ /^(?:help|version)$/;
 

@@ -106,7 +106,7 @@ script('answers-early', <<~'SH');
     exec sleep 20
     SH
 
-# nginx's answer is held until all of the body has come: here just when nobody reads.
+# nginx's answer is held until the whole body has arrived: here just when nobody reads.
 on_both 'a response that is let go while others fill the connection' => sub ($kind) {
     my $mark = file();
     my $c = $bridge->connect($kind, rcvbuf => 65536);

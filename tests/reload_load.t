@@ -22,7 +22,7 @@ our $tcp = $bridge->url('tcp') =~ s/^tcp://r;
 
 # ---- clients ----------------------------------------------------------------------
 
-# Reads an answer: what is wrong with it, '' if nothing is; and whether the server goes on.
+# Reads an answer: its fault, '' if it has none; and whether the server keeps the connection.
 sub read_answer ($s) {
     my $in = '';
     while ($in !~ /\r\n\r\n/) {

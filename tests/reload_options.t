@@ -45,7 +45,8 @@ my $whoami = script('whoami', <<~'SH');
 my $outside = "$tmp/outside";
 spew($outside, slurp($whoami), 0755);
 
-# What may be seen from outside: as whom a script runs, which ones may, who runs them.
+# Visible from outside: the user that scripts run as, the scripts that may run, the program
+# that runs them.
 sub behaviour ($bridge) {
     my $inside = $bridge->get('unix', 'whoami');
     return { inside => FastCGI::body($inside), workers => scalar $bridge->workers,
@@ -100,7 +101,7 @@ for my $way (sort keys %ways) {
     };
 }
 
-# Each of the words that were lost once, alone: what stands behind the first blank.
+# Each of the words that were lost once, alone: the part after the first blank.
 for my $lost ([ '-u', is_root() ? 'nobody' : scalar getpwuid $> ], [ '-r', $dir ],
     [ '-p', "$dir/whoami" ], [ '-c', 2 ], [ '-t', 9 ])
 {

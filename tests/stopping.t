@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
 #
-# Leaving: what becomes of the sockets, of those who wait there, and of scripts, by TERM,
+# Leaving: what becomes of sockets, of waiting clients and of scripts after TERM,
 # QUIT and HUP, in each state that they may find.
 use v5.36;
 use POSIX ();
@@ -62,7 +62,7 @@ for my $kind (sort keys %kinds) {
     };
 }
 
-# ---- those who wait there ------------------------------------------------------------
+# ---- waiting clients -----------------------------------------------------------------
 
 # Connects from an address of this machine, with a whole request sent.
 sub queued ($bridge, $port, $from) {

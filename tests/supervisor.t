@@ -338,7 +338,7 @@ sub listeners () {
         urls => { unix => "unix:$path", tcp => 'tcp:127.0.0.1:' . $tcp->sockport } };
 }
 
-# Puts sockets on descriptors 3 and up, as a service manager does, less what is there.
+# Puts sockets on descriptors 3 and up, as a service manager does.
 sub inherit (@sockets) {
     my @high = map { POSIX::dup2(fileno $sockets[$_], 60 + $_) } 0 .. $#sockets;
     POSIX::dup2($high[$_], 3 + $_) for 0 .. $#high;

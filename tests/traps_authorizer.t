@@ -15,7 +15,7 @@ script('no-program', "this is neither a program nor a script\n");
 script('not-executable', "#!/bin/sh\n", 0644);
 script('killed', "#!/bin/sh\nkill -KILL \$\$\n");
 
-# ---- 9: who may not pass ---------------------------------------------------------
+# ---- 9: access denied ------------------------------------------------------------
 
 # No answer from which an authorizer's client could take that access is granted:
 # lighttpd takes END alone, and UNKNOWN_ROLE, for that.

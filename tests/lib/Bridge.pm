@@ -152,7 +152,7 @@ sub process ($pid) {
     return (split ' ', $rest)[ 0, 1 ];
 }
 
-# Runs, that is: exists and is no zombie.
+# Whether it runs: it exists and is not a zombie.
 sub alive ($pid) {
     my ($state) = process($pid) or return 0;
     return $state !~ /[ZX]/;
@@ -428,7 +428,7 @@ sub memory ($self) {
 }
 
 # The parameters a front end sends for a script of cgi(): a list for
-# FastCGI::pairs(), with more pairs, which win, behind.
+# FastCGI::pairs(), followed by more pairs, which win.
 sub params ($self, $name, @more) {
     my %over = @more;
     my $dir = cgi();
@@ -483,7 +483,7 @@ sub catch_up ($self, $kind = 'unix') {
 
 sub connect ($self, $kind, %o) { return FastCGI->connect($self->url($kind), %o) }
 
-# Begins request `id`, whose script runs until what is returned is closed: more pairs, then
+# Begins request `id`, whose script runs until the returned handle is closed: more pairs, then
 # start()'s options.
 sub start_waiting ($self, $c, $id = 1, $more = [], %o) {
     my ($gate, $hold) = gate();

@@ -223,7 +223,7 @@ sub take_input ($c) {
     }
 }
 
-# One read() of what has come.
+# One read().
 sub fill ($c, $most = 262144) {
     return 0 if $c->{closed};
     my $got = sysread $c->{fh}, $c->{in}, $most, length $c->{in};
@@ -292,7 +292,7 @@ sub wait_mgmt ($c, $secs = 5) {
 
 # ---- output ---------------------------------------------------------------
 
-# Sends bytes, reading what comes meanwhile unless no_read is set.  Returns how
+# Sends bytes, reading meanwhile unless no_read is set.  Returns how
 # many went out: fewer than all when the server closed or timeout seconds passed.
 sub send ($c, $bytes, %o) {
     my $until = time + ($o{timeout} // 20) * $slow;
@@ -356,7 +356,7 @@ sub hang_up ($c) {
     $c->{closed} = 'by us';
 }
 
-# Close with a reset (TCP), or plainly where there is no such thing (unix).
+# Closes with a reset (TCP), or plainly on a unix socket, which has none.
 sub reset ($c) {
     setsockopt $c->{fh}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $c->{url} =~ /^tcp/;
     $c->hang_up;

@@ -4,7 +4,7 @@
 # tests.
 #
 # Each is started with the file of contrib/, its paths and addresses replaced, so that
-# those files are what is tested; authorizer.conf is added by who wants it.  Folder,
+# those files are tested; a test that wants authorizer.conf adds it.  Folder,
 # process and end are looked after by Bridge.
 package FrontEnd;
 use v5.36;
