@@ -338,6 +338,8 @@ START_TEST(a_connection)
 
 	peer.addr.any.sa_family = AF_UNIX;
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	failed = false;
+	before = 0;
 	armed = true;
 	opened = conn_open(&owner, fds[1], &peer);
 	armed = false;

@@ -8,7 +8,7 @@
  *   - none is for an id that is not active: none after END_REQUEST, none out of nothing;
  *   - the first STDOUT record has the whole header block, and an empty one precedes END_REQUEST;
  *   - STDOUT is what the script wrote, byte by byte;
- *   - every management record is answered, in order;
+ *   - every management record is answered, and none comes unasked for (but to nginx one may);
  *   - a client that keeps to the rules gets exactly one END_REQUEST for each request, and its
  *     connection stays open exactly as long as it may still send (an id is known until its
  *     FCGI_STDIN has ended, whatever came first) or has asked for (FCGI_KEEP_CONN);
@@ -198,6 +198,7 @@ static struct {
 	bool last;           /* has begun a request without KEEP_CONN */
 	bool shut, eof, gone; /* it has shut its side; has seen the bridge's end; could not send */
 	bool aged;           /* time has passed, or the worker ends: much may be cut */
+	bool marked;         /* it has been told that an answer is cut */
 	bool cut;            /* an answer may have been cut, and its connection with it */
 	struct buf out;      /* made, not sent */
 	size_t sent, needed; /* bytes so far; up to the last record of a request's streams */
@@ -267,12 +268,21 @@ static void handle_end(struct asked *asked, const unsigned char *bytes, size_t l
 	asked->ended = true;
 }
 
-static void handle_management(unsigned type, size_t len)
+/* To nginx, a record that it has not asked for is the end of an answer that is cut. */
+static void handle_mark(const unsigned char *bytes)
+{
+	fuzz_require(bytes[0] == 0 && (client.cut || client.aged) && !client.marked);
+	client.marked = true;
+}
+
+static void handle_management(unsigned type, const unsigned char *bytes, size_t len)
 {
 	fuzz_require(type == FCGI_GET_VALUES_RESULT || type == FCGI_UNKNOWN_TYPE);
 	fuzz_require(type != FCGI_UNKNOWN_TYPE || len == FCGI_BODY_LEN);
-	fuzz_require(client.rogue || client.answered < client.asked);
-	client.answered++;
+	if (client.answered < client.asked)
+		client.answered++;
+	else if (!client.rogue)
+		handle_mark(bytes);
 }
 
 static void handle_record(unsigned type, unsigned id, const unsigned char *bytes, size_t len)
@@ -281,7 +291,7 @@ static void handle_record(unsigned type, unsigned id, const unsigned char *bytes
 	struct asked *asked = at < 0 ? NULL : client.current[at];
 
 	if (id == 0) {
-		handle_management(type, len);
+		handle_management(type, bytes, len);
 		return;
 	}
 	fuzz_require(client.rogue || is_active(asked));
