@@ -470,10 +470,10 @@ sub test_front_end ($column, $ways, %o) {
 sub read_column ($column) {
     my ($head, $rows) = slurp("$Bridge::srcdir/README")
         =~ /^( {20,}nginx .*)\n((?:    \S.*\n)+)/m or die "README has no table of front ends\n";
-    my ($notes) = slurp("$Bridge::srcdir/README") =~ /^(    \(1\) .*?)\n\n\n/ms;
-    my %note = map { /^(\S+) (.*)/s ? ($1 => $2 =~ s/\s+/ /gr) : () }
-        split /\n(?=\()/, ($notes // '') =~ s/^    (?=\()//mgr;
-    my ($at) = grep { (split ' ', $head)[$_] eq $column } 0 .. 20;
+    my ($notes) = slurp("$Bridge::srcdir/README") =~ /^    (\(1\) .*?)\n\n\n/ms;
+    my %note = map { s/\s+/ /gr =~ /^(\S+) (.*)/ ? ($1, $2) : () } split /\n    (?=\()/, $notes // '';
+    my @names = split ' ', $head;
+    my ($at) = grep { $names[$_] eq $column } 0 .. $#names;
     die "README's table has no column $column\n" if !defined $at;
     my %cells;
     for my $row (split /\n/, $rows) {
