@@ -13,11 +13,7 @@ is_program(qw(lighttpd lighttpd));
 my %cannot = (
     redirect => 'a 302 for a script that has an alias, not below DOCUMENT_ROOT',
     kept => 'it opens a connection for each request',
-    silent => 'only with server.stream-response-body',
-    ticks => 'only with server.stream-response-body',
     upload => 'only with server.stream-request-body',
-    leaves => 'only with server.stream-response-body',
-    cut => 'only with server.stream-response-body',
 );
 my %streaming = map { $_ => $cannot{$_} } qw(redirect kept);
 
@@ -26,6 +22,7 @@ test_front_end(lighttpd => [
     { name => 'lighttpd, tcp, streaming', start => 'lighttpd', edit => sub {
         my ($host, $port) = split /:/, $FrontEndCases::tcp;
         FrontEnd::swap('"socket" => "/run/cgibridge.sock"', qq{"host" => "$host", "port" => $port});
+        FrontEnd::swap('stream-response-body = 1', 'stream-response-body = 2');
         FrontEnd::swap('#server.stream', 'server.stream') },
         # its mod_fastcgi sends no body of unknown length, so when streaming it wants a length
         cannot => { %streaming, chunked => 'streaming' }, chunked => 411, chunked_from => 0,
