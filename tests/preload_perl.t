@@ -43,123 +43,31 @@ sub same ($name, $path, %o) {
     return $forked;
 }
 
+# Those that are not in the list at the end.
 my @cases = (
-    'its names and arguments' => [ <<~'END', args => [ 'a b', "\xc3\xa4", '' ] ],
-        print "$0|", __FILE__, '|', __LINE__, '|', __PACKAGE__, '|', join('|', @ARGV), "\n";
-        warn 'here'; print "caller\n" if caller; print((caller(0))[3] // 'no sub', "\n");
-        END
-    'its environment' => [ <<~'END', env => { A => "1=2\n3", B => '', "C\xff" => "\xfe", PATH => '/usr/bin:/bin' } ],
-        print map { "$_=$ENV{$_}\n" } sort keys %ENV; delete $ENV{A}; $ENV{NEW} = 1; $| = 1;
-        system 'env | sort';
-        END
-    'its directory' => [ 'use Cwd; print getcwd(), "\n"; print -e "perl" ? 1 : 0', dir => '/usr/bin' ],
-    'its descriptors' => [ <<~'END' ],
-        opendir my $d, '/proc/self/fd' or die; $| = 1;
-        print join(' ', sort { $a <=> $b } grep { /\d/ } readdir $d), "\n";
-        system 'ls /proc/self/fd'; open my $f, '<', '/dev/null'; print fileno $f, "\n";
-        print map { join(',', PerlIO::get_layers($_)), "\n" } *STDIN, *STDOUT, *STDERR;
-        END
-    'its group, signals, umask' => [ <<~'END' ],
-        print getpgrp() == $$ ? 1 : 0, umask, "\n";
-        open my $s, '<', '/proc/self/status' or die; print grep { /^(?:Sig|Shd)/ && !/SigQ/ } <$s>;
-        print map { defined $SIG{$_} ? "$_=$SIG{$_}\n" : "$_\n" } sort keys %SIG;
-        open my $c, '<', '/proc/self/comm' or die; print <$c>;
-        END
-    'its limits' => [ 'open my $l, "<", "/proc/self/limits" or die; print <$l>' ],
-    'variables at its start' => [ <<~'END' ],
-        print join '|', map { $_ // 'undef' } $!, $! + 0, $@, $?, $/, $\, $,, $;, $", $|, $^, $~, $^W,
-            $^H, ${^UNICODE}, ${^UTF8LOCALE}, $^X, $^F, $^O, $<, $>, $(, $), $^S, $^P, @INC;
-        print "\n", abs($^T - time) < 5 ? 1 : $^T, "\n";
-        END
-    'nothing more in main' => [ <<~'END' ],
-        print join ' ', grep { /^[a-z]\w+$/ && defined &$_ } sort keys %main::; print exists &quit ? 1 : 0;
-        sub run { return 'mine' } sub message { 'too' } print run(), message(), "\n";
-        END
-    'no strictness of others' => [ <<~'END' ],
-        $undeclared = 1; @list = (1, 2); my $x = "text" + 1; print "$undeclared $x\n"; print undef . 'x';
-        print eval('say 1; 1') ? 'say' : 'no say', $@;
-        END
-    'warnings by -w' => [ 'my $x; my @y = (1) x "b"; print "$x\n"; print $^W', line => '#!/usr/bin/perl -w',
-        switches => [ '-w' ] ],
-    'strict and warnings of its own' => [ <<~'END' ],
-        use strict; use warnings; my $x; print "a$x\n"; eval '$y = 1; 1' or print $@;
-        END
-    'exit with a status' => [ 'print "text"; exit 3' ],
-    'exit in BEGIN' => [ 'BEGIN { print "first\n"; exit 4 } print "not"; END { print "end $?\n" }' ],
-    'exit in a sub, in eval' => [ 'sub f { eval { exit 7 }; print "no" } f(); END { print "end" }' ],
-    'the end of the file' => [ 'print "text"' ],
-    'an empty script' => [ '' ],
-    'die' => [ 'print "text\n"; $! = 0; die "reason"' ],
-    'die with errno' => [ '$! = 13; die "reason\n"' ],
-    'die with a status' => [ '$! = 0; $? = 3 << 8; die' ],
-    'die with an object' => [ 'package E; use overload q("") => sub { "object\n" }; die bless {}, "E"' ],
-    'die with a reference' => [ 'die []' ],
-    'die in BEGIN' => [ 'print "not"; BEGIN { die "early" } ' ],
-    'die in a sub, a line further' => [ "\n\nsub f {\n die 'deep' }\n f(1);" ],
-    'die in END' => [ 'END { die "late" } print "x"' ],
-    'die with a handler' => [ '$SIG{__DIE__} = sub { print "handled: @_"; exit 5 }; die "x"' ],
-    'warn with a handler' => [ '$SIG{__WARN__} = sub { print "handled: @_" }; warn "x"; print exists $SIG{__DIE__} ? 1 : 0' ],
-    'confess' => [ 'use Carp; sub f { Carp::confess("how") } f(1, "b")' ],
-    'a syntax error' => [ "print 'a';\nmy \$x = ;\nprint 1" ],
-    'an undeclared variable' => [ 'use strict; END { print "end\n" } $x = 1; $y = 2;' ],
-    'a missing brace' => [ "sub f {\n print 1;\n" ],
+    'threads' => [ $Config{useithreads}
+        ? 'use threads; print threads->create(sub { 40 + shift }, 2)->join, threads->tid' : '1' ],
     'ten errors' => [ 'use strict; ' . join "\n", map { "\$x$_ = 1;" } 1 .. 12 ],
-    'names used once' => [ 'our $b1; $main::one = 1; $::two = 2; @three = 1; use warnings; $four = 4' ],
-    'names used once, -w' => [ '$one = 1; { no warnings; $four = 1 }', line => '#!/usr/bin/perl -w', switches => [ '-w' ] ],
-    'autodie' => [ 'use autodie; $! = 0; open my $f, "<", "/not/there"' ],
-    'a write that nobody reads' => [ 'pipe my $r, my $w; close $r; $| = 1; print "x"; syswrite $w, "y"; print "not"' ],
-    'a module that is not there' => [ 'use Not::There; print 1' ],
-    'a file that is not there' => [ 'print "x"; require "not/there.pl"' ],
-    'death by a signal' => [ '$| = 1; print "text"; kill TERM => $$; sleep 10' ],
-    'death by KILL' => [ 'print "lost"; kill KILL => $$; sleep 10' ],
-    'its own handler' => [ '$SIG{USR1} = sub { print "usr1\n" }; kill USR1 => $$; alarm 1; $SIG{ALRM} = sub { print "alarm\n" }; sleep 5' ],
-    'END blocks' => [ 'END { print "1 $?\n"; $? = 9 } END { print "2\n" } print "x\n"; exit 2' ],
-    'all phases' => [ <<~'END' ],
-        print "main ${^GLOBAL_PHASE}\n"; BEGIN { print "begin ${^GLOBAL_PHASE}\n" }
-        INIT { print "init ${^GLOBAL_PHASE}\n" } CHECK { print "check ${^GLOBAL_PHASE}\n" }
-        UNITCHECK { print "unitcheck ${^GLOBAL_PHASE}\n" } END { print "end ${^GLOBAL_PHASE}\n" }
-        our $x = bless []; sub DESTROY { print "destroy ${^GLOBAL_PHASE}\n" }
-        BEGIN { print join('|', map { $_ // '' } (caller 0)[ 0 .. 4 ], (caller 1)[ 0 .. 4 ], caller 2), "\n" }
-        END
-    'DATA after __END__' => [ "print <DATA>, tell DATA, ' ', fileno DATA; warn 'x'; seek DATA, 0, 0; print <DATA>;\n__END__\nd 1\nd 2" ],
-    'DATA after __DATA__' => [ "while (<DATA>) { print \"\$.: \$_\"; die 'stop' if /2/ }\n__DATA__\nd 1\nd 2\nd 3\n" ],
-    'DATA and a child' => [ "\$| = 1; print scalar <DATA>; print `ls /proc/self/fd`; system 'true'; print <DATA>\n__END__\n" . join "\n", map { "d$_" } 1 .. 5000 ],
-    'children while it is compiled' => [ join "\n", 'print 0;', (map { "print $_, q(" . 'x' x 50 . ");" } 1 .. 300), 'BEGIN { print `echo child`; system "echo another" }', (map { "print $_;" } 1 .. 3000), 'print __LINE__' ],
-    'utf8' => [ "use utf8; my \$\xc3\xa4 = '\xc3\xb6'; print length \$\xc3\xa4, \$\xc3\xa4; binmode STDOUT, ':utf8'; print \$\xc3\xa4; print STDERR \"\\x{263a}\\n\"; print __FILE__" ],
-    'not utf8' => [ "print length '\xc3\xb6', '\xc3\xb6', \"\\x{263a}\"" ],
-    'open pragma' => [ 'use open qw(:std :utf8); print "\x{263a}", scalar <STDIN>', stdin => "\xc3\xb6\n" ],
-    'its input' => [ 'print "$.: $_" while <STDIN>; print eof(STDIN), -s STDIN, tell STDIN; warn "x"', stdin => "a\nb\nc" ],
-    'read and sysread' => [ 'read STDIN, my $a, 3; sysseek STDIN, 5, 0; sysread STDIN, my $b, 4; print "$a $b"', stdin => '0123456789' ],
-    'the empty diamond' => [ 'while (<>) { print "$ARGV $.: $_" }', stdin => "a\nb\n" ],
-    'much output' => [ 'print "x" x 3000000; print STDERR "y" x 300000; print "end"' ],
-    'buffers and children' => [ 'print "1 "; system "echo 2"; { local $| = 1; print "3 "; system "echo 4" } print "5 "; print `echo 6`; exit' ],
-    'fork' => [ '$| = 1; if (my $pid = fork) { waitpid $pid, 0; print "parent ", $? >> 8, "\n" } else { print "child\n"; exit 6 } END { print "end\n" }' ],
-    'a pipe to a child' => [ 'open my $p, "-|", "echo", "text" or die; print <$p>; close $p; open $p, "|-", "cat" or die; print $p "more"; close $p; print $?; print wait' ],
-    'exec' => [ '$| = 1; print "before\n"; $ENV{X} = 5; exec "sh", "-c", "echo \$X \$0 \$PWD; exit 8"' ],
-    'threads' => [ $Config{useithreads} ? 'use threads; my $t = threads->create(sub { return 40 + shift }, 2); print $t->join, threads->tid' : '1' ],
-    'eval numbers' => [ 'for (1 .. 3) { eval "die"; print $@ } eval "BEGIN { die 1 }"; print $@; eval "1 +* 2"; print $@' ],
-    'formats' => [ "our \$v = 'text'; print \"\$^ \$~ \$= \$-\\n\"; write;\nformat STDOUT_TOP =\ntop\n.\nformat STDOUT =\n@>>>>>>>> end\n\$v\n.\n" ],
-    'tied output' => [ 'package T; sub TIEHANDLE { bless [] } sub PRINT { shift; print STDERR "tied @_" } package main; tie *STDOUT, "T"; print "x\n"' ],
-    'select and $|' => [ '$| = 1; print "a"; print STDERR "b"; select STDERR; print "c", $|; select STDOUT; print $|' ],
-    'line directives' => [ qq(warn 1;\n# line 70 "other"\nwarn __FILE__;\ndie __LINE__) ],
-    'a here document, pod, no newline at the end' => [ "print <<A . <<B;\na\nA\nb\nB\n\n=pod\n\nprint 1;\n\n=cut\n\nprint __LINE__" ],
-    'CR and LF' => [ "print 1;\r\nprint \"2\r\n\";\r\ndie;\r\n" ],
-    'a source filter' => [ "use Filter::Util::Call; BEGIN { filter_add(sub { my \$s = filter_read(); s/hello/changed/; \$s }) }\nprint 'hello', __LINE__; warn;\n__END__\nx" ],
-    'FindBin' => [ 'use FindBin; print "$FindBin::Bin|$FindBin::Script|$FindBin::RealBin\n"' ],
-    'lib and FindBin' => [ 'use FindBin; use lib "$FindBin::Bin/lib"; print $INC[0], "\n"; print scalar @INC' ],
-    'a module of its own' => [ 'use lib "' . tmp() . '/own"; use Own::Module qw(own); print own(), $INC{"Own/Module.pm"}' ],
-    'a library beside it' => [ 'require "./beside.pl"; print beside(), join "|", sort grep { /beside/ } keys %INC', dir => tmp() ],
+    'DATA and a child' => [ join "\n", '$| = 1; print scalar <DATA>; print `ls /proc/self/fd`;',
+        'system "true"; print <DATA>', '__END__', map { "d$_" } 1 .. 5000 ],
+    'children while it is compiled' => [ join "\n", 'print 0;',
+        (map { "print $_, q(" . 'x' x 50 . ');' } 1 .. 300),
+        'BEGIN { print `echo child`; system "echo another" }',
+        (map { "print $_;" } 1 .. 3000), 'print __LINE__' ],
+    'a module of its own' => [ 'use lib "' . tmp() . '/own"; use Own::Module qw(own);
+        print own(), $INC{"Own/Module.pm"}' ],
+    'a library beside it' => [ 'require "./beside.pl"; print beside();
+        print join "|", sort grep { /beside/ } keys %INC', dir => tmp() ],
     'do FILE' => [ 'print do "./beside.pl"; print do("./none.pl") // "none $!"', dir => tmp() ],
-    'a module that runs as a program' => [ 'package M; sub run { print "runs" } __PACKAGE__->run unless caller; 1' ],
-    'the time' => [ 'print abs(time - $^T) < 5, -M $0 < 1, " ", (times)[0] < 5' ],
-    'POSIX' => [ 'use POSIX qw(setlocale LC_ALL strftime _exit); print setlocale(LC_ALL), strftime("%Y", gmtime 0); $| = 1; print "x"; print STDERR $!; _exit(11)' ],
-    'a process name' => [ '$0 = "renamed"; open my $c, "<", "/proc/self/comm"; print <$c>; print $0; print __FILE__; die' ],
-    'its source, read again' => [ 'open my $s, "<", $0 or die; print <$s>; open $s, "<", __FILE__ or die; print <$s>' ],
-    'wantarray, return, @_' => [ 'print defined wantarray ? 1 : 0, scalar @_; eval { return 1 }; return; ' ],
-    'sort, local $_, regular expressions' => [ 'print defined $_ ? 1 : 0, defined $1 ? 1 : 0, defined $& ? 1 : 0; for (3, 1) { print } print sort { $b <=> $a } 1 .. 3' ],
-    '-w in the #! line after env -S' => [ 'my $x; print "a$x"', line => '#!/usr/bin/env -S /usr/bin/perl -w', switches => [ '-w' ] ],
-    'a module that is loaded already, again' => [ 'use POSIX (); use strict; use constant X => 5; print X, defined &floor ? 1 : 0, defined &POSIX::floor ? 1 : 0; print ref \my @x' ],
 );
+while (<DATA>) {
+    if (/^== (.*?)(?:; (.*))?$/) {
+        my @options = defined $2 ? eval $2 : ();
+        push @cases, $1, [ '', @options ];
+    } else {
+        $cases[-1][0] .= $_;
+    }
+}
 
 mkdir tmp() . "/$_" for qw(own own/Own);
 spew(tmp() . '/own/Own/Module.pm', <<~'END');
@@ -178,11 +86,12 @@ while (my ($name, $case) = splice @cases, 0, 2) {
 # perl's one text that does not come from the script's name: a handler that is there when the
 # script is compiled gets it as it is.
 scenario 'a handler for what is wrong with the script' => sub {
-    my $script = perl_script('BEGIN { $SIG{__DIE__} = sub { print "handled: @_" } } use strict; $x = 1;');
+    my $script = perl_script('use strict; BEGIN { $SIG{__DIE__} = sub { print @_ } } $x = 1;');
     my $r = $preload->run([$script]);
     like($r->{out}, qr/^Execution of the script aborted due to compilation errors\.$/m, 'its text');
     my $execed = $preload->run_by_exec([$script]);
-    is($execed->{out} =~ s/Execution of \K\Q$script\E/the script/r, $r->{out}, 'but for its name, as exec\'s');
+    is($execed->{out} =~ s/Execution of \K\Q$script\E/the script/r, $r->{out},
+        'as by exec but for the name');
 };
 
 # ---- scripts that perl cannot become, and odd starts --------------------------------
@@ -220,7 +129,8 @@ scenario 'variables that perl reads at its start' => sub {
     is_deeply($preload->{variables}, ['PERL*'], 'are named');
     my %env = (%plain, PERL_UNICODE => 'SDA', PERL5OPT => '-w -MText::Wrap', PERL5LIB => '/x:/y');
     my $other = Preload->start([ $perl, $program ], env => \%env);
-    same('PERL_UNICODE, PERL5OPT, PERL5LIB', perl_script(<<~'END'), by => $other, args => ["\xc3\xa4"]);
+    my %o = (by => $other, args => ["\xc3\xa4"]);
+    same('PERL_UNICODE, PERL5OPT, PERL5LIB', perl_script(<<~'END'), %o);
         print length $ARGV[0], "\x{263a}", $^W, "@INC[0, 1]|${^UNICODE}|${^OPEN}\n", defined &wrap;
         print map { join(',', PerlIO::get_layers($_)), "\n" } *STDIN, *STDOUT, *STDERR;
         my $x; print "a$x";
@@ -228,7 +138,7 @@ scenario 'variables that perl reads at its start' => sub {
 };
 
 scenario 'limits, directories, and failures to set them' => sub {
-    my $script = perl_script('open my $l, "<", "/proc/self/limits"; print grep { /open files|core/ } <$l>');
+    my $script = perl_script('open my $l, "<", "/proc/self/limits"; print <$l>');
     my $r = $preload->run([$script], limits => [ 7, 100, 200, 4, 0, 'unlimited' ]);
     like($r->{out}, qr/^Max core file size +0 +unlimited .*^Max open files +100 +200 /ms, 'limits');
     my $serial = $preload->{serial} + 1;
@@ -264,7 +174,8 @@ scenario 'nothing of a request is left for the next' => sub {
     my $secret = join '', map { chr 97 + rand 26 } 1 .. 24;
     my $search = perl_script(<<~'END');
         my $backwards = shift;
-        open my $maps, '<', '/proc/self/maps' or die; open my $mem, '<:raw', '/proc/self/mem' or die;
+        open my $maps, '<', '/proc/self/maps' or die;
+        open my $mem, '<:raw', '/proc/self/mem' or die;
         my @areas = map { /^(\w+)-(\w+) rw/ ? [ hex $1, hex $2 ] : () } <$maps>;
         for (@areas) {
             sysseek $mem, $_->[0], 0; sysread $mem, my $text, $_->[1] - $_->[0] or next;
@@ -289,10 +200,12 @@ scenario 'modules loaded before are found loaded, and nothing else' => sub {
     ok($inc{'Data/Dumper.pm'} && $inc{'Own/Module.pm'}, 'they are in %INC');
     ok(!grep({ m{preload} } %inc), 'the preloader is not') or diag(explain(\%inc));
     my %o = (by => $other);
-    same('used', perl_script('use Data::Dumper; use Own::Module "own"; print Dumper([1]), own()'), %o);
+    same('used', perl_script('use Data::Dumper; use Own::Module "own";
+        print Dumper([1]), own()'), %o);
     same('not imported', perl_script('require Own::Module; print defined &Dumper ? 1 : 0'), %o);
     same('their files go with the process', perl_script('use File::Temp; my $t = File::Temp->new;
-        print -e "$t" ? 1 : 0; open my $n, ">", "/dev/null"; print fileno $n; require Own::Module'), %o);
+        print -e "$t" ? 1 : 0; open my $n, ">", "/dev/null"; print fileno $n;
+        require Own::Module'), %o);
 };
 
 scenario 'scripts at once, in any order' => sub {
@@ -322,28 +235,35 @@ scenario 'scripts at once, in any order' => sub {
 
 scenario 'modules that would change perl for all scripts are refused' => sub {
     my %module = (
-        Opens => 'open our $f, "<", "/dev/null";', Handles => '$SIG{__DIE__} = sub { };',
-        Includes => 'use lib "/x";', Overrides => '*CORE::GLOBAL::sleep = sub { };',
-        Separates => '$, = "x";', Masks => 'umask 077;', Finds => 'use FindBin;',
-        Fails => 'die "broken\n";', False => '0; #',
+        Opens => [ 'open our $f, "<", "/dev/null";', 'descriptors' ],
+        Handles => [ '$SIG{__DIE__} = sub { };', '%SIG' ],
+        Includes => [ 'use lib "/x";', '@INC' ],
+        Overrides => [ '*CORE::GLOBAL::sleep = sub { };', 'CORE::GLOBAL' ],
+        Separates => [ '$, = "x";', 'variables' ],
+        Masks => [ 'umask 077;', 'variables' ],
+        Finds => [ 'use FindBin;', 'Cannot find current script' ],
+        Shares => [ 'use threads::shared;', 'threads' ],
+        Prints => [ 'print "hello\n";', 'output' ],
+        Fails => [ 'die "broken\n";', 'broken' ],
+        False => [ '0; #', 'did not return a true value' ],
     );
-    my %reason = (Opens => 'descriptors', Handles => '%SIG', Includes => '@INC',
-        Overrides => 'CORE::GLOBAL', Separates => 'variables', Masks => 'variables',
-        Finds => 'Cannot find current script', Fails => 'broken', False => 'did not return a true value');
     for my $name (sort keys %module) {
-        spew(tmp() . "/own/Own/$name.pm", "package Own::$name; $module{$name} 1");
+        my ($text, $reason) = @{ $module{$name} };
+        spew(tmp() . "/own/Own/$name.pm", "package Own::$name; $text 1");
         my $p = Preload->new([ $perl, $program, "Own::$name" ],
             env => { %plain, PERL5LIB => tmp() . '/own' });
         is($p->wait_exit, 1 << 8, "$name: it ends");
-        like($p->log, qr/^Own::$name: .*\Q$reason{$name}\E/, 'and says why');
+        like($p->log, qr/^Own::$name: .*\Q$reason\E/, 'and says why');
     }
 };
 
 scenario 'its arguments' => sub {
-    my $list = spew(file(), "Text::Wrap  # a comment\n\n  Text::Tabs\tText::ParseWords\n#Not::There\n");
+    my $list = spew(file(),
+        "Text::Wrap  # a comment\n\n  Text::Tabs\tText::ParseWords\n#Not::There\n");
     my $p = Preload->start([ $perl, $program, '--file', $list, 'Data::Dumper' ], env => \%plain);
     my $r = $p->run([ perl_script('print join " ", grep { /^Text|Dumper/ } sort keys %INC') ]);
-    is($r->{out}, 'Data/Dumper.pm Text/ParseWords.pm Text/Tabs.pm Text/Wrap.pm', 'a list, a module');
+    is($r->{out}, 'Data/Dumper.pm Text/ParseWords.pm Text/Tabs.pm Text/Wrap.pm',
+        'a list, a module');
     for ([ '--what' ], [ 'a/b.pm' ], [ '--file' ], [ '--file', '/not/there' ], [ 'Not::There' ]) {
         my $q = Preload->new([ $perl, $program, @$_ ]);
         is($q->wait_exit, 1 << 8, "@$_: it ends");
@@ -387,11 +307,12 @@ scenario 'a module whose file changes' => sub {
 };
 
 scenario '--learn: what scripts use of the system is loaded for the next' => sub {
-    my $p = Preload->start([ $perl, $program, '--learn' ], env => { %plain, PERL5LIB => tmp() . '/own' });
+    my $p = Preload->start([ $perl, $program, '--learn' ],
+        env => { %plain, PERL5LIB => tmp() . '/own' });
     own_module('Mine', '');
     my $script = perl_script(<<~'END');
         use strict;
-        BEGIN { print map { exists $INC{$_} ? 1 : 0 } 'Text/Wrap.pm', 'Text/Tabs.pm', 'Own/Mine.pm' }
+        BEGIN { print map { $INC{$_} ? 1 : 0 } map { "$_.pm" } qw(Text/Wrap Text/Tabs Own/Mine) }
         use Text::Wrap qw(wrap); use FindBin; eval q(use Not::There);
           use Own::Mine;
         use lib '/x';
@@ -404,10 +325,11 @@ scenario '--learn: what scripts use of the system is loaded for the next' => sub
     is($r->{out}, '000 x', 'the first is as before');
     ok(wait_until(10, sub { ($r = $p->run([$script]))->{out} eq '110 x' }), 'then it is loaded')
         or diag(explain($r));
-    my $list = perl_script('print join " ", grep { /Wrap|Words|FindBin|Mine|Array|lib/ } sort keys %INC');
-    ok(wait_until(10, sub { ($r = $p->run([$list]))->{out} eq 'Text/ParseWords.pm Text/Wrap.pm lib.pm' }),
-        'and nothing that looks at the script, that others can write, or that comes after the end')
-        or diag(explain($r));
+    my $list = perl_script('print join " ",
+        grep { /Wrap|Words|FindBin|Mine|Array|lib/ } sort keys %INC');
+    my $learned = 'Text/ParseWords.pm Text/Wrap.pm lib.pm';
+    ok(wait_until(10, sub { ($r = $p->run([$list]))->{out} eq $learned }), 'and nothing that looks '
+        . 'at the script, that others can write, or that comes after the end') or diag(explain($r));
 };
 
 # ---- a worker's other ways ------------------------------------------------------------
@@ -427,7 +349,10 @@ scenario 'a worker that has given up' => sub {
 scenario 'a worker that is gone' => sub {
     my $p = Preload->start([ $perl, $program ], env => \%plain);
     my $pids = file();
-    my $script = perl_script(qq(my \$p = fork; \$SIG{TERM} = 'IGNORE'; open my \$f, '>>', '$pids'; syswrite \$f, "\$\$\\n"; sleep 60));
+    my $script = perl_script(<<~"END");
+        my \$p = fork; \$SIG{TERM} = 'IGNORE';
+        open my \$f, '>>', '$pids'; syswrite \$f, "\$\$\\n"; sleep 60
+        END
     open my $null, '+<', '/dev/null' or die;
     $p->send_message($p->start_words([$script]), (fileno $null) x 3);
     my @pids = wait_pids($pids, 2);
@@ -450,18 +375,25 @@ scenario 'malformed messages end it' => sub {
     open my $null, '+<', '/dev/null' or die;
     my $script = perl_script('print 1');
     my $good = $preload->start_words([$script]);
+    my @null = (fileno $null) x 3;
+    my $changed = sub ($n, @words) { # the words of a good message, with others in a place
+        my @changed = @$good;
+        splice @changed, $n, 1, @words;
+        return sub ($p) { $p->send_message(\@changed, @null) };
+    };
     my @cases = (
         'an unknown word' => sub ($p) { $p->send_message(['hello']) },
         'no end' => sub ($p) { $p->send_raw('retire') },
         'more than there should be' => sub ($p) { $p->send_message([ 'retire', 1 ]) },
         'no descriptors' => sub ($p) { $p->send_message($good) },
-        'two descriptors' => sub ($p) { $p->send_message($good, (fileno $null) x 2) },
-        'a hundred descriptors' => sub ($p) { $p->send_message($good, (fileno $null) x 100) },
-        'words missing' => sub ($p) { $p->send_message([ @$good[ 0 .. $#$good - 1 ] ], (fileno $null) x 3) },
-        'a word more' => sub ($p) { $p->send_message([ @$good, 'x' ], (fileno $null) x 3) },
-        'a number that is none' => sub ($p) { $p->send_message([ @$good[ 0, 1 ], 'x', @$good[ 3 .. $#$good ] ], (fileno $null) x 3) },
-        'a number that is too large' => sub ($p) { $p->send_message([ @$good[ 0, 1 ], 99999, @$good[ 3 .. $#$good ] ], (fileno $null) x 3) },
-        'no arguments' => sub ($p) { $p->send_message([ qw(start 1 0), '', 0, 0, 0 ], (fileno $null) x 3) },
+        'two descriptors' => sub ($p) { $p->send_message($good, @null[ 0, 1 ]) },
+        'a hundred descriptors' => sub ($p) { $p->send_message($good, ($null[0]) x 100) },
+        'a word missing' => $changed->($#$good),
+        'a word more' => $changed->(scalar @$good, 'x'),
+        'a count that is no number' => $changed->(2, 'x'),
+        'a count that is too large' => $changed->(2, 99999),
+        'a relative path' => $changed->(6, 'script.pl'),
+        'no arguments' => sub ($p) { $p->send_message([ qw(start 1 0), '', 0, 0, 0 ], @null) },
         'too long' => sub ($p) { $p->send_message([ 'x' x 131072 ]) },
     );
     while (my ($name, $send) = splice @cases, 0, 2) {
@@ -488,7 +420,7 @@ scenario 'through the bridge: the same answers with --preload and without' => su
         $bridge{preload}->status->{preloaded_scripts} > 0;
     }), 'the preloader starts scripts');
     my @parts = (
-        environment => [ 'use Data::Dumper; $Data::Dumper::Sortkeys = 1; print Dumper \%ENV, \@ARGV, $0' ],
+        environment => [ 'use Data::Dumper; $Data::Dumper::Sortkeys = 1; print Dumper \%ENV, $0' ],
         body => [ 'print "$.: $_" while <STDIN>; print "end"', body => "a\nb\n" x 10_000 ],
         output => [ 'print "x" x 1_000_000' ],
         status => [ 'BEGIN { print "Status: 404 Nothing\n" } print "n"; exit 3' ],
@@ -505,11 +437,12 @@ scenario 'through the bridge: the same answers with --preload and without' => su
     my $n = 0;
     while (my ($name, $part) = splice @parts, 0, 2) {
         my ($text, %o) = @$part;
-        script("$name.pl", ($o{line} // "#!$perl") . "\n" . ($name =~ /early|wrong/ ? '' : $head) . $text);
+        my $first = $name =~ /early|wrong/ ? '' : $head;
+        script("$name.pl", ($o{line} // "#!$perl") . "\n$first$text");
         my %got;
         for my $way (sort keys %bridge) {
             my $mark = $bridge{$way}->mark;
-            my $r = $bridge{$way}->get('unix', "$name.pl", [ HTTP_X => 'y' ], %o{ grep { /body/ } keys %o });
+            my $r = $bridge{$way}->get('unix', "$name.pl", [ HTTP_X => 'y' ], body => $o{body});
             $got{$way} = { %$r{qw(out err end)},
                 log => $bridge{$way}->log_since($mark) =~ s/\d+/N/gr };
         }
@@ -523,3 +456,222 @@ scenario 'through the bridge: the same answers with --preload and without' => su
 };
 
 done_testing();
+
+__DATA__
+== its names and arguments; args => ["a b", "\303\244", ""]
+print "$0|", __FILE__, '|', __LINE__, '|', __PACKAGE__, '|', join('|', @ARGV), "\n";
+warn 'here'; print "caller\n" if caller; print((caller(0))[3] // 'no sub', "\n");
+== its environment; env => { A => "1=2\n3", B => "", "C\377" => "\376", PATH => "/bin:/usr/bin" }
+print map { "$_=$ENV{$_}\n" } sort keys %ENV; delete $ENV{A}; $ENV{NEW} = 1; $| = 1;
+system 'env | sort';
+== its directory; dir => "/usr/bin"
+use Cwd; print getcwd(), "\n"; print -e "perl" ? 1 : 0
+== its descriptors
+opendir my $d, '/proc/self/fd' or die; $| = 1;
+print join(' ', sort { $a <=> $b } grep { /\d/ } readdir $d), "\n";
+system 'ls /proc/self/fd'; open my $f, '<', '/dev/null'; print fileno $f, "\n";
+print map { join(',', PerlIO::get_layers($_)), "\n" } *STDIN, *STDOUT, *STDERR;
+== its group, signals, umask
+print getpgrp() == $$ ? 1 : 0, umask, "\n";
+open my $s, '<', '/proc/self/status' or die; print grep { /^(?:Sig|Shd)/ && !/SigQ/ } <$s>;
+print map { defined $SIG{$_} ? "$_=$SIG{$_}\n" : "$_\n" } sort keys %SIG;
+open my $c, '<', '/proc/self/comm' or die; print <$c>;
+== its limits
+open my $l, "<", "/proc/self/limits" or die; print <$l>
+== variables at its start
+print join '|', map { $_ // 'undef' } $!, $! + 0, $@, $?, $/, $\, $,, $;, $", $|, $^, $~, $^W,
+    $^H, ${^UNICODE}, ${^UTF8LOCALE}, $^X, $^F, $^O, $<, $>, $(, $), $^S, $^P, @INC;
+print "\n", abs($^T - time) < 60 ? 1 : $^T, "\n";
+== nothing more in main
+print join ' ', grep { /^[a-z]\w+$/ && defined &$_ } sort keys %main::;
+print exists &quit ? 1 : 0;
+sub run { return 'mine' } sub message { 'too' } print run(), message(), "\n";
+== no strictness of others
+$undeclared = 1; @list = (1, 2); my $x = "text" + 1; print "$undeclared $x\n";
+print undef . 'x';
+print eval('say 1; 1') ? 'say' : 'no say', $@;
+== warnings by -w; line => "#!/usr/bin/perl -w", switches => ["-w"]
+my $x; my @y = (1) x "b"; print "$x\n"; print $^W
+== strict and warnings of its own
+use strict; use warnings; my $x; print "a$x\n"; eval '$y = 1; 1' or print $@;
+== exit with a status
+print "text"; exit 3
+== exit in BEGIN
+BEGIN { print "first\n"; exit 4 } print "not"; END { print "end $?\n" }
+== exit in a sub, in eval
+sub f { eval { exit 7 }; print "no" } f(); END { print "end" }
+== the end of the file
+print "text"
+== an empty script
+
+== die
+print "text\n"; $! = 0; die "reason"
+== die with errno
+$! = 13; die "reason\n"
+== die with a status
+$! = 0; $? = 3 << 8; die
+== die with an object
+package E; use overload q("") => sub { "object\n" }; die bless {}, "E"
+== die with a reference
+die []
+== die in BEGIN
+print "not"; BEGIN { die "early" } 
+== die in a sub, a line further
+
+
+sub f {
+ die 'deep' }
+ f(1);
+== die in END
+END { die "late" } print "x"
+== die with a handler
+$SIG{__DIE__} = sub { print "handled: @_"; exit 5 }; die "x"
+== warn with a handler
+$SIG{__WARN__} = sub { print "handled: @_" }; warn "x"; print exists $SIG{__DIE__} ? 1 : 0
+== confess
+use Carp; sub f { Carp::confess("how") } f(1, "b")
+== a syntax error
+print 'a';
+my $x = ;
+print 1
+== an undeclared variable
+use strict; END { print "end\n" } $x = 1; $y = 2;
+== a missing brace
+sub f {
+ print 1;
+== names used once
+our $b1; $main::one = 1; $::two = 2; @three = 1; use warnings; $four = 4
+== names used once, -w; line => "#!/usr/bin/perl -w", switches => ["-w"]
+$one = 1; { no warnings; $four = 1 }
+== autodie
+use autodie; $! = 0; open my $f, "<", "/not/there"
+== a write that nobody reads
+pipe my $r, my $w; close $r; $| = 1; print "x"; syswrite $w, "y"; print "not"
+== a module that is not there
+use Not::There; print 1
+== a file that is not there
+print "x"; require "not/there.pl"
+== death by a signal
+$| = 1; print "text"; kill TERM => $$; sleep 10
+== death by KILL
+print "lost"; kill KILL => $$; sleep 10
+== its own handler
+$SIG{USR1} = sub { print "usr1\n" }; kill USR1 => $$; alarm 1;
+$SIG{ALRM} = sub { print "alarm\n" }; sleep 5
+== END blocks
+END { print "1 $?\n"; $? = 9 } END { print "2\n" } print "x\n"; exit 2
+== all phases
+print "main ${^GLOBAL_PHASE}\n"; BEGIN { print "begin ${^GLOBAL_PHASE}\n" }
+INIT { print "init ${^GLOBAL_PHASE}\n" } CHECK { print "check ${^GLOBAL_PHASE}\n" }
+UNITCHECK { print "unitcheck ${^GLOBAL_PHASE}\n" } END { print "end ${^GLOBAL_PHASE}\n" }
+our $x = bless []; sub DESTROY { print "destroy ${^GLOBAL_PHASE}\n" }
+BEGIN { print join('|', map { $_ // '' } (caller 0)[ 0 .. 4 ],
+    (caller 1)[ 0 .. 4 ], caller 2), "\n" }
+== DATA after __END__
+print <DATA>, tell DATA, ' ', fileno DATA; warn 'x'; seek DATA, 0, 0; print <DATA>;
+__END__
+d 1
+d 2
+== DATA after __DATA__
+while (<DATA>) { print "$.: $_"; die 'stop' if /2/ }
+__DATA__
+d 1
+d 2
+d 3
+== utf8
+use utf8; my $ä = 'ö'; print length $ä, $ä; binmode STDOUT, ':utf8'; print $ä;
+print STDERR "\x{263a}\n"; print __FILE__
+== not utf8
+print length 'ö', 'ö', "\x{263a}"
+== open pragma; stdin => "\303\266\n"
+use open qw(:std :utf8); print "\x{263a}", scalar <STDIN>
+== its input; stdin => "a\nb\nc"
+print "$.: $_" while <STDIN>; print eof(STDIN), -s STDIN, tell STDIN; warn "x"
+== read and sysread; stdin => "0123456789"
+read STDIN, my $a, 3; sysseek STDIN, 5, 0; sysread STDIN, my $b, 4; print "$a $b"
+== the empty diamond; stdin => "a\nb\n"
+while (<>) { print "$ARGV $.: $_" }
+== much output
+print "x" x 3000000; print STDERR "y" x 300000; print "end"
+== buffers and children
+print "1 "; system "echo 2"; { local $| = 1; print "3 "; system "echo 4" } print "5 ";
+print `echo 6`; exit
+== fork
+$| = 1; if (my $pid = fork) { waitpid $pid, 0;
+print "parent ", $? >> 8, "\n" } else { print "child\n"; exit 6 } END { print "end\n" }
+== a pipe to a child
+open my $p, "-|", "echo", "text" or die; print <$p>; close $p; open $p, "|-", "cat" or die;
+print $p "more"; close $p; print $?; print wait
+== exec
+$| = 1; print "before\n"; $ENV{X} = 5; exec "sh", "-c", "echo \$X \$0 \$PWD; exit 8"
+== eval numbers
+for (1 .. 3) { eval "die"; print $@ } eval "BEGIN { die 1 }"; print $@; eval "1 +* 2"; print $@
+== formats
+our $v = 'text'; print "$^ $~ $= $-\n"; write;
+format STDOUT_TOP =
+top
+.
+format STDOUT =
+@>>>>>>>> end
+$v
+.
+== tied output
+package T; sub TIEHANDLE { bless [] } sub PRINT { shift;
+print STDERR "tied @_" } package main; tie *STDOUT, "T"; print "x\n"
+== select and $|
+$| = 1; print "a"; print STDERR "b"; select STDERR; print "c", $|; select STDOUT; print $|
+== line directives
+warn 1;
+# line 70 "other"
+warn __FILE__;
+die __LINE__
+== a here document, pod, no newline at the end
+print <<A . <<B;
+a
+A
+b
+B
+
+=pod
+
+print 1;
+
+=cut
+
+print __LINE__
+== CR and LF
+print 1;
+print "2
+";
+die;
+== a source filter
+use Filter::Util::Call; BEGIN { filter_add(sub { my $s = filter_read(); s/hello/changed/;
+$s }) }
+print 'hello', __LINE__; warn;
+__END__
+x
+== FindBin
+use FindBin; print "$FindBin::Bin|$FindBin::Script|$FindBin::RealBin\n"
+== lib and FindBin
+use FindBin; use lib "$FindBin::Bin/lib"; print $INC[0], "\n"; print scalar @INC
+== a module that runs as a program
+package M; sub run { print "runs" } __PACKAGE__->run unless caller; 1
+== the time
+print abs(time - $^T) < 60, -M $0 < 1, " ", (times)[0] < 5
+== POSIX
+use POSIX qw(setlocale LC_ALL strftime _exit);
+print setlocale(LC_ALL), strftime("%Y", gmtime 0); $| = 1; print "x"; print STDERR $!; _exit(11)
+== a process name
+$0 = "renamed"; open my $c, "<", "/proc/self/comm"; print <$c>; print $0; print __FILE__; die
+== its source, read again
+open my $s, "<", $0 or die; print <$s>; open $s, "<", __FILE__ or die; print <$s>
+== wantarray, return, @_
+print defined wantarray ? 1 : 0, scalar @_; eval { return 1 }; return; 
+== sort, local $_, regular expressions
+print defined $_ ? 1 : 0, defined $1 ? 1 : 0, defined $& ? 1 : 0;
+for (3, 1) { print } print sort { $b <=> $a } 1 .. 3
+== -w in the #! line after env -S; line => "#!/usr/bin/env -S /usr/bin/perl -w", switches => ["-w"]
+my $x; print "a$x"
+== a module that is loaded already, again
+use POSIX (); use strict; use constant X => 5;
+print X, defined &floor ? 1 : 0, defined &POSIX::floor ? 1 : 0; print ref \my @x
