@@ -1,14 +1,22 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
 #
-# BackupPC: its setuid program.
+# BackupPC: its setuid program, without and with its server.
 use v5.36;
 use Test::More;
 use Bridge;
 use Recipe;
 
 my $tmp = tmp();
-spew("$tmp/passwords", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", 0644);
+my $run = '/run/backuppc';
+my @files = map { "$run/BackupPC.$_" } qw(sock pid);
+unlink @files;
+END {
+    unlink @files;
+    rmdir $run if $run;
+}
+my $secret = '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
+spew("$tmp/passwords", "anna:$secret\nbackuppc:$secret\n", 0644);
 my $app = Recipe->serve('backuppc', { '/etc/backuppc/htpasswd' => "$tmp/passwords" });
 
 scenario 'pages' => sub {
@@ -17,6 +25,18 @@ scenario 'pages' => sub {
         '-u', 'anna:secret');
     unlike($app->{bridge}->log, qr/Wrong user|config\.pl/, 'it is the user that it has to be');
     $app->answers('/backuppc/image/BackupPC_stnd.css', 200, qr/\{/);
+};
+
+scenario 'with its server' => sub {
+    must_run([ qw(install -d -o backuppc -g www-data -m 750), $run ]);
+    background('backuppc', '/usr/share/backuppc/bin/BackupPC');
+    ok(wait_until(20, sub { -S "$run/BackupPC.sock" }), 'its server runs');
+    my @admin = ('-u', 'backuppc:secret');
+    $app->answers('/backuppc/index.cgi', 200, qr/BackupPC Server Status/, @admin);
+    $app->answers('/backuppc/index.cgi?action=summary', 200, qr/Host Summary/, @admin);
+    $app->answers('/backuppc/index.cgi?host=localhost', 200, qr/localhost/, @admin);
+    unlike($app->get('/backuppc/index.cgi?action=summary', '-u', 'anna:secret')->{body},
+        qr/localhost/, 'others do not see its hosts');
 };
 
 $app->stop(errors => 1);

@@ -10,7 +10,7 @@ use Test::More;
 use Text::ParseWords qw(shellwords);
 use Bridge;
 
-our @EXPORT = qw(give must_run demo_repository);
+our @EXPORT = qw(give must_run demo_repository background);
 
 # These belong to the scripts' user from now on, with all that is below.
 sub give (@paths) { must_run([ 'chown', '-R', 'www-data:www-data', @paths ]) }
@@ -71,6 +71,17 @@ sub serve ($class, $name, $swap = {}, %o) {
 }
 
 sub url ($self, $path = '') { return 'http://127.0.0.1:' . $self->{nginx}->port . $path }
+
+# Starts a server that a program asks, as `user`; the end of the test is its end.
+sub background ($user, @argv) {
+    state $n = 0;
+    my $dir = tmp() . '/server-' . ++$n;
+    mkdir $dir or die "$dir: $!\n";
+    my $server = bless { dir => $dir, log => "$dir/log", argv => [ 'setpriv', "--reuid=$user",
+        "--regid=$user", '--init-groups', @argv ] }, 'Recipe::Server';
+    $server->Bridge::spawn;
+    return $server;
+}
 
 # An answer, by curl with further arguments: { code, type, headers, body, seconds }.
 sub get ($self, $path, @curl) {
