@@ -4,6 +4,7 @@
 # What a script finds: its environment, descriptors, signals, groups, directory
 # and name; and what becomes of its exit status.  RFC 3875 from inside.
 use v5.36;
+no warnings 'portable'; # masks have 64 bits
 use Fcntl;
 use POSIX ();
 use Socket;

@@ -5,6 +5,7 @@
 #
 # As root all of it; as another user what it refuses then.
 use v5.36;
+no warnings 'portable'; # masks have 64 bits
 use File::Copy ();
 use File::Path ();
 use POSIX ();
