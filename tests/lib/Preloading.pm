@@ -6,7 +6,7 @@ package Preloading;
 use v5.36;
 use Exporter 'import';
 use JSON::PP;
-use Bridge;
+use Bridge qw(!sh); # it has one of its own
 use FastCGI;
 
 our @EXPORT = qw(preloading set_mood preloaders status is_ready counts growth sh runs answer
