@@ -114,6 +114,59 @@ scenario 'the heir finds no memory' => sub {
     $bridge->stop;
 } if slurp($Bridge::daemon) !~ /__asan_init/;
 
+# In front of a daemon: a /dev with a null that is `file`, and nothing else.
+sub with_null ($file) {
+    spew($file, '', 0666);
+    return [ is_program('unshare', 'util-linux'), is_root() ? '-m' : '-rm', 'sh', '-c',
+        "mount -t tmpfs -o mode=755 tmpfs /dev && ln -s $file /dev/null && exec \"\$@\"", 'sh' ];
+}
+
+scenario 'the heir finds no /dev/null' => sub {
+    my $null = file();
+    my $bridge = Bridge->start(copy => 1, workers => 2, prefix => with_null($null));
+    my @workers = $bridge->workers;
+    trap_heir($bridge, "unlink '$null';");
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr{/dev/null cannot be opened, and scripts need it}, 15, from => $mark),
+        'its workers cannot start');
+    is_hello($bridge->get($_, 'hello'), "the others serve ($_)") for qw(unix tcp);
+    is_deeply([ grep { !alive($_) } @workers ], [], 'they are the same');
+    spew($null, '', 0666);
+    ok($bridge->wait_for_log(qr/\bready\b/, 20, from => $mark), 'with it, they can');
+    is_deeply([ gone(10, @workers) ], [], 'the old workers drain');
+    is_hello($bridge->get($_, 'hello'), "it serves ($_)") for qw(unix tcp);
+    $bridge->stop;
+};
+
+scenario 'the heir finds no memory to read what it gets' => sub {
+    my @cc = split ' ', $ENV{CC} || is_program('cc', 'gcc');
+    my ($library, $forbids) = (file() . '.so', spew(file(), ''));
+    my $c = spew(file() . '.c', <<~'C');
+        #include <stdlib.h>
+        #include <unistd.h>
+        extern void *__libc_calloc(size_t count, size_t size);
+        void *calloc(size_t count, size_t size)
+        {
+            return access(getenv("FORBIDS"), F_OK) == 0 ? NULL : __libc_calloc(count, size);
+        }
+        C
+    is(run_program([ @cc, qw(-shared -fPIC -o), $library, $c ])->{exit}, 0, 'a library');
+    my $bridge = Bridge->start(copy => 1, workers => 2);
+    my @workers = $bridge->workers;
+    trap_heir($bridge, "\$ENV{LD_PRELOAD} = '$library'; \$ENV{FORBIDS} = '$forbids';");
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr/takes over/, 15, from => $mark), 'it begins');
+    sleep 0.5;
+    goes_on($bridge, \@workers, 'no memory');
+    unlink $forbids;
+    ok($bridge->wait_for_log(qr/\bready\b/, 20, from => $mark), 'with some, it takes over');
+    is_deeply([ gone(10, @workers) ], [], 'the old workers drain');
+    is_hello($bridge->get('tcp', 'hello'), 'it serves');
+    $bridge->stop;
+} if slurp($Bridge::daemon) !~ /__asan_init/;
+
 for my $signal (qw(TERM QUIT)) {
     scenario "$signal while nobody can take over" => sub {
         my $options = spew(file(), '--timeout 60');

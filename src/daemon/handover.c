@@ -174,6 +174,14 @@ void handover_init(struct handover *handover)
 	    .board = {.fd = -1}};
 }
 
+void handover_fini(struct handover *handover)
+{
+	free(handover->text);
+	free(handover->workers);
+	free(handover->sockets);
+	*handover = (struct handover){.role = HANDOVER_NONE};
+}
+
 int handover_take(struct handover *handover)
 {
 	const char *value = getenv(variable);
@@ -184,19 +192,14 @@ int handover_take(struct handover *handover)
 	handover->text = strdup(value);
 	handover->workers = calloc(HANDOVER_WORKERS, sizeof *handover->workers);
 	handover->sockets = calloc(HANDOVER_SOCKETS, sizeof *handover->sockets);
-	unsetenv(variable);
-	if (handover->text == NULL || handover->workers == NULL || handover->sockets == NULL)
+	if (handover->text == NULL || handover->workers == NULL || handover->sockets == NULL) {
+		handover_fini(handover);
+		errno = ENOMEM;
 		return -1;
+	}
+	unsetenv(variable);
 	read_lines(handover);
 	return 0;
-}
-
-void handover_fini(struct handover *handover)
-{
-	free(handover->text);
-	free(handover->workers);
-	free(handover->sockets);
-	*handover = (struct handover){.role = HANDOVER_NONE};
 }
 
 struct handover_socket *handover_socket(struct handover *handover, const char *name)

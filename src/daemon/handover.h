@@ -78,7 +78,7 @@ void handover_init(struct handover *handover);
 
 /*
  * Reads the variable and removes it.  If it is missing, malformed or meant for another process,
- * this is an ordinary start.  0, or -1 with errno ENOMEM.
+ * this is an ordinary start.  0, or -1 with errno ENOMEM and the variable still there.
  */
 int handover_take(struct handover *handover) MUST_CHECK;
 

@@ -21,6 +21,8 @@
 #include "daemon/supervisor.h"
 #include "base/sys.h"
 
+enum { TAKE_TRIES = 30 };
+
 /* systemd.exec(5): JOURNAL_STREAM names the device and inode of a stderr that is the journal. */
 static enum log_form choose_log_form(void)
 {
@@ -168,16 +170,33 @@ static int start(struct handover *handover, int argc, char **argv)
 	return status;
 }
 
+/*
+ * Without memory, waits for some, as supervisor_hold() does: if this process ended, the workers
+ * that serve would, too.
+ */
+static int take_handover(struct handover *handover)
+{
+	int tries = TAKE_TRIES;
+
+	while (handover_take(handover) != 0) {
+		if (tries-- == 0)
+			return -1;
+		sleep(1);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct handover handover;
 	int status;
 
-	if (handover_take(&handover) != 0)
+	if (take_handover(&handover) != 0)
 		return 1;
 	/* signals from the exec of a reload stay blocked until they have handlers */
 	sys_signals_reset(handover.role == HANDOVER_HEIR);
-	if (sys_open_stdio() != 0) {
+	/* one that takes over has them from the image before it */
+	if (sys_open_stdio() != 0 && handover.role != HANDOVER_HEIR) {
 		fprintf(stderr, "cgibridge: /dev/null cannot be opened: %s\n", strerror(errno));
 		return 1;
 	}
