@@ -512,6 +512,7 @@ START_TEST(what_is_addressed_to_the_bridge_stays_here)
 
 	put("FCGI_CHDIR", "/tmp");
 	put("CGIBRIDGE_TIMEOUT", "1s");
+	put("CGIBRIDGE_", "no name");
 	put("cgibridge_x", "1");
 	put("FCGI_ROLE", "RESPONDER");
 	put("CGIBRIDGE", "mine");
@@ -653,11 +654,25 @@ START_TEST(any_letter_of_a_name_of_any_length_counts)
 }
 END_TEST
 
+/* Each time the other one has been joined last, a value is copied: that has a bound. */
+START_TEST(values_that_are_joined_in_turns_have_a_bound)
+{
+	struct params params;
+
+	for (int i = 0; i < 500; i++)
+		put(i % 2 == 0 ? "HTTP_A" : "HTTP_B", "value");
+	ck_assert_int_eq(decode_split(&params, 16 * 1024, 0), E2BIG);
+	ck_assert_ptr_null(params_get(&params, "HTTP_A"));
+	params_fini(&params);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	/* the first: in one process for all tests, the next one draws the key for it */
 	tcase_add_test(tcase, each_process_hashes_in_its_own_way);
+	tcase_add_test(tcase, values_that_are_joined_in_turns_have_a_bound);
 	tcase_add_test(tcase, every_split_gives_the_same);
 	tcase_add_test(tcase, byte_by_byte_gives_the_same);
 	tcase_add_test(tcase, a_stream_that_ends_inside_a_pair_is_refused);

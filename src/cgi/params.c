@@ -411,7 +411,7 @@ static bool is_for_bridge(const char *text, size_t name_len)
 {
 	/* most names differ in their first letter: no call for them */
 	return names_equal(text, name_len, "FCGI_CHDIR") ||
-	    (name_len > 10 && (text[0] == 'C' || text[0] == 'c') &&
+	    (name_len >= 10 && (text[0] == 'C' || text[0] == 'c') &&
 		strncasecmp(text, "CGIBRIDGE_", 10) == 0);
 }
 
