@@ -149,6 +149,17 @@ scenario 'the working directory' => sub {
     }), [ 0, 1 ], 'by exec');
 };
 
+scenario 'a local redirect' => sub {
+    my $of = preloading(args => [ '--local-redirect' ]);
+    script('leads.sh', "#!/bin/sh\nprintf 'Location: /plain.sh\\n\\n'\n");
+    is_deeply(growth($of, sub { is(answer($of, 'leads.sh'), "hello\n", 'is followed') }), [ 2, 0 ],
+        'both scripts are preloaded');
+    script('leads.sh', "#!/bin/dash\nprintf 'Location: /plain.sh\\n\\n'\n");
+    is_deeply(growth($of, sub { is(answer($of, 'leads.sh'), "hello\n", 'is followed') }), [ 1, 0 ],
+        'or the second');
+    $of->stop;
+};
+
 scenario 'too large for a message' => sub {
     my @more = map { ("HTTP_X$_" => 'x' x 30_000) } 1 .. 6;
     is_deeply(growth($bridge, sub { is(answer($bridge, 'plain.sh', \@more), "hello\n", 'ok') }),

@@ -89,6 +89,29 @@ for my $words (qw(dies-first garbage-first bad-version)) {
     };
 }
 
+scenario 'preloaders that are killed and stopped under load' => sub {
+    my $of = preloading();
+    my $before = runs();
+    my ($n, $turn, $ended) = (400, 0);
+    my $load = fork // die "fork: $!\n";
+    if (!$load) {
+        open STDOUT, '>', file();
+        exec $Bridge::fcgiget, '-s', $of->url('unix'), '-n', $n, '-c', 8, '-t', '60s', '-f',
+            cgi() . '/notes.sh' or POSIX::_exit(127);
+    }
+    wait_until(60, sub {
+        kill $turn++ % 4 == 3 ? 'STOP' : 'KILL', preloaders($of);
+        $ended = waitpid($load, 1) == $load;
+        return $ended;
+    });
+    ok($ended, 'the load has ended');
+    is($?, 0, 'each request was answered well');
+    is(runs() - $before, $n, 'and its script has run once');
+    ok(wait_until(10, sub { status($of)->{running_scripts} == 0 }), 'no slot is taken');
+    ok(wait_until(30, sub { is_ready($of) }), 'a preloader works again');
+    $of->stop;
+};
+
 scenario 'one that is never ready' => sub {
     my $of = preloading(words => 'never-ready');
     is_deeply(growth($of, sub { is(answer($of, 'plain.sh'), "hello\n", 'served') }), [ 0, 1 ],
