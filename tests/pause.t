@@ -45,20 +45,21 @@ ticks_through('the scripts go on, the bridge is held for 2 s',
     sub ($bridge) { ($bridge->pid, $bridge->workers) });
 
 scenario 'a queued request is served if there is a slot by now' => sub {
-    for my $held (0.6, 2.5) { # before and after it could have been refused
-        my $bridge = Bridge->start(args => [ '-m', 1, '--queue-timeout', '1s' ]);
-        my $file = file();
+    for my $held (0.6, 3.2) { # before and after it could have been refused
+        my $bridge = Bridge->start(args => [ '-m', 1, '--queue-timeout', '3s',
+            '--status-path', '/status' ]);
         my @c = map { $bridge->connect('unix') } 1 .. 2;
-        $c[0]->start(1, $bridge->params('sleeper', QUERY_STRING => 0.4, TEST_PIDS => $file));
-        my @pids = wait_pids($file, 2);
+        my $hold = $bridge->start_waiting($c[0]);
+        my @scripts = Bridge::descendants($bridge->workers);
         $c[1]->start(1, $bridge->params('hello'));
-        sleep 0.1;
+        ok($bridge->wait_queued(1), 'a request waits');
         kill 'STOP', $bridge->workers;
-        is_deeply([ gone(5, @pids) ], [], 'the one that ran has ended');
+        close $hold;
+        is_deeply([ gone(5, @scripts) ], [], 'the one that ran has ended');
         sleep $held;
         kill 'CONT', $bridge->workers;
         $_->wait_end(1) for @c;
-        is(FastCGI::body($c[0]->{req}{1}), "slept\n", 'its answer arrives');
+        is(FastCGI::body($c[0]->{req}{1}), "released\n", 'its answer arrives');
         is(FastCGI::body($c[1]->{req}{1}), "hello\n", "held for $held s: the other is served");
         $bridge->stop;
     }

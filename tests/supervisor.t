@@ -105,7 +105,7 @@ scenario 'a worker that is killed while nobody looks' => sub {
     my @before = $bridge->workers;
     kill 'STOP', $bridge->pid;
     kill 'KILL', @before;
-    sleep 0.2;
+    gone(5, @before); # as far as they can without being waited for
     kill 'CONT', $bridge->pid;
     ok(wait_until(20, sub {
         my %old = map { $_ => 1 } @before;
