@@ -163,6 +163,8 @@ my @cases = (
         END
     '-uB' => [ 'import sys; print(sys.dont_write_bytecode, sys.stdout.buffer)',
         line => '#!/usr/bin/python3 -uB', switches => ['-uB'] ],
+    '-Wignore' => [ "import sys, warnings\nwarnings.warn('x'); warnings.warn('d', DeprecationWarning)\nprint(sys.warnoptions, sys.flags, [f[0] for f in warnings.filters])\nimport imp" x ($version < 3012),
+        line => '#!/usr/bin/python3 -Wignore', switches => ['-Wignore'] ],
     'output in another encoding' => [ qq(import sys, io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1"); print("\\xe4")) ],
     'output detached' => [ qq(import sys, io\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="latin-1"); print("\\xe4")) ],
     'output by a codec' => [ qq(import sys, codecs\nsys.stdout = codecs.getwriter("utf8")(sys.stdout.buffer); print("\\xe4")) ],
@@ -455,6 +457,17 @@ scenario 'its arguments' => sub {
 };
 
 scenario 'a module that writes something when it is imported' => sub {
+    own_module(keeps => "import sys\nout, raw, into = sys.stdout, sys.stdout.buffer, sys.stdin");
+    my $kept = start(\%with_own, 'keeps');
+    for my $switches ([], ['-u']) {
+        same("streams that a module has kept: @$switches", python_script(<<~'END', "#!$python @$switches"),
+            import keeps, sys
+            print('1'); keeps.out.write('2'); keeps.out.flush(); keeps.raw.write(b'3'); keeps.raw.flush()
+            print(keeps.out is sys.stdout, keeps.into is sys.stdin, keeps.into.read(), keeps.into.seekable())
+            keeps.raw.write(b'5')
+            END
+            by => [$kept], switches => $switches, stdin => 'input');
+    }
     own_module(inner => 'x = 1');
     own_module(loud => "import inner\nprint('loud')");
     own_module(old => "import warnings\nwarnings.warn('old', DeprecationWarning, stacklevel=2)");
