@@ -293,7 +293,7 @@ scenario 'a reload, and draining' => sub {
     my ($old) = preloaders($of);
     my $mark = $of->mark;
     $of->signal('HUP');
-    ok($of->wait_for_log(qr/takes over.*\n(?:.*\n)*.*\bready\b/, 15, from => $mark), 'reloaded');
+    ok($of->wait_reloaded($mark), 'reloaded');
     ok(alive($pid), 'the script goes on');
     ok(alive($old), 'and its preloader');
     close $hold;

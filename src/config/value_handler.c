@@ -67,18 +67,20 @@ static int read_handler(const struct value_rule *rule, void *member, const char 
 {
 	struct value_handlers *handlers = member;
 	struct value_handler *items = realloc(handlers->items, (handlers->count + 1) * sizeof *items);
-	struct value_handler handler = {.text = value, .extension_len = extension_length(value)};
+	struct value_handler *handler;
 
 	(void)rule;
 	if (items == NULL)
 		return fault_set(why, "out of memory");
 	handlers->items = items;
-	if (handler.extension_len > 0)
-		handler.argc = value_command(value + handler.extension_len + 1, &handler.argv);
-	if (handler.argc == 0)
+	handler = &items[handlers->count];
+	*handler = (struct value_handler){.text = value, .extension_len = extension_length(value)};
+	if (handler->extension_len > 0)
+		handler->argc = value_command(value + handler->extension_len + 1, &handler->argv);
+	if (handler->argc == 0)
 		return fault_set(why, "expected .EXT=PROGRAM, with the program's absolute path; "
 		    "arguments may follow");
-	items[handlers->count++] = handler;
+	handlers->count++;
 	return 0;
 }
 
