@@ -46,7 +46,7 @@ static void check_page(enum status_form form, const struct status_source *source
 }
 
 /* What a supervisor does with the numbers. */
-static void check_numbers(struct scoreboard *board)
+static void check_numbers(struct scoreboard *board, bool dead)
 {
 	int running = scoreboard_running(board);
 	struct scoreboard *heir = scoreboard_new(1, 1);
@@ -59,7 +59,8 @@ static void check_numbers(struct scoreboard *board)
 	scoreboard_inherit(heir, board);
 	for (int i = 0; i < WORKERS; i++) {
 		(void)scoreboard_last_beat(board, i);
-		fuzz_require(scoreboard_bury(board, i, NO_SESSION) <= SLOTS);
+		if (dead) /* it may look at every process of the system: slow */
+			fuzz_require(scoreboard_bury(board, i, NO_SESSION) <= SLOTS);
 	}
 	scoreboard_free(&heir);
 }
@@ -93,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	for (int form = STATUS_TEXT; form <= STATUS_HTML; form++)
 		check_page((enum status_form)form, &source);
 	status_log(&source);
-	check_numbers(board);
+	check_numbers(board, (how & 6) == 2);
 	scoreboard_free(&board);
 	return 0;
 }
