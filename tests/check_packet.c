@@ -49,6 +49,17 @@ START_TEST(packets_stay_what_they_were)
 }
 END_TEST
 
+START_TEST(what_was_sent_counts_with_packets_unread)
+{
+	ck_assert_int_eq(packet_send(ends[0], "unread", 6, NULL, 0), 0);
+	ck_assert_int_eq(packet_send(ends[1], "sent", 4, NULL, 0), 0);
+	close(ends[1]);
+	ends[1] = -1;
+	ck_assert_int_eq(receive(ends[0]), 4);
+	ck_assert_int_eq(receive(ends[0]), 0);
+}
+END_TEST
+
 START_TEST(the_kernel_names_the_sender)
 {
 	pid_t pid = fork();
@@ -214,6 +225,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, descriptors_go_with_it);
 	tcase_add_test(tcase, descriptors_that_nobody_asked_for);
 	tcase_add_test(tcase, what_was_sent_before_the_end_counts);
+	tcase_add_test(tcase, what_was_sent_counts_with_packets_unread);
 	tcase_add_test(tcase, an_end_amid_many_senders);
 }
 

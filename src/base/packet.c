@@ -150,9 +150,11 @@ ssize_t packet_receive(int end, void *bytes, size_t size, pid_t *sender)
 	    .msg_controllen = sizeof control.room};
 	ssize_t len;
 
+	/* ECONNRESET says, once and before what is still queued, that the other end was closed with
+	 * packets unread: the queued ones count */
 	do {
 		len = recvmsg(end, &message, MSG_DONTWAIT);
-	} while (len < 0 && errno == EINTR);
+	} while (len < 0 && (errno == EINTR || errno == ECONNRESET));
 	*sender = 0;
 	if (len < 0)
 		return -1;
