@@ -572,6 +572,20 @@ static void start_preloaders(struct worker *worker)
 		log_error("no memory for preloaders: scripts are started without them");
 }
 
+/*
+ * Tells the supervisor, which ends the workers from before a reload only then: a worker that
+ * cannot is of no use.  EPIPE: a supervisor that has been replaced does not read it any more.
+ */
+static int say_ready(const struct worker_plan *plan)
+{
+	ssize_t n = write(plan->ready, &plan->number, sizeof plan->number);
+
+	if (n < 0 && errno != EPIPE)
+		return -1;
+	close(plan->ready);
+	return 0;
+}
+
 static int worker_init(struct worker *worker)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0};
@@ -594,9 +608,10 @@ static int worker_init(struct worker *worker)
 	if (loop_signals(worker->loop, signals, on_signal, worker) != 0 ||
 	    loop_watch(worker->loop, &worker->stop_line, worker->plan->stop, LOOP_IN) != 0)
 		return -1;
-	if (loop_watch(worker->loop, &worker->drain_line, worker->plan->drain, LOOP_IN) != 0)
+	if (loop_watch(worker->loop, &worker->drain_line, worker->plan->drain, LOOP_IN) != 0 ||
+	    say_ready(worker->plan) != 0)
 		return -1;
-	start_preloaders(worker);
+	start_preloaders(worker); /* last: they would have to be stopped again */
 	return 0;
 }
 
@@ -630,20 +645,6 @@ int64_t worker_drain_time(const struct options *options)
 	return options->drain_timeout + options->kill_delay + QUIT_TIME;
 }
 
-/*
- * Tells the supervisor, which ends the workers from before a reload only then: a worker that
- * cannot is of no use.  EPIPE: a supervisor that has been replaced does not read it any more.
- */
-static int say_ready(const struct worker_plan *plan)
-{
-	ssize_t n = write(plan->ready, &plan->number, sizeof plan->number);
-
-	if (n < 0 && errno != EPIPE)
-		return -1;
-	close(plan->ready);
-	return 0;
-}
-
 /* poll(2) fails when it is to wait for more descriptors than may be open. */
 static void log_waiting_failed(const struct worker *worker)
 {
@@ -663,7 +664,7 @@ int worker_run(const struct worker_plan *plan)
 	struct worker worker = {.plan = plan};
 	int failed;
 
-	if (worker_init(&worker) != 0 || say_ready(plan) != 0) {
+	if (worker_init(&worker) != 0) {
 		log_error("worker %d cannot start: %s", plan->number, strerror(errno));
 		free_memory(&worker);
 		log_stderr_close();
