@@ -29,22 +29,35 @@ my %moods = (
     'stale' => [ 0, 200, qr/a file that it has loaded has changed/ ],
 );
 
+# Asks for a script in this mood: its bridge, a mark before it, the answer, how the counters grew.
+sub ask_in ($mood) {
+    my $of = preloading();
+    my $mark = $of->mark;
+    set_mood($of, $mood);
+    spew($ran, '');
+    my $r;
+    my $by = growth($of, sub {
+        $r = $of->get('unix', 'notes.sh', [], body => 'a body', secs => 30);
+    });
+    return ($of, $mark, $r, $by);
+}
+
 for my $mood (sort keys %moods) {
     my ($preloaded, $status, $line) = @{ $moods{$mood} };
+    my $hangs = $line && $line =~ /did not start/;
     scenario "mood: $mood" => sub {
-        my $of = preloading();
-        my ($mark, $before) = ($of->mark, runs());
-        set_mood($of, $mood);
-        my $r;
-        my $by = growth($of, sub {
-            $r = $of->get('unix', 'notes.sh', [], body => 'a body', secs => 30);
-        });
+        my ($of, $mark, $r, $by);
+        for (1 .. 5) { # one that was late by itself shows nothing
+            ($of, $mark, $r, $by) = ask_in($mood);
+            last if $hangs || !was_late($of, $mark);
+            $of->stop;
+        }
         is(FastCGI::status($r), $status, 'answered');
         is($by->[0], $preloaded, 'started by whom');
         ok($of->wait_for_log($line, 10, from => $mark), 'the log says so') if $line;
         set_mood($of, 'good');
         ok(wait_until(20, sub { is_ready($of) }), 'then there is a preloader that works');
-        is(runs() - $before, 1, 'the script has run once') if $status == 200;
+        is(runs(), 1, 'the script has run once') if $status == 200;
         ok(wait_until(10, sub { preloaders($of) == 1 }), 'and one only');
         $of->stop;
     };
@@ -100,7 +113,7 @@ scenario 'preloaders that are killed and stopped under load' => sub {
             cgi() . '/notes.sh' or POSIX::_exit(127);
     }
     wait_until(60, sub {
-        kill $turn++ % 4 == 3 ? 'STOP' : 'KILL', preloaders($of);
+        kill $turn++ % 4 == 3 ? 'STOP' : 'KILL', preloaders($of) if is_ready($of);
         $ended = waitpid($load, 1) == $load;
         return $ended;
     });
