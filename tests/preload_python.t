@@ -306,6 +306,12 @@ scenario 'in other environments' => sub {
     }
 };
 
+scenario 'nothing of the environment of the preloader' => sub {
+    my $p = start({ %plain, OWN => 'own' });
+    $p->{env} = \%plain; # of scripts, from now on
+    same('is left', python_script("import os\nprint(os.environ, flush=True); os.system('env')"), by => [$p]);
+};
+
 # ---- files that are no plain script ----------------------------------------------------
 
 scenario 'what a script lies in' => sub {
