@@ -332,6 +332,42 @@ scenario '--learn: what scripts use of the system is loaded for the next' => sub
         . 'at the script, that others can write, or that comes after the end') or diag(explain($r));
 };
 
+scenario '--learn: files that others can write' => sub {
+    my $mark = file();
+    mkdir tmp() . "/$_" for qw(before before/Text);
+    spew(tmp() . '/before/Text/Tabs.pm', "package Text::Tabs; open my \$f, '>>', '$mark';"
+        . "print \$f qq(\$\$\n); use Exporter 'import'; our \@EXPORT_OK = qw(expand unexpand);"
+        . 'our $tabstop; sub expand { @_ } sub unexpand { @_ } 1');
+    my $p = Preload->start([ $perl, $program, '--learn' ],
+        env => { %plain, PERL5LIB => tmp() . '/before' });
+    my $r = $p->run([ perl_script(join "\n", 'use Text::Wrap;', 'use Text::ParseWords;',
+        'print $INC{"Text/Tabs.pm"}') ]);
+    my $list = perl_script('print join " ", grep { /^Text/ } sort keys %INC');
+    my $loaded = '';
+    ok(wait_until(10, sub { ($loaded = $p->run([$list])->{out}) =~ /ParseWords/ }), 'one is learned');
+    is($loaded, 'Text/ParseWords.pm', 'but none that needs a file that others can write');
+    is($r->{out}, tmp() . '/before/Text/Tabs.pm', 'which scripts get');
+    is(slurp($mark), "$r->{pid}\n", 'and nothing but them runs it');
+};
+
+scenario '--learn: reading a script blocks no other' => sub {
+    my $p = Preload->start([ $perl, $program, '--learn' ], env => \%plain);
+    my $one = perl_script('print 1');
+    for ("\n", ' ', "\nuse ", 'use a::') {
+        my $long = perl_script("print 2; exit;\n=pod\n" . $_ x (300_000 / length));
+        is($p->run([$long])->{out}, 2, 'a long script');
+        is($p->run([$one])->{out}, 1, 'the next one');
+    }
+    require "$program-learn";
+    my $fifo = file();
+    POSIX::mkfifo($fifo, 0600) or die "mkfifo: $!\n";
+    local $SIG{ALRM} = sub { die "blocks\n" };
+    alarm slow(5);
+    is_deeply([ eval { CgiBridge::Preload::Learning::modules_in($fifo) }, $@ ], [''],
+        'a FIFO that has taken its place is not read');
+    alarm 0;
+};
+
 # ---- a worker's other ways ------------------------------------------------------------
 
 scenario 'a worker that has given up' => sub {
