@@ -545,6 +545,21 @@ scenario '--learn: what scripts import from the system is loaded for the next' =
     is($p->run([ python_script('print(1)') ])->{out}, "1\n", 'a script with a fault does no harm');
 };
 
+scenario '--learn: files that others can write' => sub {
+    my ($mark, $before) = (file(), tmp() . '/before');
+    mkdir $before;
+    spew("$before/string.py", "import os\nascii_letters = digits = 'x'\n"
+        . "with open('$mark', 'a') as f: print(os.getpid(), file=f)");
+    my $p = start({ %plain, PYTHONPATH => $before }, '--learn');
+    my $r = $p->run([ python_script("import cmd, wave, string\nprint(string.__file__)") ]);
+    my $loaded = '';
+    ok(wait_until(10, sub { ($loaded = loaded($p, qw(cmd string wave))) =~ /wave/ }),
+        'one is learned');
+    is($loaded, 'wave', 'but none that needs a file that others can write');
+    is($r->{out}, "$before/string.py\n", 'which scripts get');
+    is(slurp($mark), "$r->{pid}\n", 'and nothing but them runs it');
+};
+
 # ---- a worker's other ways ------------------------------------------------------------
 
 scenario 'a worker that has given up' => sub {
