@@ -101,7 +101,7 @@ static void read_board(struct scoreboard_share *board, const char *line)
 {
 	long numbers[6];
 
-	if (read_numbers(line, "board", numbers, 6) != NULL)
+	if (read_numbers(line, "board", numbers, 6) != NULL && numbers[0] >= 0)
 		*board = (struct scoreboard_share){.fd = (int)numbers[0],
 		    .wake = {(int)numbers[1], (int)numbers[2]},
 		    .workers = (int)numbers[3],
