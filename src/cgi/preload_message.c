@@ -207,9 +207,8 @@ int preload_message_parse(const char *bytes, size_t len, struct preload_message 
 	const char *name;
 
 	*message = (struct preload_message){.serial = 0};
-	if (len == 0 || bytes[len - 1] != '\0')
+	if (len == 0 || bytes[len - 1] != '\0' || (name = next(&reader)) == NULL)
 		return -1;
-	name = next(&reader);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
 		if (strcmp(name, verbs[i].name) != 0)
 			continue;
