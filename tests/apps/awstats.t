@@ -41,5 +41,10 @@ scenario 'statistics' => sub {
     is($app->answers('/awstats-icon/os/linux.png', 200, [])->{type}, 'image/png', 'an icon');
 };
 
+scenario 'preloaded' => sub {
+    $app->same_preloaded($page, map { "$page&$_" } qw(framename=mainright framename=mainleft
+        output=allhosts output=urldetail));
+};
+
 $app->stop;
 done_testing;

@@ -37,6 +37,13 @@ scenario 'with its server' => sub {
     $app->answers('/backuppc/index.cgi?host=localhost', 200, qr/localhost/, @admin);
     unlike($app->get('/backuppc/index.cgi?action=summary', '-u', 'anna:secret')->{body},
         qr/localhost/, 'others do not see its hosts');
+    # A setuid program is not for a preloader; the script that it starts is, as that user.
+    my $script = Recipe->read('backuppc');
+    $script->{lines} =~ s{/usr/lib/backuppc/cgi-bin/index.cgi}{/usr/share/backuppc/lib/realindex.cgi};
+    $script->{command} =~ s{-u www-data -p \S+}{-u backuppc};
+    $script->run($app->{swap});
+    $script->same_preloaded(map { [ "/backuppc/index.cgi$_", @admin ] } '', '?action=summary', '?host=localhost');
+    $script->stop(errors => 1);
 };
 
 $app->stop(errors => 1);

@@ -29,5 +29,9 @@ scenario 'pages' => sub {
     unlike($app->get("$url/third.html")->{body}, qr/It is/, 'one that is not there');
 };
 
+scenario 'preloaded' => sub {
+    $app->same_preloaded($url, map { "$url/$_" } qw(first.html 2020/01/02 2020/01/03 index.rss third.html));
+};
+
 $app->stop(errors => 1);
 done_testing;

@@ -40,6 +40,11 @@ scenario 'a snapshot' => sub {
         qr/\Aone\ntwo\nthree\n\z/, 'has the file');
 };
 
+scenario 'preloaded' => sub {
+    $app->same_preloaded('/gitweb/', $demo, "$demo;a=tree", "$demo;a=blob_plain;f=hello.txt",
+        "$demo;a=blame;f=hello.txt", "$demo;a=atom", "$demo;a=nothing", '/gitweb/?p=none.git');
+};
+
 # Debian's link in /usr/lib/cgi-bin leads out of that directory.
 scenario 'the symbolic link' => sub {
     for my $part ([ [ '/usr/lib/cgi-bin' ], 403 ], [ [ '/usr/lib/cgi-bin', '/usr/share/gitweb' ], 200 ]) {

@@ -36,6 +36,11 @@ scenario 'pages' => sub {
     $app->answers('/hg/none/', 404, []);
 };
 
+scenario 'preloaded' => sub {
+    $app->same_preloaded('/hg/', '/hg/demo/', '/hg/demo/raw-file/tip/hello.txt',
+        '/hg/demo/file/tip', '/hg/none/');
+};
+
 scenario 'clone and push' => sub {
     hg('clone', $app->url('/hg/demo'), "$tmp/clone");
     must_run([ '/bin/sh', '-c', "head -c 10000000 /dev/urandom >$tmp/clone/large" ]);

@@ -43,5 +43,11 @@ scenario 'upload' => sub {
     unlike($app->get('/cgi/upload.pl', @file)->{body}, qr/large: /, 'too large: not taken');
 };
 
+scenario 'preloaded' => sub {
+    spew("$tmp/small", noise(100_000));
+    $app->same_preloaded('/cgi/form.pl?name=a%20b', '/cgi/form.pl?go=1', '/cgi/form.pl?die=1',
+        [ '/cgi/form.pl', '-d', 'name=x+y', '-b', 'c=v%201' ], [ '/cgi/upload.pl', '-F', "file=\@$tmp/small" ]);
+};
+
 $app->stop;
 done_testing;

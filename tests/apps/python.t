@@ -23,6 +23,32 @@ print('Content-Type: text/plain\n\nname=' + name)
 if 'file' in form:
     print(hashlib.md5(form['file'].file.read()).hexdigest())
 PY
+spew("$dir/list.py", <<'PY', 0755);
+#!/usr/bin/python3 -Wignore
+# The page of a mailing list, as Mailman 2 makes them.
+import cgi
+import datetime
+import html
+import json
+import sys
+import urllib.parse
+
+members = {'anna': 'Anna <anna@example.org>', 'bo': 'Bo & Co <bo@example.org>'}
+form = cgi.FieldStorage()
+if form.getfirst('format') == 'json':
+    print('Content-Type: application/json\n')
+    json.dump(members, sys.stdout, indent=2)
+    sys.exit()
+user = form.getfirst('user')
+if user and user not in members:
+    print('Status: 404 Not Found\nContent-Type: text/html\n\n<p>No member ' + html.escape(user))
+    sys.exit(1)
+print('Content-Type: text/html; charset=utf-8\n\n<title>The list</title>')
+for name in [user] if user else sorted(members):
+    url = '?' + urllib.parse.urlencode({'user': name, 'back': '/a b'})
+    print(f'<p><a href="{html.escape(url)}">{html.escape(members[name])}</a>')
+print(f'<p>Founded {datetime.date(2001, 9, 9):%A, %d %B %Y} {datetime.datetime.now():%H:%M:%S}')
+PY
 my $app = Recipe->serve('python', { '/srv/cgi' => $dir });
 spew("$tmp/large", noise(5_000_000));
 my ($sum) = split ' ', must_run([ 'md5sum', "$tmp/large" ]);
@@ -41,6 +67,14 @@ scenario 'cgi and cgitb' => sub {
     $app->answers('/cgi/form.py', 200, [ qr/^name=c$/m, qr/^$sum$/m ], '-F', 'name=c', '-F',
         "file=\@$tmp/large");
     $app->answers('/cgi/form.py?name=fail', 200, [ qr/ValueError/, qr/on purpose/, qr{</html>|<table}i ]);
+};
+
+scenario 'preloaded' => sub {
+    spew("$tmp/small", noise(100_000));
+    $app->same_preloaded('/cgi/list.py', '/cgi/list.py?user=bo', '/cgi/list.py?user=%3Cno%3E',
+        '/cgi/list.py?format=json', '/cgi/form.py?name=a+b', '/cgi/wsgi.py?a=b', '/cgi/wsgi.py/fail',
+        [ '/cgi/form.py', '-F', 'name=c', '-F', "file=\@$tmp/small" ],
+        [ '/cgi/wsgi.py', '--data-binary', "\@$tmp/small" ]);
 };
 
 $app->stop;
