@@ -6,6 +6,7 @@
 
 #include <sys/resource.h>
 
+#include "base/sys.h"
 #include "daemon/fitness.h"
 
 enum { PATIENCE = 500 };
@@ -97,7 +98,7 @@ START_TEST(every_limit_that_scripts_inherit_counts)
 {
 	static const struct {
 		const char *name;
-		int resource;
+		sys_resource resource;
 	} inherited[] = {{"as", RLIMIT_AS}, {"data", RLIMIT_DATA}, {"stack", RLIMIT_STACK},
 	    {"fsize", RLIMIT_FSIZE}, {"cpu", RLIMIT_CPU}};
 

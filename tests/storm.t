@@ -282,7 +282,8 @@ for my $name (map { $_->[0] } @mix) {
     $lost += $gone;
     cmp_ok($right, '>', 0, "$name: $right right, $gone lost with a worker, $wrong wrong");
 }
-is_deeply([ @faults[ 0 .. (@faults > 20 ? 19 : $#faults) ] ], [], 'no request went wrong without a killed worker');
+is_deeply([ @faults[ 0 .. (@faults > 20 ? 19 : $#faults) ] ], [], 'no request went wrong without a killed worker')
+    or diag(grep { /error:|warm|preload/ } map { "$_\n" } split /\n/, $bridge->log);
 my @mean = map { my $i = $_; my $n = 0; $n += $_->[$i] for @times; $n / @times } 0, 1;
 diag(sprintf '%d requests in %.0f s, %d workers killed, %d reloads, %d lost; a fast one: %.1f ms in the '
     . 'first tenth, %.1f in the last', $all, $took, $killed, $reloads, $lost, @mean);

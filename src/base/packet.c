@@ -91,10 +91,10 @@ int packet_send(int end, const void *bytes, size_t len, const int *fds, size_t c
 		memset(&control, 0, sizeof control);
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(count * sizeof *fds);
+		control.header.cmsg_len = (socklen_t)CMSG_LEN(count * sizeof *fds);
 		memcpy(CMSG_DATA(&control.header), fds, count * sizeof *fds);
 		message.msg_control = control.room;
-		message.msg_controllen = CMSG_SPACE(count * sizeof *fds);
+		message.msg_controllen = (socklen_t)CMSG_SPACE(count * sizeof *fds);
 	}
 	do {
 		sent = sendmsg(end, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -114,13 +114,22 @@ static void close_rights(const struct cmsghdr *item)
 	}
 }
 
+/* The next item of `message`, or NULL.  musl's macro mixes signs. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+static struct cmsghdr *next_item(struct msghdr *message, struct cmsghdr *item)
+{
+	return CMSG_NXTHDR(message, item);
+}
+#pragma GCC diagnostic pop
+
 /* Looks through what came with the packet. */
 static pid_t find_sender(struct msghdr *message)
 {
 	pid_t sender = 0;
 
 	for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item != NULL;
-	     item = CMSG_NXTHDR(message, item)) {
+	     item = next_item(message, item)) {
 		if (item->cmsg_level != SOL_SOCKET)
 			continue;
 		if (item->cmsg_type == SCM_RIGHTS)
