@@ -114,6 +114,38 @@ scenario 'the heir finds no memory' => sub {
     $bridge->stop;
 } if slurp($Bridge::daemon) !~ /__asan_init/;
 
+# Two numbers are free: enough to load the program, and not for its loop and the pipe after that.
+scenario 'the heir finds no descriptors' => sub {
+    my $prlimit = is_program('prlimit', 'util-linux');
+    my $bridge = Bridge->start(copy => 1, workers => 2);
+    my @workers = $bridge->workers;
+    my $null = readlink '/proc/' . $bridge->pid . '/fd/0';
+    trap_heir($bridge, <<~PERL);
+        my \@free = grep {
+            my \$file = readlink "/proc/self/fd/\$_";
+            !defined \$file || \$file eq '$bridge->{program}';
+        } 3 .. 100;
+        my \$limit = \$free[1] + 1;
+        system '$prlimit', "--pid=\$\$", "--nofile=\$limit:";
+        PERL
+    my $mark = $bridge->mark;
+    $bridge->signal('HUP');
+    ok($bridge->wait_for_log(qr/the new image cannot take over/, 15, from => $mark),
+        'it cannot take over');
+    like($bridge->log_since($mark), qr/cannot start: Too many open files/, 'the log says why');
+    ok($bridge->wait_for_log(qr/cannot look after the workers/, 15, from => $mark),
+        'nor can it watch them');
+    is(readlink '/proc/' . $bridge->pid . '/fd/0', $null, 'its standard input is still there');
+    is_hello($bridge->get('tcp', 'hello'), 'they serve');
+    $mark = $bridge->mark;
+    untrap($bridge);
+    run_program([ $prlimit, '--pid=' . $bridge->pid, '--nofile=1024:' ]);
+    ok($bridge->wait_reloaded($mark, 20), 'with some, it takes over by itself');
+    is_deeply([ gone(5, @workers) ], [], 'the old workers drain');
+    is_hello($bridge->get($_, 'hello'), "it serves ($_)") for qw(unix tcp);
+    $bridge->stop;
+};
+
 # In front of a daemon: a /dev with a null that is `file`, and nothing else.
 sub with_null ($file) {
     spew($file, '', 0666);

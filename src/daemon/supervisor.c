@@ -236,9 +236,14 @@ static int open_ready(struct supervisor *supervisor)
 	return -1;
 }
 
-/* The steps that cannot fail come last: until then `handover` is unchanged. */
+/*
+ * The steps that cannot fail come last: until then `handover` is unchanged.  Whichever step fails,
+ * supervisor_fini() can follow.
+ */
 static int supervisor_init(struct supervisor *supervisor, char **argv)
 {
+	group_init(&supervisor->workers, supervisor);
+	group_init(&supervisor->old_workers, supervisor);
 	loop_timer_init(&supervisor->tick, on_tick);
 	loop_timer_init(&supervisor->retry, on_retry);
 	loop_watch_init(&supervisor->ready, on_ready);
