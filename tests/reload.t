@@ -4,6 +4,7 @@
 # HUP: a new image in the same process, nothing refused and nothing cut.  What the
 # service manager is told, and workers that are stuck.
 use v5.36;
+use Fcntl qw(O_NONBLOCK O_WRONLY);
 use File::Copy ();
 use IO::Socket::UNIX;
 use POSIX ();
@@ -142,6 +143,29 @@ scenario '@FILE is read again' => sub {
     ok($bridge->wait_for_log(qr/no longer listening on unix:\Q$one\E/, 5), 'the log says so');
     $bridge->stop;
     ok(!-e $two, 'all is removed at the end');
+};
+
+# The first trial waits for its options, which are the old ones, until the second HUP is in.
+scenario 'HUP while a trial still reads the options from before' => sub {
+    my $options = spew(file(), '--timeout 60');
+    my $bridge = Bridge->start(args => ["\@$options"]);
+    my $mark = $bridge->mark;
+    unlink $options;
+    POSIX::mkfifo($options, 0600) or die "$options: $!\n";
+    $bridge->signal('HUP');
+    my $bad;
+    ok(wait_until(10, sub { sysopen $bad, $options, O_WRONLY | O_NONBLOCK }), 'a trial reads them');
+    spew("$options.new", '--timeout 50');
+    rename "$options.new", $options;
+    $bridge->signal('HUP');
+    $bridge->signal('USR1'); # which is handled after HUP
+    ok($bridge->wait_for_log(qr/opening the log files again/, 5, from => $mark), 'HUP is in');
+    syswrite $bad, '--no-such';
+    close $bad;
+    ok($bridge->wait_for_log(qr/not reloaded: /, 10, from => $mark), 'that trial fails');
+    ok($bridge->wait_reloaded($mark), 'another one sees the new options');
+    is_hello($bridge->get('unix', 'hello'), 'it serves');
+    $bridge->stop;
 };
 
 scenario 'a socket file that another process has put in place of ours' => sub {

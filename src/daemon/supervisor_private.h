@@ -29,6 +29,7 @@ enum reload_state {
 	RELOAD_NONE,
 	RELOAD_WAITING,   /* for the workers of the last reload to end */
 	RELOAD_TRIAL,     /* a child tries whether the new image starts */
+	RELOAD_OUTDATED,  /* likewise, and HUP came since: if it fails, another one is due */
 	RELOAD_CANCELLED, /* the service stops: the child was killed, and has not ended yet */
 };
 

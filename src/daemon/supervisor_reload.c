@@ -4,8 +4,9 @@
  *
  *   NONE --HUP--> TRIAL --it would start--> exec: the process goes on as the new image
  *     ^  \          |\--it would not, or takes too long--> NONE, and the log says why
- *     |   \         \--we are to stop--> CANCELLED --it has ended--> NONE
- *     |    \--workers of the last reload still drain--> WAITING --they are gone--> TRIAL
+ *     |   \         |--HUP again--> OUTDATED: as TRIAL, but if it would not start, another TRIAL
+ *     |    \        \--we are to stop--> CANCELLED --it has ended--> NONE
+ *     |     \--workers of the last reload still drain--> WAITING --they are gone--> TRIAL
  *
  * The trial gets only the sockets: it must not keep anything else of the service alive.
  */
@@ -194,6 +195,16 @@ static void wait_for_turn(struct supervisor *supervisor)
 
 /* ---- the trial ------------------------------------------------------------------------ */
 
+/* It may have read a configuration that was mended by the time of a second HUP. */
+static void reject_trial(struct supervisor *supervisor, const char *why)
+{
+	bool outdated = supervisor->reload.state == RELOAD_OUTDATED;
+
+	go_on(supervisor, why);
+	if (outdated)
+		reload_begin(supervisor);
+}
+
 static void judge_trial(struct supervisor *supervisor, int status)
 {
 	char why[96];
@@ -201,11 +212,11 @@ static void judge_trial(struct supervisor *supervisor, int status)
 	if (WIFSIGNALED(status)) {
 		snprintf(why, sizeof why, "a trial start was killed by signal %d",
 		    WTERMSIG(status));
-		go_on(supervisor, why);
+		reject_trial(supervisor, why);
 	} else if (WEXITSTATUS(status) != 0) {
 		snprintf(why, sizeof why, "a trial start ended with status %d",
 		    WEXITSTATUS(status));
-		go_on(supervisor, why);
+		reject_trial(supervisor, why);
 	} else if (must_wait(supervisor)) {
 		wait_for_turn(supervisor);
 	} else {
@@ -218,7 +229,7 @@ static void on_trial_exited(struct loop_child *process, int status)
 	struct supervisor *supervisor = CONTAINER_OF(process, struct supervisor, reload.trial);
 
 	loop_timer_clear(supervisor->loop, &supervisor->reload.trial_end);
-	if (supervisor->reload.state == RELOAD_TRIAL) {
+	if (supervisor->reload.state != RELOAD_CANCELLED) {
 		judge_trial(supervisor, status);
 		return;
 	}
@@ -292,8 +303,12 @@ static void start_trial(struct supervisor *supervisor)
 
 void reload_begin(struct supervisor *supervisor)
 {
-	if (supervisor->state == SUPERVISOR_STOPPING || supervisor->reload.state != RELOAD_NONE)
-		return; /* a waiting or running reload will see the latest changes */
+	if (supervisor->state == SUPERVISOR_STOPPING)
+		return;
+	if (supervisor->reload.state == RELOAD_TRIAL)
+		reload_set_state(&supervisor->reload, RELOAD_OUTDATED);
+	if (supervisor->reload.state != RELOAD_NONE)
+		return; /* a waiting reload and the heir of a trial see the latest changes */
 	if (must_wait(supervisor)) {
 		wait_for_turn(supervisor);
 		return;
@@ -318,7 +333,7 @@ void reload_cancel(struct supervisor *supervisor)
 
 	if (reload->state == RELOAD_WAITING)
 		reload_set_state(reload, RELOAD_NONE);
-	if (reload->state != RELOAD_TRIAL)
+	if (reload->state != RELOAD_TRIAL && reload->state != RELOAD_OUTDATED)
 		return;
 	reload_set_state(reload, RELOAD_CANCELLED);
 	kill_trial(reload);

@@ -22,6 +22,8 @@ static bool reload_may_follow(enum reload_state from, enum reload_state to)
 		return to == RELOAD_NONE;
 	case RELOAD_TRIAL:
 		return true;
+	case RELOAD_OUTDATED:
+		return to != RELOAD_TRIAL;
 	}
 	return false;
 }
@@ -47,7 +49,8 @@ void process_set_state(struct worker_process *process, enum process_state state)
 
 static bool is_trial_alive(const struct reload *reload)
 {
-	return reload->state == RELOAD_TRIAL || reload->state == RELOAD_CANCELLED;
+	return reload->state == RELOAD_TRIAL || reload->state == RELOAD_OUTDATED ||
+	    reload->state == RELOAD_CANCELLED;
 }
 
 void supervisor_check_end(struct supervisor *supervisor)
