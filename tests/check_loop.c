@@ -765,6 +765,7 @@ START_TEST(a_quiet_child_is_not_looked_for_but_seen)
 	struct loop_child quiet;
 	pid_t pids[2];
 
+	order[0] = '\0';
 	ck_assert_int_eq(loop_signals(loop, none, NULL, NULL), 0);
 	for (int i = 0; i < 2; i++) {
 		pids[i] = fork();
