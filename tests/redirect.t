@@ -148,6 +148,22 @@ on_both 'the output is ended and the script goes on' => sub ($kind) {
     ok(wait_until(10, sub { slurp("$tmp/work") eq "worked\n" }), 'the work is done');
 };
 
+on_both 'the output is ended, the body comes later, and the script goes on' => sub ($kind) {
+    my ($gate, $shut) = gate();
+    script('reads-on', "#!/bin/sh\nprintf 'Location: /hello\\n\\n'; exec >/dev/null\n"
+        . "echo begun >>\"\$WORK\"; cat; flock -s -w 60 $gate true\n");
+    unlink "$tmp/work";
+    my $c = $bridge->connect($kind);
+    my $r = $c->expect(1);
+    $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->params('reads-on',
+        SERVER_SOFTWARE => 'Apache', REQUEST_METHOD => 'POST', CONTENT_LENGTH => 5)));
+    ok(wait_until(10, sub { slurp("$tmp/work") eq "begun\n" }), 'its output is ended');
+    $c->send(FastCGI::stdin(1, 'input') . FastCGI::stdin_end(1));
+    $c->wait_end(1);
+    is(FastCGI::body($r), "hello\n", 'the answer does not wait for its exit');
+    close $shut;
+};
+
 scenario 'no slot is free for the second' => sub {
     my $small = Bridge->start(args => [ '--local-redirect', '--max-scripts', '1', '--queue', '0' ],
         env => { WORK => "$tmp/work" });

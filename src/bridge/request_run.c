@@ -166,8 +166,12 @@ static void stop_lingering(struct request *request)
 /* The script has not exited in time: the response has ended all the same. */
 static void stop_exiting(struct request *request)
 {
+	if (request->relay.state == RELAY_REDIRECT && !can_redirect(request))
+		request_pass_redirect(request); /* its client has left meanwhile */
 	if (request->relay.state == RELAY_FAULT)
 		request_fail_response(request);
+	else if (request->relay.state == RELAY_STARVED)
+		request_starve(request, "its output");
 	else
 		finish(request);
 	request->link->touched(request->link);
@@ -235,7 +239,7 @@ static void on_relayed(struct relay *relay)
 void request_review_body(struct request *request)
 {
 	review_hold(request);
-	if (request->relay.state == RELAY_ENDED)
+	if (request->relay.state == RELAY_ENDED || request->relay.state == RELAY_REDIRECT)
 		request_advance(request);
 }
 
