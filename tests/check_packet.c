@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,9 +19,28 @@ static int ends[2];
 static char bytes[64];
 static pid_t sender;
 
+/* The first pair of a process, when there are descriptors for one only, and for none. */
+static void first_pairs(void)
+{
+	struct rlimit before;
+	struct rlimit tight;
+	int lowest = dup(STDERR_FILENO);
+
+	close(lowest);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = before;
+	for (int room = 0; room <= 2; room++) {
+		tight.rlim_cur = (rlim_t)(lowest + room);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		ck_assert_int_eq(packet_pair(ends), room < 2 ? -1 : 0);
+		ck_assert(room == 2 || (errno == EMFILE && ends[0] == -1 && ends[1] == -1));
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void setup(void)
 {
-	ck_assert_int_eq(packet_pair(ends), 0);
+	first_pairs();
 }
 
 static void teardown(void)

@@ -34,18 +34,22 @@ static int make_pair(int ends[2])
 		return 0;
 	close_keeping_errno(ends[0]);
 	close_keeping_errno(ends[1]);
+	ends[0] = ends[1] = -1;
 	return -1;
 }
 
-/* Some systems throw away what was received when receiving ends: found out by trying. */
-static bool keeps_packets(void)
+/*
+ * Some systems throw away what was received when receiving ends: found out by trying.  1: this
+ * one keeps it, 0: it does not, or -1 with errno if that cannot be tried now.
+ */
+static int keeps_packets(void)
 {
 	char byte = 0;
 	int ends[2];
 	bool keeps;
 
 	if (make_pair(ends) != 0)
-		return false;
+		return -1;
 	keeps = send(ends[1], "x", 1, MSG_NOSIGNAL) == 1;
 	packet_close(ends[0]);
 	keeps = keeps && recv(ends[0], &byte, 1, 0) == 1 && byte == 'x' &&
@@ -57,20 +61,17 @@ static bool keeps_packets(void)
 
 int packet_pair(int ends[2])
 {
-	static int known; /* 1: it does, -1: it does not */
+	static int known = -1;
 
-	if (make_pair(ends) != 0)
-		return -1;
+	ends[0] = ends[1] = -1;
+	if (known < 0)
+		known = keeps_packets();
 	if (known == 0)
-		known = keeps_packets() ? 1 : -1;
-	if (known > 0) {
-		ask_for_senders(ends[0]);
-		return 0;
-	}
-	close(ends[0]);
-	close(ends[1]);
-	errno = ENOTSUP;
-	return -1;
+		errno = ENOTSUP;
+	if (known <= 0 || make_pair(ends) != 0)
+		return -1;
+	ask_for_senders(ends[0]);
+	return 0;
 }
 
 /* Room for descriptors: a header, then their numbers. */

@@ -17,8 +17,8 @@ enum { PACKET_FDS_MAX = 3 };
 
 /*
  * Makes a pair of connected sockets, both close-on-exec.  Ours, ends[0], does not block, and
- * learns who sends to it.  0, or -1 with errno: ENOTSUP where packet_close() could not do what
- * it says.
+ * learns who sends to it.  0, or -1 with errno, and both are -1: ENOTSUP where packet_close()
+ * could not do what it says.
  */
 int packet_pair(int ends[2]) MUST_CHECK;
 
