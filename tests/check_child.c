@@ -850,6 +850,17 @@ START_TEST(one_that_was_dropped_keeps_no_slot)
 }
 END_TEST
 
+/* It has no number yet; 0 would be the group of the worker itself. */
+START_TEST(one_that_has_not_begun_is_not_signalled_at_the_end)
+{
+	(void)expect();
+	children_fini(&children);
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+	ck_assert_int_eq(children_init(&children, loop, board, 50), 0); /* for the teardown */
+}
+END_TEST
+
 START_TEST(one_that_was_stopped_gets_it_when_it_begins)
 {
 	struct child *child = expect();
@@ -906,6 +917,7 @@ static void add_elsewhere(TCase *tcase)
 	tcase_add_test(tcase, it_begins_and_ends_elsewhere);
 	tcase_add_test(tcase, it_is_withdrawn_and_the_slot_comes_back);
 	tcase_add_test(tcase, one_that_was_dropped_keeps_no_slot);
+	tcase_add_test(tcase, one_that_has_not_begun_is_not_signalled_at_the_end);
 	tcase_add_test(tcase, one_that_was_stopped_gets_it_when_it_begins);
 	tcase_add_test(tcase, a_pid_that_is_not_in_our_session_is_not_signalled);
 }

@@ -151,6 +151,8 @@ static bool is_reaped(const struct child *child)
  */
 static bool owns_pid(const struct child *child)
 {
+	if (child_is_starting(child)) /* it has none: 0 would be our own group */
+		return false;
 	return !child->elsewhere || is_reaped(child) ||
 	    sys_session_of(child->process.pid) == getsid(0);
 }
