@@ -132,6 +132,52 @@ scenario 'one that is never ready' => sub {
     $of->stop;
 };
 
+scenario 'one that has left its process group' => sub {
+    my $of = preloading(words => 'other-group');
+    ok(wait_until(10, sub { is_ready($of) }), 'works');
+    my ($old) = preloaders($of);
+    set_mood($of, 'stop');
+    is_deeply(growth($of, sub { answer($of, 'plain.sh') }), [ 0, 1 ], 'until it hangs');
+    is_deeply([ gone(10, $old) ], [], 'it is ended all the same');
+    $of->stop;
+};
+
+scenario 'one that hangs, and does not report that its script has ended' => sub {
+    my $of = preloading(args => [ '--max-scripts', '1' ]);
+    my $mark = $of->mark;
+    my ($gate, $hold) = gate();
+    sh('waits.sh', "echo \$\$ >>'$ran'\nflock -s -w 60 '$gate' true\n");
+    spew($ran, '');
+    my $c = $of->connect('unix');
+    $c->start(1, $of->params('waits.sh', REQUEST_METHOD => 'GET'));
+    wait_pids($ran, 1);
+    my ($old) = preloaders($of);
+    kill 'STOP', $old;
+    close $hold;
+    $c->wait_end(1);
+    is(answer($of, 'plain.sh'), "hello\n", 'its slot is free for the next');
+    ok($of->wait_for_log(qr/did not report the end of a script within 1000 ms/, 10, from => $mark),
+        'the log says so');
+    is_deeply([ gone(10, $old) ], [], 'it is ended');
+    ok(wait_until(20, sub { is_ready($of) }), 'and replaced');
+    $of->stop;
+};
+
+scenario 'no descriptors for another one, for a while' => sub {
+    my $of = preloading();
+    my ($worker) = $of->workers;
+    my ($nofile) = slurp("/proc/$worker/limits") =~ /^Max open files +(\d+)/m;
+    my @fds = map { m{(\d+)\z} } glob "/proc/$worker/fd/*";
+    my ($mark, $least) = ($of->mark, (sort { $a <=> $b } @fds)[0]);
+    is(system('prlimit', '--pid', $worker, "--nofile=$least:$nofile"), 0, 'a low limit');
+    kill 'KILL', preloaders($of);
+    ok($of->wait_for_log(qr/(?:cannot be started: Too many open files.*){4}/s, 20, from => $mark),
+        'it is tried again');
+    system 'prlimit', '--pid', $worker, "--nofile=$nofile:$nofile";
+    ok(wait_until(30, sub { is_ready($of) }), 'until it can be started');
+    $of->stop;
+};
+
 scenario 'its standard error' => sub {
     my $of = preloading(words => 'complains');
     ok($of->wait_for_log(qr{ warn: preloader for /bin/sh \(pid \d+\): stderr: the test's}, 10),
@@ -142,6 +188,7 @@ scenario 'its standard error' => sub {
 scenario '--check runs it' => sub {
     my %words = ('' => undef, 'dies-first' => 'it ends before it is ready',
         'garbage-first' => 'it does not speak the protocol of cgibridge-preload\(7\)',
+        'garbage-first other-group' => 'it does not speak the protocol of cgibridge-preload\(7\)',
         'bad-version' => 'it does not speak the protocol of cgibridge-preload\(7\)');
     my @as = is_root() ? ([], [ '-u', 'nobody' ]) : ([]);
     for my $as (@as) {

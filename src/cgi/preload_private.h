@@ -39,6 +39,7 @@ struct preload_item {
 	int64_t sent;       /* us, clock_us() */
 	int64_t deadline;   /* loop time by which it has to be answered */
 	pid_t pid;          /* 0: not known yet */
+	bool ended;         /* at the last look: its exit should be reported soon */
 	struct child *child;
 	struct preload_process *process; /* NULL: its preloader is gone */
 	struct preload_mark *mark;       /* the file's, for "decline" ... */
@@ -61,6 +62,7 @@ struct preload_process {
 	struct loop_watch socket;
 	struct loop_child child;
 	struct loop_timer timer; /* READY in time; then the answer to the first that waits */
+	struct loop_timer look; /* at its scripts, while it has any */
 	struct loop_task free_task;
 	struct errlog errlog;
 	struct preload_item *first_waiting, *last_waiting; /* not answered, in order */

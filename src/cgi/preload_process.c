@@ -142,6 +142,15 @@ static void answer_all_unstarted(struct preload_process *process)
 	process->first_waiting = process->last_waiting = NULL;
 }
 
+/* Whether those that have ended are reported is looked at from time to time. */
+static void watch_exits(struct preload_process *process)
+{
+	struct preload *preload = preload_of(process);
+
+	if (process->running != NULL && !loop_timer_active(&process->look))
+		loop_timer_set(preload_loop(preload), &process->look, preload->parts.times->answer);
+}
+
 static void begin(struct preload_item *item, pid_t pid)
 {
 	struct preload_process *process = item->process;
@@ -154,6 +163,7 @@ static void begin(struct preload_item *item, pid_t pid)
 	LIST2_REMOVE(process->first_waiting, process->last_waiting, item);
 	LIST_PREPEND(process->running, item);
 	item->pid = pid;
+	watch_exits(process);
 	if (child_begin(item->child, pid)) {
 		item->ours[0] = item->ours[1] = item->ours[2] = -1;
 		item->answered(item->context, &answer);
@@ -279,6 +289,7 @@ static void hang_up(struct preload_process *process, enum preload_state state)
 	loop_unwatch(loop, &process->socket);
 	packet_close(process->fd);
 	receive(process, INT_MAX);
+	loop_timer_clear(loop, &process->look);
 	close(process->fd);
 	process->fd = -1;
 	give_place(process);
@@ -289,6 +300,7 @@ static void hang_up(struct preload_process *process, enum preload_state state)
 static void kill_process(struct preload_process *process)
 {
 	kill(-process->child.pid, SIGKILL);
+	kill(process->child.pid, SIGKILL); /* it may have left its group */
 	hang_up(process, PRELOAD_KILLED);
 }
 
@@ -345,6 +357,25 @@ static void on_timer(struct loop_timer *timer)
 		break_off(process, "did not start a script within %lld ms", (long long)times->answer);
 	else
 		kill_process(process); /* it was asked to end */
+}
+
+/* The slot of a script whose exit is never reported would be lost: such a preloader hangs. */
+static void on_look(struct loop_timer *timer)
+{
+	struct preload_process *process = CONTAINER_OF(timer, struct preload_process, look);
+	bool late = false;
+
+	for (struct preload_item *item = process->running; item != NULL; item = item->next) {
+		bool ended = !sys_is_running(item->pid);
+
+		late = late || (ended && item->ended);
+		item->ended = ended;
+	}
+	if (late)
+		break_off(process, "did not report the end of a script within %lld ms",
+		    (long long)preload_of(process)->parts.times->answer);
+	else
+		watch_exits(process);
 }
 
 /* ---- its messages --------------------------------------------------------------------- */
@@ -613,6 +644,7 @@ static void process_free(struct preload_process *process)
 		atomic_store(scoreboard_preloader(preload->parts.children->board,
 		    preload->parts.children->worker, process->noted), 0);
 	loop_timer_clear(preload_loop(preload), &process->timer);
+	loop_timer_clear(preload_loop(preload), &process->look);
 	loop_unpost(&process->free_task);
 	errlog_fini(&process->errlog);
 	free(process->names);
@@ -648,6 +680,7 @@ static struct preload_process *process_new(struct preloader *preloader)
 	    .begun = loop_now(preload_loop(preload))};
 	loop_watch_init(&process->socket, on_socket);
 	loop_timer_init(&process->timer, on_timer);
+	loop_timer_init(&process->look, on_look);
 	loop_task_init(&process->free_task, on_free);
 	errlog_init(&process->errlog, preload_loop(preload), NULL);
 	LIST_PREPEND(preload->processes, process);
@@ -706,6 +739,12 @@ static int launch(struct preload_process *process, struct sys_fault *fault)
 	return 0;
 }
 
+/* Whether it may pass, unlike a program that cannot be executed. */
+static bool is_shortage(const struct sys_fault *fault)
+{
+	return fault->step == SYS_STEP_FORK && fault->error != ENOTSUP;
+}
+
 static void preloader_spawn(struct preloader *preloader)
 {
 	struct preload_process *process = process_new(preloader);
@@ -720,7 +759,7 @@ static void preloader_spawn(struct preloader *preloader)
 		process_free(process);
 	log_warn("preloader for %s: %s cannot be started: %s", preloader->interpreter,
 	    preloader->argv[0], strerror(fault.error));
-	if (++preloader->failures < FAILURES_MAX)
+	if (is_shortage(&fault) || ++preloader->failures < FAILURES_MAX)
 		schedule(preloader, 0);
 	else
 		preloader_off(preloader);
