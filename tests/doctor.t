@@ -110,6 +110,8 @@ my @runs = (
     [ 'a process left behind', 'printf "Content-Type: a/b\\n\\n"; sleep 60 &',
         qr/^output: it has exited, and a process/, qr/<\/dev\/null/ ],
     [ 'no end', 'exec sleep 60', qr/^time: no end within 1 s/, qr/wait for input/, '-t', '1s' ],
+    [ 'no end, in another process group', q{exec perl -e 'setpgrp 0, getpgrp getppid; sleep 60'},
+        qr/^time: no end within 1 s/, qr/wait for input/, '-t', '1s' ],
 );
 
 scenario 'the run' => sub {

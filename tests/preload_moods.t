@@ -200,6 +200,16 @@ scenario '--check runs it' => sub {
                 'what it says');
         }
     }
+    # one that leaves its process group, and another that says which descriptors it was given
+    for my $does ('setpgrp 0, getpgrp getppid',
+        'print STDERR map { "has $_\n" } grep { readlink "/proc/self/fd/$_" } 3 .. 30') {
+        for my $as (@as) {
+            my $r = run_program([ $Bridge::daemon, '-n', @$as, '-s', 'unix:/tmp/x', '--preload',
+                "/bin/sh=/usr/bin/perl -e '$does; exec \@ARGV' /usr/bin/perl $preloader /bin/sh none" ]);
+            is($r->{exit}, 0, "@$as, $does: exit status");
+            is($r->{err}, '', 'it says nothing');
+        }
+    }
     my $r = run_program([ $Bridge::daemon, '-n', '-s', 'unix:/tmp/x', '--preload',
         '/bin/sh=/none/such' ]);
     like($r->{err}, qr/--preload '.*': cannot be started: No such file/, 'none there');

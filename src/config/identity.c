@@ -287,7 +287,8 @@ int identity_rehearse(const struct identity *identity, identity_trial *trial, vo
 	int status;
 	ssize_t len;
 
-	if (pipe(report) != 0)
+	/* close-on-exec: a program that `trial` runs must not get it */
+	if (sys_pipe(report, SYS_PIPE_READ) != 0)
 		return fault_set(why, "cannot make a pipe: %s", strerror(errno));
 	status = fork_rehearsal(identity, trial, context, report);
 	if (status == -1)

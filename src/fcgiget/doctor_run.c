@@ -199,6 +199,7 @@ static void watch(struct doctor_run *run, struct process *process, int64_t timeo
 		if (exited < 0 && now - begun >= timeout) {
 			run->end = DOCTOR_TIMED_OUT;
 			kill(-process->pid, SIGKILL);
+			kill(process->pid, SIGKILL); /* in case it has left its group */
 			waitpid(process->pid, &status, 0);
 			exited = now;
 			break;
