@@ -418,6 +418,15 @@ for my $kind (qw(unix tcp)) {
         is_hello(FastCGI->ask($l->{urls}{$kind}, $bridge->params('hello')), 'is served');
         $bridge->stop;
     };
+
+    scenario "-s fd:N twice ($kind)" => sub {
+        my $l = listeners();
+        POSIX::dup2(fileno $l->{$kind}, 77);
+        my $r = run_program([ $Bridge::daemon, '-s', 'fd:77', '-s', 'fd:77' ]);
+        POSIX::close(77);
+        is($r->{exit}, 1, 'exit status 1');
+        like($r->{err}, qr/error: cannot listen on fd:77: it is given twice$/m, 'and why');
+    };
 }
 
 scenario 'started by spawn-fcgi' => sub {

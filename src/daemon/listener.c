@@ -307,6 +307,14 @@ static int check_inherited(int fd, const char *name, const struct options *optio
 	return -1;
 }
 
+static bool serves(const struct listeners *listeners, int fd)
+{
+	for (size_t i = 0; i < listeners->count; i++)
+		if (listeners->items[i].fd == fd)
+			return true;
+	return false;
+}
+
 /* Takes over descriptor `fd`, after moving it away from 0, 1 and 2. */
 static int inherit(struct listeners *listeners, int fd, const char *name,
     const struct options *options)
@@ -314,6 +322,10 @@ static int inherit(struct listeners *listeners, int fd, const char *name,
 	struct listener listener = {.fd = fd};
 
 	snprintf(listener.name, sizeof listener.name, "%s", name);
+	if (serves(listeners, fd)) {
+		log_error("cannot listen on %s: it is given twice", name);
+		return -1;
+	}
 	if (!is_listening(fd)) {
 		log_error("cannot listen on %s: it is not a listening socket", name);
 		return -1;
@@ -448,14 +460,6 @@ static enum listener_failure open_inherited(struct listeners *listeners, struct 
 	if (!is_listening(0))
 		return LISTENER_NONE;
 	return inherit(listeners, 0, "descriptor 0", options) == 0 ? LISTENER_OK : LISTENER_FAILED;
-}
-
-static bool serves(const struct listeners *listeners, int fd)
-{
-	for (size_t i = 0; i < listeners->count; i++)
-		if (listeners->items[i].fd == fd)
-			return true;
-	return false;
 }
 
 /* Warns of inherited sockets that are not served: their clients would wait for ever. */
