@@ -442,8 +442,9 @@ static bool end_namesakes(struct preload_process *process, pid_t pid)
 static bool is_script(const struct preload *preload, pid_t pid)
 {
 	pid_t session = getsid(pid);
+	pid_t group = getpgid(pid); /* it may be reaped between the two */
 
-	return session < 0 || (session == preload->session && getpgid(pid) == pid);
+	return session < 0 || group < 0 || (session == preload->session && group == pid);
 }
 
 /* A forked child that does not say what it has to must not run anything. */
