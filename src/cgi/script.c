@@ -143,16 +143,16 @@ static int from_url(const char *directory, const char *below, struct path *path,
 static int name_path(const struct params *params, struct path *path, struct script_refusal *refusal)
 {
 	const char *file = params_get_filled(params, "SCRIPT_FILENAME");
-	const char *root = params_get_filled(params, "DOCUMENT_ROOT");
 	const char *name = params_get_filled(params, "SCRIPT_NAME");
-	const char *info = params_get_filled(params, "PATH_INFO");
+	const char *root;
 
 	/* HAProxy passes on a URL as it is, also inside SCRIPT_FILENAME */
 	if (name != NULL && climbs(name))
 		return refuse(refusal, 404, name, "the part of it from the URL has \"..\"");
 	if (file != NULL)
 		return from_filename(file, path, refusal);
-	if (root == NULL || (name == NULL && info == NULL))
+	root = params_get_filled(params, "DOCUMENT_ROOT");
+	if (root == NULL || (name == NULL && params_get_filled(params, "PATH_INFO") == NULL))
 		return refuse(refusal, 500, "no SCRIPT_FILENAME",
 		    "the web server has to send it, or DOCUMENT_ROOT and SCRIPT_NAME");
 	if (root[0] != '/')
