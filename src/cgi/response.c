@@ -236,11 +236,17 @@ static const char *set_framing(struct response *response, const struct block *bl
 
 /* ---- the whole block ---------------------------------------------------------- */
 
-/* Whether Status has the place and form that every client reads: first, "Status: 404 Not Found". */
+/*
+ * Whether Status has the place and form that every client reads, and that response_render() gives
+ * it: first, "Status: 404 Not Found", with one blank at each place and none at the end.
+ */
 static bool is_good_status(const struct response *response, const struct response_line *line)
 {
-	return response->line[RESPONSE_STATUS] == 0 && line->value == line->text + 8 &&
-	    line->value_len > 4 && line->value[3] == ' ';
+	const char *value = line->value;
+
+	return response->line[RESPONSE_STATUS] == 0 && value == line->text + 8 && value[-1] == ' ' &&
+	    line->value_len > 4 && value[3] == ' ' && strchr(": \t", value[4]) == NULL &&
+	    value + line->value_len == line->text + line->len;
 }
 
 static bool is_as_is(const struct response *response, const struct block *block)

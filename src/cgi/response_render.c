@@ -34,15 +34,20 @@ static unsigned char *put_joined(unsigned char *out, const char *text, size_t le
 	return put_text(out, "\r\n", 2);
 }
 
-/* "Status: 404 Not Found": the script's own reason, if `given` has one after the code. */
+/*
+ * "Status: 404 Not Found": the script's own reason, if `given` has one after the code, without
+ * the blanks and line ends (of a folded line) around it.
+ */
 static unsigned char *put_status(unsigned char *out, int status, const char *given, size_t len)
 {
 	char text[64];
 	size_t at = 3;
 	int n;
 
-	while (at < len && strchr(": \t", given[at]) != NULL)
+	while (at < len && strchr(": \t\r\n", given[at]) != NULL)
 		at++;
+	while (len > at && strchr(" \t\r\n", given[len - 1]) != NULL)
+		len--;
 	if (at < len) {
 		n = snprintf(text, sizeof text, "Status: %d ", status);
 		return put_joined(put_text(out, text, (size_t)n), given + at, len - at);
