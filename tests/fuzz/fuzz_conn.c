@@ -8,7 +8,8 @@
  *   - none is for an id that is not active: none after END_REQUEST, none out of nothing;
  *   - the first STDOUT record has the whole header block, and an empty one precedes END_REQUEST;
  *   - STDOUT is what the script wrote, byte by byte;
- *   - every management record is answered, and none comes unasked for (but to nginx one may);
+ *   - every management record is answered, by the answer that belongs to it and in the order of
+ *     the questions, and none comes unasked for (but to nginx one may, in between);
  *   - a client that keeps to the rules gets exactly one END_REQUEST for each request, and its
  *     connection stays open exactly as long as it may still send (an id is known until its
  *     FCGI_STDIN has ended, whatever came first) or has asked for (FCGI_KEEP_CONN);
@@ -207,7 +208,7 @@ static struct {
 	size_t count;
 	struct asked *current[IDS]; /* the last one with this id */
 	int begun[IDS], ended[IDS]; /* all with this id */
-	int asked, answered;        /* management records */
+	struct buf questions;       /* management records that are not answered: a byte for each type */
 } client;
 
 static const uint16_t ids[IDS] = {1, 2, 300, 65535};
@@ -268,10 +269,27 @@ static void handle_end(struct asked *asked, const unsigned char *bytes, size_t l
 	asked->ended = true;
 }
 
-/* To nginx, a record that it has not asked for is the end of an answer that is cut. */
-static void handle_mark(const unsigned char *bytes)
+/* Whether it answers the first question that is still open: these come in the client's order. */
+static bool is_next_answer(unsigned type, const unsigned char *bytes)
 {
-	fuzz_require(bytes[0] == 0 && (client.cut || client.aged) && !client.marked);
+	unsigned question;
+
+	if (buf_len(&client.questions) == 0)
+		return false;
+	question = *buf_bytes(&client.questions);
+	if (question == FCGI_GET_VALUES)
+		return type == FCGI_GET_VALUES_RESULT;
+	return type == FCGI_UNKNOWN_TYPE && bytes[0] == question;
+}
+
+/*
+ * To nginx, a record that it has not asked for is the end of an answer that is cut.  It comes as
+ * soon as that answer ends: questions that the bridge has not read by then are answered after it.
+ */
+static void handle_mark(unsigned type, const unsigned char *bytes)
+{
+	fuzz_require(type == FCGI_UNKNOWN_TYPE && bytes[0] == 0);
+	fuzz_require((client.cut || client.aged) && !client.marked);
 	client.marked = true;
 }
 
@@ -279,10 +297,12 @@ static void handle_management(unsigned type, const unsigned char *bytes, size_t 
 {
 	fuzz_require(type == FCGI_GET_VALUES_RESULT || type == FCGI_UNKNOWN_TYPE);
 	fuzz_require(type != FCGI_UNKNOWN_TYPE || len == FCGI_BODY_LEN);
-	if (client.answered < client.asked)
-		client.answered++;
-	else if (!client.rogue)
-		handle_mark(bytes);
+	if (client.rogue)
+		return;
+	if (is_next_answer(type, bytes))
+		buf_consume(&client.questions, 1);
+	else
+		handle_mark(type, bytes);
 }
 
 static void handle_record(unsigned type, unsigned id, const unsigned char *bytes, size_t len)
@@ -452,7 +472,7 @@ static void hang_up(void)
 static void make(enum fcgi_type type, unsigned id, const void *bytes, size_t len)
 {
 	fuzz_require(record_put(&client.out, type, (uint16_t)id, bytes, len) == 0);
-	if (type == FCGI_PARAMS || type == FCGI_STDIN)
+	if (id != 0 && (type == FCGI_PARAMS || type == FCGI_STDIN)) /* else it is a question */
 		client.needed = client.sent + buf_len(&client.out);
 }
 
@@ -614,8 +634,11 @@ static void make_other(enum step step, struct fuzz_input *input)
 	if (step == OTHER && type <= FCGI_STDIN && !client.rogue)
 		type = FCGI_DATA;
 	for (int n = step == UNKNOWN && type >= 200 ? MANY : 1; n > 0; n--) {
+		unsigned char question = (unsigned char)type;
+
 		make((enum fcgi_type)type, id, bytes, len);
-		client.asked += id == 0;
+		if (id == 0)
+			fuzz_require(buf_append(&client.questions, &question, 1) == 0);
 	}
 }
 
@@ -886,7 +909,7 @@ static void check_answers(void)
 		return;
 	if (!client.cut) {
 		fuzz_require(is_answered());
-		fuzz_require(client.answered == client.asked || client.last);
+		fuzz_require(buf_len(&client.questions) == 0 || client.last);
 		fuzz_require(access_lines == client.count);
 		fuzz_require(has_unended() || (owner.count > 0) == open);
 		fuzz_require(has_unended() || client.eof != open);
@@ -923,6 +946,7 @@ static void forget(void)
 		buf_fini(&client.list[i].written);
 	buf_fini(&client.out);
 	buf_fini(&client.in);
+	buf_fini(&client.questions);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -945,6 +969,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	access_lines = 0;
 	buf_init(&client.out, 2 * SENT_MAX);
 	buf_init(&client.in, 16 * SENT_MAX);
+	buf_init(&client.questions, STEPS * MANY);
 	dial((how & 4) != 0);
 	for (int i = 0; i < STEPS && input.left > 0; i++)
 		take_step((enum step)(fuzz_byte(&input) % STEPS_END), &input);
