@@ -101,12 +101,16 @@ static void read_board(struct scoreboard_share *board, const char *line)
 {
 	long numbers[6];
 
-	if (read_numbers(line, "board", numbers, 6) != NULL && numbers[0] >= 0)
-		*board = (struct scoreboard_share){.fd = (int)numbers[0],
-		    .wake = {(int)numbers[1], (int)numbers[2]},
-		    .workers = (int)numbers[3],
-		    .scripts = (int)numbers[4],
-		    .layout = (unsigned)numbers[5]};
+	if (read_numbers(line, "board", numbers, 6) == NULL)
+		return;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (numbers[i] < 0)
+			return;
+	*board = (struct scoreboard_share){.fd = (int)numbers[0],
+	    .wake = {(int)numbers[1], (int)numbers[2]},
+	    .workers = (int)numbers[3],
+	    .scripts = (int)numbers[4],
+	    .layout = (unsigned)numbers[5]};
 }
 
 static void read_lifeline(struct handover *handover, const char *line)
