@@ -38,9 +38,13 @@ static void first_pairs(void)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* valgrind has an account of its own of how many descriptors there may be. */
 static void setup(void)
 {
-	first_pairs();
+	if (!is_under_valgrind())
+		first_pairs();
+	else
+		ck_assert_int_eq(packet_pair(ends), 0);
 }
 
 static void teardown(void)
