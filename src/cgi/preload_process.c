@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/list.h"
@@ -23,9 +24,6 @@
 #include "cgi/preload_private.h"
 
 enum {
-	HEALTHY_TIME = 10 * 1000, /* ms after which an end resets the back-off */
-	BACKOFF_FIRST = 100,      /* ms; doubled each time */
-	BACKOFF_MAX = 10 * 1000,
 	FAILURES_MAX = 3,
 	PACKETS_A_TURN = 64,
 	POLL_TIME = 50,           /* ms between looks at scripts whose preloader is gone */
@@ -233,16 +231,8 @@ static void schedule(struct preloader *preloader, int64_t age)
 {
 	struct loop *loop = preload_loop(preloader->preload);
 
-	if (age >= HEALTHY_TIME)
-		preloader->backoff = 0;
 	preloader->state = PRELOADER_WAITING;
-	loop_timer_set(loop, &preloader->respawn, preloader->backoff);
-	if (preloader->backoff == 0)
-		preloader->backoff = BACKOFF_FIRST;
-	else if (preloader->backoff < BACKOFF_MAX / 2)
-		preloader->backoff *= 2;
-	else
-		preloader->backoff = BACKOFF_MAX;
+	loop_timer_set(loop, &preloader->respawn, backoff_next(&preloader->backoff, age));
 }
 
 /* The current process can start no more scripts: it leaves its place to the next one. */

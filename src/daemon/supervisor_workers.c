@@ -13,16 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "daemon/supervisor_private.h"
 #include "base/sys.h"
 #include "daemon/worker.h"
-
-enum {
-	HEALTHY_TIME = 10 * 1000, /* ms a worker has to live for its death to reset the back-off */
-	BACKOFF_FIRST = 100,      /* ms before the respawn after an early death; doubled each time */
-	BACKOFF_MAX = 10 * 1000,
-};
 
 /* ---- starting --------------------------------------------------------------------- */
 
@@ -70,16 +65,6 @@ static pid_t fork_blocked(void)
 
 static void on_exited(struct loop_child *child, int status);
 
-static void back_off(struct worker_process *process)
-{
-	if (process->backoff == 0)
-		process->backoff = BACKOFF_FIRST;
-	else if (process->backoff < BACKOFF_MAX / 2)
-		process->backoff *= 2;
-	else
-		process->backoff = BACKOFF_MAX;
-}
-
 static void spawn(struct worker_process *process)
 {
 	struct worker_group *group = process->group;
@@ -89,7 +74,7 @@ static void spawn(struct worker_process *process)
 	if (pid == 0)
 		exit(run_worker(process));
 	if (pid < 0) {
-		back_off(process);
+		process->backoff = backoff_longer(process->backoff);
 		log_error("worker %d cannot be started: %s: trying again in %lld ms", process->number,
 		    strerror(errno), (long long)process->backoff);
 		loop_timer_set(loop, &process->respawn, process->backoff);
@@ -123,10 +108,8 @@ static void schedule_respawn(struct worker_process *process)
 {
 	struct loop *loop = process->group->supervisor->loop;
 
-	if (loop_now(loop) - process->started >= HEALTHY_TIME)
-		process->backoff = 0;
-	loop_timer_set(loop, &process->respawn, process->backoff);
-	back_off(process);
+	loop_timer_set(loop, &process->respawn,
+	    backoff_next(&process->backoff, loop_now(loop) - process->started));
 }
 
 static void log_death(const struct worker_process *process, int status, int scripts)
