@@ -48,12 +48,7 @@ static int put_vector(struct buf *to, char *const *texts)
 
 	while (texts[count] != NULL)
 		count++;
-	if (put_number(to, count) != 0)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		if (put_text(to, texts[i]) != 0)
-			return -1;
-	return 0;
+	return put_texts(to, (const char *const *)texts, count);
 }
 
 static int put_limits(struct buf *to, const struct sys_limit *limits, size_t count)
