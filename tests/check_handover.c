@@ -140,7 +140,8 @@ START_TEST(half_lines_are_left_out)
 	char text[256];
 
 	snprintf(text, sizeof text,
-	    "pid %ld\nlifeline 3 4\nboard 5 6 7\nboard 5 6 7 2 128 -1\nworker 12\nworker 1 0\nsocket 1 x\nsocket 9\n"
+	    "pid %ld\nlifeline 3 4\nboard 5 6 7\nboard 5 6 7 2 128 -1\nworker 12\n"
+	    "worker 1 0\nsocket 1 x\nsocket 9\n"
 	    "drain 7\nworker 12 3\nsocket 7 a\nfile 7\nfile 7 1\nfile 7 1 x\nfile 8 1 1\n"
 	    "syslog 3\nsyslog /dev/log\n",
 	    (long)getpid());
