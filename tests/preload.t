@@ -198,16 +198,22 @@ scenario 'a client that leaves, a timeout, KILL' => sub {
     $of->stop;
 };
 
-scenario 'a client that leaves before the script has started' => sub {
-    my $of = preloading();
-    my $lock = spew("$of->{mood}.gate", '', 0644);
-    open my $held, '<', $lock or die;
+# Asks for a script whose child waits before it says "start": the client, and what it waits for.
+sub start_held ($of) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    open my $held, '<', spew("$of->{mood}.gate", '', 0644) or die;
     flock $held, 2 or die;
     set_mood($of, 'slow');
     spew($ran, '');
     my $c = $of->connect('unix');
     $c->start(1, $of->params('waits.sh', REQUEST_METHOD => 'GET'));
     ok(wait_until(5, sub { @{ status($of)->{script_list} } }), 'it is starting');
+    return $c, $held;
+}
+
+scenario 'a client that leaves before the script has started' => sub {
+    my $of = preloading();
+    my ($c, $held) = start_held($of);
     $c->hang_up;
     close $held;
     ok(wait_until(10, sub { status($of)->{running_scripts} == 0 }), 'it is stopped when it has');
@@ -230,14 +236,7 @@ scenario 'an exit that is none' => sub {
 
 scenario 'a client that leaves meanwhile, with --on-disconnect ignore' => sub {
     my $of = preloading(args => [ '--on-disconnect', 'ignore' ]);
-    my $lock = spew("$of->{mood}.gate", '', 0644);
-    open my $held, '<', $lock or die;
-    flock $held, 2 or die;
-    set_mood($of, 'slow');
-    spew($ran, '');
-    my $c = $of->connect('unix');
-    $c->start(1, $of->params('waits.sh', REQUEST_METHOD => 'GET'));
-    ok(wait_until(5, sub { @{ status($of)->{script_list} } }), 'it is starting');
+    my ($c, $held) = start_held($of);
     $c->hang_up;
     ok(wait_until(5, sub { status($of)->{lost_clients} == 1 }), 'its client is gone');
     close $held;
