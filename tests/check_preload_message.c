@@ -121,6 +121,13 @@ START_TEST(declines_and_stale)
 }
 END_TEST
 
+START_TEST(alive)
+{
+	ck_assert_int_eq(PARSE("pong"), 0);
+	ck_assert_int_eq(message.verb, PRELOAD_IS_ALIVE);
+}
+END_TEST
+
 START_TEST(exited)
 {
 	ck_assert_int_eq(PARSE("exit\0" "47\0" "255\0" "0"), 0);
@@ -149,6 +156,7 @@ static const struct {
     WRONG("decline\0" "1"), WRONG("decline\0x\0y"), WRONG("stale"), WRONG("stale\0" "0\0" "1"),
     WRONG("exit\0" "5\0" "256\0" "0"), WRONG("exit\0" "5\0" "0\0" "127"),
     WRONG("exit\0" "5\0" "1\0" "9"), WRONG("exit\0" "5\0" "1"), WRONG("exit\0x\0" "1\0" "0"),
+    WRONG("pong\0" "1"), WRONG("ping"),
 #undef WRONG
 };
 
@@ -167,7 +175,8 @@ END_TEST
 START_TEST(any_bytes_are_survived)
 {
 	static const char bytes[] = "\0\0\0" "12starexifldecny\377";
-	static const char *const verbs[] = {"ready", "start", "fail", "decline", "exit", "stale"};
+	static const char *const verbs[] = {"ready", "start", "fail", "decline", "exit", "stale",
+	    "pong"};
 
 	draw_restart();
 	for (int i = 0; i < 20000; i++) {
@@ -176,7 +185,7 @@ START_TEST(any_bytes_are_survived)
 
 		for (size_t at = 0; at < len; at++)
 			packet[at] = bytes[draw(sizeof bytes)];
-		strncpy(packet, verbs[draw(6)], len);
+		strncpy(packet, verbs[draw(7)], len);
 		(void)!preload_message_parse(packet, len, &message);
 	}
 }
@@ -190,6 +199,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, started);
 	tcase_add_test(tcase, failed);
 	tcase_add_test(tcase, declines_and_stale);
+	tcase_add_test(tcase, alive);
 	tcase_add_test(tcase, exited);
 	tcase_add_loop_test(tcase, messages_that_are_none, 0, sizeof wrong / sizeof *wrong);
 	tcase_add_test(tcase, any_bytes_are_survived);

@@ -398,8 +398,10 @@ scenario 'a worker that is gone' => sub {
     is_deeply([ gone(5, @pids) ], [], 'and takes them along');
 };
 
-scenario 'retire; TERM' => sub {
+scenario 'ping; retire; TERM' => sub {
     my $p = Preload->start([ $perl, $program ], env => \%plain);
+    $p->send_message(['ping']) for 1 .. 2;
+    is_deeply([ map { $p->packet } 1 .. 2 ], [qw(pong pong)], 'it answers');
     $p->retire;
     is($p->wait_exit, 0, 'without scripts it ends at once');
     my $q = Preload->start([ $perl, $program ], env => \%plain);
@@ -421,6 +423,7 @@ scenario 'malformed messages end it' => sub {
         'an unknown word' => sub ($p) { $p->send_message(['hello']) },
         'no end' => sub ($p) { $p->send_raw('retire') },
         'more than there should be' => sub ($p) { $p->send_message([ 'retire', 1 ]) },
+        'ping with more' => sub ($p) { $p->send_message([ 'ping', 1 ]) },
         'no descriptors' => sub ($p) { $p->send_message($good) },
         'two descriptors' => sub ($p) { $p->send_message($good, @null[ 0, 1 ]) },
         'a hundred descriptors' => sub ($p) { $p->send_message($good, ($null[0]) x 100) },

@@ -589,8 +589,10 @@ scenario 'a worker that is gone' => sub {
     is_deeply([ gone(5, @pids) ], [], 'and takes them along');
 };
 
-scenario 'retire; TERM' => sub {
+scenario 'ping; retire; TERM' => sub {
     my $p = start();
+    $p->send_message(['ping']) for 1 .. 2;
+    is_deeply([ map { $p->packet } 1 .. 2 ], [qw(pong pong)], 'it answers');
     $p->retire;
     is($p->wait_exit, 0, 'without scripts it ends at once');
     my $q = start();
@@ -606,6 +608,7 @@ scenario 'malformed messages end it' => sub {
         'an unknown word' => [ ['hello'] ],
         'more than there should be' => [ [ 'retire', 1 ] ],
         'retire with a descriptor' => [ ['retire'], $three[0] ],
+        'ping with more' => [ [ 'ping', 1 ] ],
         'no descriptors' => [$good],
         'two descriptors' => [ $good, @three[ 0, 1 ] ],
         'a hundred descriptors' => [ $good, (fileno $null) x 100 ],

@@ -34,6 +34,7 @@ struct preload;
 struct preload_times {
 	int64_t answer; /* that a preloader may take to start a script */
 	int64_t ready;  /* that it may take to be ready */
+	int64_t silence; /* until it has to have answered a "ping" */
 };
 
 extern const struct preload_times preload_times;

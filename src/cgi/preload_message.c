@@ -10,6 +10,7 @@
 #include <string.h>
 
 const char preload_message_retire[] = "retire";
+const char preload_message_ping[] = "ping";
 
 /* ---- writing ---------------------------------------------------------------------- */
 
@@ -185,6 +186,13 @@ static bool read_exited(struct reader *reader, struct preload_message *message)
 	return true;
 }
 
+static bool read_nothing(struct reader *reader, struct preload_message *message)
+{
+	(void)reader;
+	(void)message;
+	return true;
+}
+
 int preload_message_parse(const char *bytes, size_t len, struct preload_message *message)
 {
 	static const struct {
@@ -197,6 +205,7 @@ int preload_message_parse(const char *bytes, size_t len, struct preload_message 
 	    [PRELOAD_DECLINES] = {"decline", read_declines},
 	    [PRELOAD_HAS_EXITED] = {"exit", read_exited},
 	    [PRELOAD_IS_STALE] = {"stale", next_serial},
+	    [PRELOAD_IS_ALIVE] = {"pong", read_nothing},
 	};
 	struct reader reader = {bytes, bytes + len};
 	const char *name;

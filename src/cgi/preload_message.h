@@ -37,9 +37,10 @@ struct preload_request {
  */
 int preload_message_start(struct buf *to, const struct preload_request *request) MUST_CHECK;
 
-/* "retire", with its length. */
+/* "retire" and "ping", with their lengths. */
 extern const char preload_message_retire[];
-enum { PRELOAD_RETIRE_LEN = sizeof "retire" };
+extern const char preload_message_ping[];
+enum { PRELOAD_RETIRE_LEN = sizeof "retire", PRELOAD_PING_LEN = sizeof "ping" };
 
 enum preload_verb {
 	PRELOAD_IS_READY,
@@ -48,6 +49,7 @@ enum preload_verb {
 	PRELOAD_DECLINES,
 	PRELOAD_HAS_EXITED,
 	PRELOAD_IS_STALE,
+	PRELOAD_IS_ALIVE,
 };
 
 /* A message from a preloader; each verb has those members that it names. */

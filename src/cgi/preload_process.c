@@ -31,7 +31,7 @@ enum {
 	RETIRE_TIME = 5000,       /* ms to exit after the last of its scripts */
 };
 
-const struct preload_times preload_times = {.answer = 1000, .ready = 60 * 1000};
+const struct preload_times preload_times = {.answer = 1000, .ready = 60 * 1000, .silence = 5000};
 
 static void preloader_spawn(struct preloader *preloader);
 
@@ -140,7 +140,7 @@ static void answer_all_unstarted(struct preload_process *process)
 	process->first_waiting = process->last_waiting = NULL;
 }
 
-/* Whether those that have ended are reported is looked at from time to time. */
+/* Whether it reports those that have ended is looked at from time to time. */
 static void watch_exits(struct preload_process *process)
 {
 	struct preload *preload = preload_of(process);
@@ -349,10 +349,9 @@ static void on_timer(struct loop_timer *timer)
 		kill_process(process); /* it was asked to end */
 }
 
-/* The slot of a script whose exit is never reported would be lost: such a preloader hangs. */
-static void on_look(struct loop_timer *timer)
+/* Whether it has not reported a script that had ended at the last look. */
+static bool misses_exit(struct preload_process *process)
 {
-	struct preload_process *process = CONTAINER_OF(timer, struct preload_process, look);
 	bool late = false;
 
 	for (struct preload_item *item = process->running; item != NULL; item = item->next) {
@@ -361,11 +360,36 @@ static void on_look(struct loop_timer *timer)
 		late = late || (ended && item->ended);
 		item->ended = ended;
 	}
-	if (late)
+	return late;
+}
+
+/*
+ * Asks for a sign of life, as not every system shows that a script has ended.  If it does not
+ * fit into the socket there are requests in there, which are waited for in their own way.
+ */
+static void ping(struct preload_process *process)
+{
+	if (process->running != NULL && process->pinged == 0 &&
+	    packet_send(process->fd, preload_message_ping, PRELOAD_PING_LEN, NULL, 0) == 0)
+		process->pinged = loop_now(preload_loop(preload_of(process)));
+}
+
+/* The slot of a script whose exit is never reported would be lost: such a preloader hangs. */
+static void on_look(struct loop_timer *timer)
+{
+	struct preload_process *process = CONTAINER_OF(timer, struct preload_process, look);
+	const struct preload_times *times = preload_of(process)->parts.times;
+	int64_t now = loop_now(preload_loop(preload_of(process)));
+
+	if (misses_exit(process)) {
 		break_off(process, "did not report the end of a script within %lld ms",
-		    (long long)preload_of(process)->parts.times->answer);
-	else
+		    (long long)times->answer);
+	} else if (process->pinged > 0 && now - process->pinged >= times->silence) {
+		break_off(process, "did not answer within %lld ms", (long long)times->silence);
+	} else {
+		ping(process);
 		watch_exits(process);
+	}
 }
 
 /* ---- its messages --------------------------------------------------------------------- */
@@ -524,6 +548,14 @@ static bool on_stale(struct preload_process *process, const struct preload_messa
 	return true;
 }
 
+static bool on_alive(struct preload_process *process)
+{
+	bool asked = process->pinged > 0;
+
+	process->pinged = 0;
+	return asked;
+}
+
 static bool handle(struct preload_process *process, const char *packet, size_t len, pid_t sender)
 {
 	struct preload_message message;
@@ -545,6 +577,8 @@ static bool handle(struct preload_process *process, const char *packet, size_t l
 		return on_script_exited(process, &message);
 	case PRELOAD_IS_STALE:
 		return on_stale(process, &message);
+	case PRELOAD_IS_ALIVE:
+		return on_alive(process);
 	}
 	return false;
 }

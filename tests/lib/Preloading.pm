@@ -58,7 +58,7 @@ sub counts ($bridge) {
 
 # Whether a preloader took more than its second, which can happen on a busy machine.
 sub was_late ($bridge, $mark) {
-    return $bridge->log_since($mark) =~ /did not start a script within/;
+    return $bridge->log_since($mark) =~ /did not (?:start a script|answer) within/;
 }
 
 # Runs `code`, and how the counters grew: [preloaded, bypassed].  Again if a preloader that
