@@ -16,7 +16,7 @@ BUILD_NEEDS=(gcc /usr/include/stdio.h=libc6-dev make autoconf automake prove=per
 # What the tests need: a unit test library, front ends, what they run.
 # shellcheck disable=SC2034
 TEST_NEEDS=(/usr/include/check.h=check nginx apache2=apache2-bin lighttpd caddy haproxy
-	h2o cgi-fcgi=libfcgi-bin spawn-fcgi multiwatch ip=iproute2 runsv=runit
+	h2o cgi-fcgi=libfcgi-bin uwsgi-core spawn-fcgi multiwatch ip=iproute2 runsv=runit
 	systemd-analyze=systemd promtool=prometheus chromium shellcheck git curl
 	/usr/bin/python3=python3)
 
