@@ -127,7 +127,10 @@ END_TEST
 struct named {
 	const char *file, *info, *root, *name;
 	bool handled;
+	size_t padding; /* of the parameters: which value finds no room left differs with it */
 };
+
+static char padding[1024];
 
 static bool attempt_script(void *context)
 {
@@ -142,6 +145,8 @@ static bool attempt_script(void *context)
 	bool done;
 
 	params_init(&params, 16 * 1024);
+	if (named->padding > 0)
+		put_param(&params, "PADDING", padding + sizeof padding - named->padding);
 	if (named->file != NULL)
 		put_param(&params, "SCRIPT_FILENAME", named->file);
 	if (named->info != NULL)
@@ -165,9 +170,9 @@ static bool attempt_script(void *context)
 START_TEST(scripts)
 {
 	static char file[512], deep[6000], encoded[600], directory[512], root[512];
-	struct named named[] = {{file, NULL, NULL, "/x.cgi", true}, {deep, NULL, root, "/x.cgi/i", true},
-	    {encoded, NULL, root, "/x.cgi/%", false}, {directory, "/x.cgi/more", root, "", true},
-	    {NULL, NULL, root, "/x.cgi/more", true}, {NULL, NULL, root, deep, false}};
+	struct named named[] = {{file, NULL, NULL, "/x.cgi", true, 0}, {deep, NULL, root, "/x.cgi/i", true, 0},
+	    {encoded, NULL, root, "/x.cgi/%", false, 0}, {directory, "/x.cgi/more", root, "", true, 0},
+	    {NULL, NULL, root, "/x.cgi/more", true, 0}, {NULL, NULL, root, deep, false, 0}};
 
 	script("x.cgi", "");
 	snprintf(root, sizeof root, "%s/", temp_dir());
@@ -178,6 +183,9 @@ START_TEST(scripts)
 	named[5].name = deep + strlen(temp_dir());
 	for (size_t i = 0; i < sizeof named / sizeof *named; i++)
 		fail_each(attempt_script, &named[i]);
+	memset(padding, 'x', sizeof padding - 1);
+	for (named[0].padding = 1; named[0].padding < sizeof padding; named[0].padding += 8)
+		fail_each(attempt_script, &named[0]);
 }
 END_TEST
 

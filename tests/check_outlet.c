@@ -367,6 +367,63 @@ START_TEST(a_client_that_leaves_in_the_middle_is_noticed)
 }
 END_TEST
 
+START_TEST(a_client_that_leaves_before_the_header_is_noticed)
+{
+	fill_socket();
+	say();
+	ck_assert(outlet_move(&outlet, 7, pipe_fd, len));
+	hang_up();
+	ck_assert_int_ne(outlet_flush(&outlet), 0);
+}
+END_TEST
+
+/* What can be neither moved nor read into memory is lost. */
+START_TEST(what_cannot_be_moved_and_finds_no_room_breaks_it)
+{
+	outlet_fini(&outlet);
+	buf_init(&outlet.records, 100);
+	if (!moves)
+		return; /* as above: it is read at once */
+	move_half();
+	hang_up();
+	ck_assert_int_ne(outlet_flush(&outlet), 0);
+	ck_assert_int_eq(outlet.broken, OUTLET_NO_MEMORY);
+	ck_assert(!outlet_is_moving(&outlet, pipe_fd));
+}
+END_TEST
+
+START_TEST(what_is_lent_goes_out_or_is_kept)
+{
+	static const unsigned char bytes[4000];
+	struct outlet *loan = NULL;
+
+	fill_socket();
+	ck_assert(outlet_lend(&outlet, bytes, sizeof bytes, &loan));
+	ck_assert(!outlet_lend(&outlet, bytes, sizeof bytes, &loan)); /* one at a time */
+	ck_assert_ptr_eq(loan, &outlet);
+	ck_assert_int_eq(outlet_flush(&outlet), 0);
+	ck_assert_ptr_null(loan);
+	ck_assert_int_eq(outlet.broken, OUTLET_FINE);
+	ck_assert_uint_eq(buf_len(&outlet.records), sizeof bytes);
+}
+END_TEST
+
+START_TEST(what_is_lent_and_finds_no_room_breaks_it)
+{
+	static const unsigned char bytes[4000];
+	struct outlet *loan = NULL;
+
+	fill_socket();
+	buf_fini(&outlet.records);
+	buf_init(&outlet.records, sizeof bytes - 1);
+	ck_assert(outlet_lend(&outlet, bytes, sizeof bytes, &loan));
+	outlet_keep(&outlet);
+	ck_assert_ptr_null(loan);
+	ck_assert_int_eq(outlet.broken, OUTLET_NO_MEMORY);
+	ck_assert_int_ne(outlet_flush(&outlet), 0);
+}
+END_TEST
+
 START_TEST(without_a_client_nothing_moves)
 {
 	int socket = outlet.socket;
@@ -394,6 +451,10 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, what_cannot_be_recalled_breaks_it);
 	tcase_add_test(tcase, what_finds_no_room_in_memory_breaks_it);
 	tcase_add_test(tcase, a_client_that_leaves_in_the_middle_is_noticed);
+	tcase_add_test(tcase, a_client_that_leaves_before_the_header_is_noticed);
+	tcase_add_test(tcase, what_cannot_be_moved_and_finds_no_room_breaks_it);
+	tcase_add_test(tcase, what_is_lent_goes_out_or_is_kept);
+	tcase_add_test(tcase, what_is_lent_and_finds_no_room_breaks_it);
 	tcase_add_test(tcase, without_a_client_nothing_moves);
 }
 

@@ -6,6 +6,7 @@
 #include "check_util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,6 +369,19 @@ START_TEST(a_name_that_is_too_long_is_not_there)
 }
 END_TEST
 
+/* The other meaning of such a path is a directory, which PATH_INFO goes on from. */
+START_TEST(a_long_query_may_follow_a_directory)
+{
+	feed_pair("SCRIPT_FILENAME", "@/www?", long_info(9000, "/"));
+	put("PATH_INFO", "/x.cgi/more");
+	ck_assert_int_eq(params_decode(&params), 0);
+	ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "%s", refusal.reason);
+	check_name("SCRIPT_FILENAME", "@/www/x.cgi");
+	check_name("SCRIPT_NAME", "/x.cgi");
+	check_name("PATH_INFO", "/more");
+}
+END_TEST
+
 /* In a process of its own, that is not root. */
 static int resolve_as_nobody(void)
 {
@@ -471,6 +485,91 @@ START_TEST(one_of_several_rules_is_enough)
 }
 END_TEST
 
+/* Directories in each other until the path of the last is too long; a file is there. */
+static void make_deep(void)
+{
+	char name[200];
+	int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	memset(name, 'd', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	ck_assert_int_eq(chdir(temp_path("www")), 0);
+	for (size_t depth = 0; depth < PATH_MAX; depth += sizeof name) {
+		ck_assert_int_eq(mkdir(name, 0755), 0);
+		ck_assert_int_eq(chdir(name), 0);
+	}
+	close(open("x.cgi", O_WRONLY | O_CREAT | O_CLOEXEC, 0755));
+	ck_assert_int_eq(symlink("../..", "up"), 0);
+	ck_assert_int_eq(fchdir(home), 0);
+	close(home);
+}
+
+/* Two links, each of which is a path short enough, lead there. */
+static void link_deep(void)
+{
+	static char half[PATH_MAX];
+	size_t at = 0;
+
+	for (size_t depth = 0; depth < PATH_MAX; depth += 200) {
+		memset(half + at, 'd', 199);
+		half[at + 199] = '/';
+		at += 200;
+		if (depth >= PATH_MAX / 2 && depth < PATH_MAX / 2 + 200) {
+			half[at - 1] = '\0';
+			link_to("www/first", half);
+			ck_assert_int_eq(chdir(temp_path("www/first")), 0);
+			at = 0;
+		}
+	}
+	half[at - 1] = '\0';
+	ck_assert_int_eq(symlink(half, "second"), 0);
+}
+
+START_TEST(a_file_whose_true_path_is_too_long_is_below_no_root)
+{
+	const char *roots[1] = {full("@/www")};
+	static const struct names names = {.filename = "@/www/first/second/x.cgi", .name = "/x"};
+	int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	make_deep();
+	link_deep();
+	ck_assert_int_eq(fchdir(home), 0);
+	close(home);
+	put_names(&names);
+	ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "%s", refusal.reason);
+	options.roots = (struct value_list){roots, 1};
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
+	ck_assert_int_eq(refusal.status, 403);
+	ck_assert_ptr_nonnull(strstr(refusal.reason, "not below a directory given by --root"));
+}
+END_TEST
+
+/* The interpreter has to read it, whatever execve(2) would say. */
+START_TEST(a_script_that_its_handler_cannot_read_is_forbidden)
+{
+	static char program[] = "/bin/sh", *argv[] = {program, NULL};
+	static struct value_handler handler = {".cgi", 4, argv, 1};
+	static const struct names names = {.filename = "@/www/x.cgi", .name = "/x.cgi"};
+	uid_t uid = getuid();
+	int failed;
+
+	options.handlers = (struct value_handlers){&handler, 1};
+	options.handler_always = 1;
+	put_names(&names);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), 0);
+	check_name("REDIRECT_STATUS", "200");
+	ck_assert_int_eq(chmod(temp_dir(), 0755), 0);
+	ck_assert_int_eq(chmod(temp_path("www/x.cgi"), 0311), 0);
+	/* access(2) asks for the real user */
+	ck_assert(uid != 0 || setreuid(65534, (uid_t)-1) == 0);
+	failed = script_resolve(&params, &options, &file, &refusal);
+	ck_assert(uid != 0 || setreuid(0, (uid_t)-1) == 0);
+	ck_assert_int_eq(failed, -1);
+	ck_assert_int_eq(refusal.status, 403);
+	ck_assert_ptr_nonnull(strstr(refusal.reason, "Permission denied"));
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -485,6 +584,9 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, only_what_the_rules_allow_runs, 0, sizeof rules / sizeof *rules);
 	tcase_add_test(tcase, a_link_that_leads_out_is_named_with_its_target);
 	tcase_add_test(tcase, one_of_several_rules_is_enough);
+	tcase_add_test(tcase, a_long_query_may_follow_a_directory);
+	tcase_add_test(tcase, a_file_whose_true_path_is_too_long_is_below_no_root);
+	tcase_add_test(tcase, a_script_that_its_handler_cannot_read_is_forbidden);
 }
 
 int main(void)

@@ -56,7 +56,7 @@ static size_t unchunk(struct response *response, unsigned char *bytes, size_t le
 	size_t kept = 0;
 	size_t at = 0;
 
-	while (at < len && response->chunk != CHUNK_DONE && response->chunk != CHUNK_BROKEN) {
+	while (at < len) { /* after the last chunk, or in broken ones, to no effect */
 		size_t n = len - at;
 
 		if (response->chunk != CHUNK_DATA) {
@@ -84,7 +84,7 @@ size_t response_passes(const struct response *response, size_t len)
 		return len > response->left ? (size_t)response->left : len;
 	case RESPONSE_CHUNKED:
 	case RESPONSE_EMPTY:
-		return 0;
+		break;
 	}
 	return 0;
 }
@@ -116,9 +116,9 @@ bool response_is_whole(const struct response *response)
 	case RESPONSE_CHUNKED:
 		return response->chunk == CHUNK_DONE || response->kind == RESPONSE_HEAD;
 	case RESPONSE_EMPTY:
-		return true;
+		break;
 	}
-	return false;
+	return true;
 }
 
 bool response_is_short(const struct response *response)

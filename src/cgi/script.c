@@ -165,28 +165,23 @@ static int name_path(const struct params *params, struct path *path, struct scri
 
 /*
  * The length of the prefix of `text` that is a file, not a directory, from the left (each
- * component but the last has to be a directory: there is only one); 0 with errno if none is.
+ * component but the last has to be a directory: there is only one), and its stat(2); 0 with
+ * errno if none is.  All of `text` may be a directory only if that was made meanwhile.
  */
-static size_t walk(char *text)
+static size_t walk(char *text, struct stat *info)
 {
-	struct stat info;
-
 	for (char *at = strchr(text + 1, '/');; at = strchr(at + 1, '/')) {
 		int failed;
 
 		if (at != NULL)
 			*at = '\0';
-		failed = stat(text, &info);
+		failed = stat(text, info);
 		if (at != NULL)
 			*at = '/';
 		if (failed != 0)
 			return 0;
-		if (!S_ISDIR(info.st_mode))
+		if (at == NULL || !S_ISDIR(info->st_mode))
 			return at == NULL ? strlen(text) : (size_t)(at - text);
-		if (at == NULL) {
-			errno = EISDIR;
-			return 0;
-		}
 	}
 }
 
@@ -209,15 +204,13 @@ static int split(struct path *path, struct script_refusal *refusal)
 		return check_kind(path->text, path->info->st_mode, refusal);
 	if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
 		return refuse_errno(refusal, path->text, errno);
-	len = walk(path->text);
+	len = walk(path->text, path->info);
 	if (len == 0)
 		return refuse_errno(refusal, path->text, errno);
 	path->rest = strdup(path->text + len);
 	if (path->rest == NULL)
 		return refuse_errno(refusal, path->text, errno);
 	path->text[len] = '\0';
-	if (stat(path->text, path->info) != 0)
-		return refuse_errno(refusal, path->text, errno);
 	return check_kind(path->text, path->info->st_mode, refusal);
 }
 

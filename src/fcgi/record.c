@@ -75,9 +75,10 @@ int record_put_end(struct buf *out, uint16_t id, uint32_t app_status,
 	if (buf_reserve(out, record_size(0) + record_size(sizeof body)) == NULL)
 		return -1;
 	fcgi_put_end(body, app_status, status);
-	if (record_put(out, FCGI_STDOUT, id, NULL, 0) != 0)
-		return -1;
-	return record_put(out, FCGI_END_REQUEST, id, body, sizeof body);
+	return record_put(out, FCGI_STDOUT, id, NULL, 0) != 0 ||
+		record_put(out, FCGI_END_REQUEST, id, body, sizeof body) != 0
+	    ? -1
+	    : 0;
 }
 
 int record_put_unknown(struct buf *out, unsigned type)

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_interrupted: every other call that a signal may interrupt fails with EINTR, and all goes
+ * on as if it had not.  The linker puts these functions in place of those of libc.
+ */
+#include "check_bench.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fcgi/outlet.h"
+#include "fcgi/record.h"
+
+/* ---- in place of libc's -------------------------------------------------------------- */
+
+ssize_t __real_read(int fd, void *bytes, size_t len);
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __real_recv(int fd, void *bytes, size_t len, int flags);
+ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+pid_t __real_waitpid(pid_t pid, int *status, int options);
+ssize_t __wrap_read(int fd, void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_recv(int fd, void *bytes, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+
+enum call { READ, WRITE, RECV, SEND, SENDMSG, WAITPID, CALLS };
+
+static bool armed; /* the code that is tested runs */
+static unsigned calls[CALLS];
+
+static bool interrupts(enum call call)
+{
+	if (!armed || calls[call]++ % 2 != 0)
+		return false;
+	errno = EINTR;
+	return true;
+}
+
+ssize_t __wrap_read(int fd, void *bytes, size_t len)
+{
+	return interrupts(READ) ? -1 : __real_read(fd, bytes, len);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t len)
+{
+	return interrupts(WRITE) ? -1 : __real_write(fd, bytes, len);
+}
+
+ssize_t __wrap_recv(int fd, void *bytes, size_t len, int flags)
+{
+	return interrupts(RECV) ? -1 : __real_recv(fd, bytes, len, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags)
+{
+	return interrupts(SEND) ? -1 : __real_send(fd, bytes, len, flags);
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return interrupts(SENDMSG) ? -1 : __real_sendmsg(fd, message, flags);
+}
+
+pid_t __wrap_waitpid(pid_t pid, int *status, int how)
+{
+	return interrupts(WAITPID) ? -1 : __real_waitpid(pid, status, how);
+}
+
+/* ---- what is interrupted --------------------------------------------------------------- */
+
+static bool is_over(void)
+{
+	receive();
+	return eof || answers[1].ends > 0;
+}
+
+/* Sends what is in `stream`, and waits for the answer of request 1. */
+static void exchange(void)
+{
+	send_stream();
+	for (int64_t end = loop_clock(loop) + patience(20000); !is_over();) {
+		int turned;
+
+		ck_assert_int_lt(loop_clock(loop), end);
+		armed = true;
+		turned = loop_turn(loop, 10);
+		armed = false;
+		ck_assert_int_eq(turned, 0);
+	}
+}
+
+/* So much that it is kept in a file: more than a pipe takes, of a length that is not known. */
+static void put_large(void)
+{
+	static char part[30000];
+
+	memset(part, 'x', sizeof part - 1);
+	put_post(1, FCGI_KEEP_CONN, "echo.cgi", NULL);
+	for (int i = 0; i < 10; i++)
+		put(FCGI_STDIN, 1, part);
+	put(FCGI_STDIN, 1, "");
+}
+
+START_TEST(a_request_is_answered_as_ever)
+{
+	script("echo.cgi", "echo complaint >&2\n" HEAD "cat\n");
+	put_large();
+	exchange();
+	ck_assert_int_eq(answers[1].ends, 1);
+	ck_assert_int_eq(answers[1].status, FCGI_REQUEST_COMPLETE);
+	ck_assert_uint_eq(answers[1].len, strlen(ANSWER) + 10 * 29999);
+	ck_assert_uint_gt(calls[READ], 0);
+	ck_assert_uint_gt(calls[WRITE], 0);
+	ck_assert_uint_gt(calls[SEND] + calls[SENDMSG], 0);
+}
+END_TEST
+
+START_TEST(a_record_is_recalled_whole)
+{
+	static unsigned char content[8000];
+	struct outlet outlet;
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(write(ends[1], content, sizeof content), (ssize_t)sizeof content);
+	outlet_init(&outlet, 64 * 1024);
+	/* as outlet_move() leaves one whose client takes nothing */
+	outlet.pipe = ends[0];
+	outlet.left = sizeof content;
+	armed = true;
+	outlet_recall(&outlet, ends[0]);
+	armed = false;
+	ck_assert_int_eq(outlet.broken, OUTLET_FINE);
+	ck_assert_uint_eq(buf_len(&outlet.records), sizeof content);
+	ck_assert_uint_eq(calls[READ], 2);
+	outlet_fini(&outlet);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
+static void start(void)
+{
+	memset(calls, 0, sizeof calls);
+	bench_setup();
+}
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, start, bench_teardown);
+	tcase_add_test(tcase, a_request_is_answered_as_ever);
+	tcase_add_test(tcase, a_record_is_recalled_whole);
+}
+
+int main(void)
+{
+	return check_main("interrupted", add);
+}
