@@ -10,7 +10,7 @@
  * on with child_leave() (left.c).
  *
  * A script that a preloader starts is not our child process, though it is in our session:
- * preload_process.c reports its start and its end.
+ * preload_item.c reports its start and its end.
  */
 #ifndef CGIBRIDGE_CHILD_H
 #define CGIBRIDGE_CHILD_H

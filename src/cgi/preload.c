@@ -434,7 +434,7 @@ struct preload *preload_new(const struct preload_parts *parts)
 	    .preloaders = calloc(options->count, sizeof *preload->preloaders),
 	    .marks = calloc(PRELOAD_MARKS, sizeof *preload->marks)};
 	buf_init(&preload->packet, PRELOAD_REQUEST_MAX);
-	preload_processes_init(preload);
+	preload_items_init(preload);
 	if (preload->envp == NULL || preload->preloaders == NULL || preload->marks == NULL) {
 		preload_free(&preload);
 		return NULL;

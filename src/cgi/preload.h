@@ -93,7 +93,8 @@ bool preload_concerns(struct preload *preload, const char *path, const struct st
 /*
  * Has a preloader start `script`: its child is STARTING, and has the slot of the plan, until
  * `answered` is called, later and at most once: not for a child that was dropped.  After
- * STARTED the slot goes with the child; otherwise the child is gone, and the slot the caller's.  NULL: no preloader can do that now; nothing has been done.
+ * STARTED the slot goes with the child; otherwise the child is gone, and the slot the caller's.
+ * NULL: no preloader can do that now; nothing has been done.
  */
 struct child *preload_start(struct preload *preload,
     const struct preload_script *script) MUST_CHECK;

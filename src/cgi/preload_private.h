@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * preload_private: shared by preload.c and preload_process.c, which the former calls.  No other
- * file includes it.
+ * preload_private: shared by preload.c and the files that it calls, directly or not: each calls
+ * only those before it.  No other file includes it.
+ *
+ *   preload_state.c    states, and when there is a next process
+ *   preload_item.c     scripts
+ *   preload_answer.c   what a preloader says
+ *   preload_process.c  the conversation, and its end
+ *   preload_spawn.c    the start of a process
  */
 #ifndef CGIBRIDGE_PRELOAD_PRIVATE_H
 #define CGIBRIDGE_PRELOAD_PRIVATE_H
@@ -123,23 +129,96 @@ static inline struct loop *preload_loop(const struct preload *preload)
 	return preload->parts.loop;
 }
 
+static inline struct preload *preload_of(const struct preload_process *process)
+{
+	return process->preloader->preload;
+}
+
+/* Whether a message from it is of use. */
+static inline bool preload_process_is_heard(const struct preload_process *process)
+{
+	return process->state < PRELOAD_KILLED;
+}
+
+/* ---- preload_state.c -------------------------------------------------------------- */
+
+void preload_process_set_state(struct preload_process *process, enum preload_state state);
+void preloader_set_state(struct preloader *preloader, enum preloader_state state);
+
+/*
+ * Counts a process that has ended before it had started a script.  Returns whether these are too
+ * many now: then it is OFF.
+ */
+bool preloader_fails(struct preloader *preloader);
+
+/* It has no process that could start scripts: there is a next one after a while.  `age` in ms. */
+void preloader_schedule(struct preloader *preloader, int64_t age);
+
+/* The process can start no more scripts: it leaves its place to the next one. */
+void preload_process_give_place(struct preload_process *process);
+
+/* Logs that it has ended, or has to be ended, for the reason `how`; counts that it fails. */
+void preload_process_report(struct preload_process *process, const char *how);
+
+/* ---- preload_item.c --------------------------------------------------------------- */
+
+void preload_items_init(struct preload *preload);
+void preload_item_free(struct preload_item *item);
+
+/* The one of `process` that waits for an answer, and has this number, or NULL. */
+struct preload_item *preload_item_find(struct preload_process *process, unsigned long serial);
+
+/* The one in the list from `item` on that runs as process `pid`, or NULL. */
+struct preload_item *preload_item_find_pid(struct preload_item *item, pid_t pid);
+
+/* It is not started here: its owner, if it has one, decides what to do.  Frees it. */
+void preload_item_answer(struct preload_item *item, struct preload_answer answer);
+
+/* None that waits is started. */
+void preload_process_answer_all(struct preload_process *process);
+
+/* Looks from time to time whether the process reports the ends of its scripts. */
+void preload_process_watch_exits(struct preload_process *process);
+
+/* It runs as process `pid`: its owner is told. */
+void preload_item_begin(struct preload_item *item, pid_t pid);
+
+/* It is in `*list`, and has ended with waitpid(2)'s `status`.  Frees it. */
+void preload_item_end(struct preload_item **list, struct preload_item *item, int status);
+
+/* Nobody reports the ends of its scripts any more. */
+void preload_process_leave_items(struct preload_process *process);
+
+/* ---- preload_answer.c ------------------------------------------------------------- */
+
+/* Does what follows from a packet; false if it is not one that may come now. */
+bool preload_process_handle(struct preload_process *process, const char *packet, size_t len,
+    pid_t sender) MUST_CHECK;
+
 /* ---- preload_process.c ------------------------------------------------------------ */
 
-void preload_processes_init(struct preload *preload);
+/* Its events; the other members are set. */
+void preload_process_init(struct preload_process *process);
 
-/* Starts its first process; `interpreter` and `argv` are set. */
-void preloader_start(struct preloader *preloader);
+/* It runs as `pid`, a child of this process, and has to be ready in time. */
+void preload_process_adopt(struct preload_process *process, pid_t pid);
 
 /* Sends `packet` with the descriptors of `item`, which it takes over; 0, or -1 with errno. */
 int preload_process_send(struct preload_process *process, struct preload_item *item,
     const struct buf *packet, const int fds[3]) MUST_CHECK;
+
+/* Ends it.  Of its scripts those that have not begun will not be started. */
+void preload_process_kill(struct preload_process *process);
+
+/* ---- preload_spawn.c -------------------------------------------------------------- */
+
+/* Starts its first process; `interpreter` and `argv` are set. */
+void preloader_start(struct preloader *preloader);
 
 /* Kills all processes; those that have not been answered will not be started. */
 void preload_processes_stop(struct preload *preload);
 
 /* Frees them, and all items. */
 void preload_processes_free(struct preload *preload);
-
-void preload_item_free(struct preload_item *item);
 
 #endif
