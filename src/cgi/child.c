@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -538,11 +537,4 @@ void child_drop(struct child **child)
 	if (*child != NULL)
 		child_leave(*child, NULL, NULL);
 	*child = NULL;
-}
-
-unsigned child_app_status(int status)
-{
-	if (WIFSIGNALED(status))
-		return 128U + (unsigned)WTERMSIG(status);
-	return (unsigned)WEXITSTATUS(status);
 }

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 
 #include "base/attributes.h"
 #include "base/loop.h"
@@ -136,6 +137,11 @@ void child_leave(struct child *child, child_exit_fn *exited, void *context);
 void child_drop(struct child **child);
 
 /* The script's exit status as FastCGI's appStatus: 128 + signal after a signal. */
-unsigned child_app_status(int status);
+static inline unsigned child_app_status(int status)
+{
+	if (WIFSIGNALED(status))
+		return 128U + (unsigned)WTERMSIG(status);
+	return (unsigned)WEXITSTATUS(status);
+}
 
 #endif

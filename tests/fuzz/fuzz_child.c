@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -28,6 +27,7 @@ struct child {
 
 struct fuzz_script fuzz_scripts[FUZZ_SCRIPTS];
 size_t fuzz_script_count;
+void (*fuzz_script_started)(const struct child_plan *plan);
 static struct sys_fault refusal; /* of the next start; error 0: none */
 
 void fuzz_script_refuse(enum sys_step step, int error)
@@ -187,6 +187,8 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 	struct child *child;
 
 	check_plan(plan);
+	if (fuzz_script_started != NULL)
+		fuzz_script_started(plan);
 	*fault = refusal.error != 0 ? refusal : (struct sys_fault){SYS_STEP_FORK, EAGAIN};
 	if (refusal.error != 0 || fuzz_script_count == FUZZ_SCRIPTS) {
 		refusal.error = 0;
@@ -290,11 +292,4 @@ void child_drop(struct child **child)
 	if (*child != NULL)
 		child_leave(*child, NULL, NULL);
 	*child = NULL;
-}
-
-unsigned child_app_status(int status)
-{
-	if (WIFSIGNALED(status))
-		return 128U + (unsigned)WTERMSIG(status);
-	return (unsigned)WEXITSTATUS(status);
 }

@@ -23,6 +23,9 @@ struct fuzz_script {
 extern struct fuzz_script fuzz_scripts[FUZZ_SCRIPTS];
 extern size_t fuzz_script_count;
 
+/* Is shown each plan before its script is started; NULL: nothing is. */
+extern void (*fuzz_script_started)(const struct child_plan *plan);
+
 /* The next start fails at `step` with errno `error`. */
 void fuzz_script_refuse(enum sys_step step, int error);
 

@@ -28,13 +28,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "bridge/conn.h"
 #include "fcgi/record.h"
 #include "fuzz.h"
+#include "fuzz_bridge.h"
 #include "fuzz_child.h"
 
-enum { SLOTS = 3, IDS = 4, BEGINS = 64, STEPS = 300, SENT_MAX = 1 << 20, STEP_MS = 400, MANY = 1000 };
+enum { IDS = 4, BEGINS = 64, STEPS = 300, SENT_MAX = 1 << 20, STEP_MS = 400, MANY = 1000 };
 
 /* What an input does, in steps of one byte; arguments follow. */
 enum step {
@@ -74,19 +74,6 @@ enum step {
 
 /* ---- the bridge ------------------------------------------------------------------------------ */
 
-static struct options options;
-static struct loop *loop;
-static struct scoreboard *board;
-static struct environment environment;
-static struct admission admission;
-static struct children children;
-static struct relay_scratch scratch;
-static struct flaw_log flaws;
-static struct request_services services;
-static struct request_sink sink;
-static struct left_list left;
-static struct conn_times times;
-static struct conn_owner owner;
 static size_t access_lines;
 
 /* In place of stats/accesslog.c. */
@@ -108,11 +95,6 @@ void accesslog_write(const struct accesslog_entry *entry)
 	access_lines++;
 }
 
-static void on_count(struct conn_owner *of)
-{
-	fuzz_require(of == &owner);
-}
-
 static void make_scripts(void)
 {
 	static const char text[] = "#!/bin/sh\n";
@@ -124,45 +106,12 @@ static void make_scripts(void)
 	fuzz_require(mkdir(dir, 0700) == 0);
 }
 
-static void set_times(void)
-{
-	times = (struct conn_times){.first = 6000, .late = 1000, .grace = 500, .settle = 20,
-	    .busy = 1000, .idle = 8000, .write = 4000, .quiet = 200, .leave = 1000, .drain = 3000};
-}
-
-static void open_bridge(void)
-{
-	static const int signals[] = {0};
-	static char path[] = "PATH=/usr/bin:/bin";
-	static char *base[] = {path, NULL};
-
-	loop = loop_new();
-	board = scoreboard_new(1, SLOTS);
-	fuzz_require(loop != NULL && board != NULL);
-	fuzz_require(loop_signals(loop, signals, NULL, NULL) == 0);
-	fuzz_require(children_init(&children, loop, board, 50) == 0);
-	fuzz_require(environment_init(&environment, base, NULL) == 0);
-	admission_init(&admission, loop, board, &options, 0);
-	services = (struct request_services){.loop = loop, .options = &options,
-	    .environment = &environment, .admission = &admission, .children = &children,
-	    .scratch = &scratch, .flaws = &flaws, .sink = &sink, .left = &left,
-	    .times = request_times};
-	left_init(&left, loop, &children);
-	request_sink_init(&sink, &services);
-	set_times();
-	owner = (struct conn_owner){.services = &services, .times = &times, .max = 100,
-	    .opened = on_count, .closed = on_count, .scratch = malloc(CONN_SCRATCH)};
-	fuzz_require(owner.scratch != NULL);
-	make_scripts();
-	log_open(LOG_LEVEL_DEBUG, LOG_FORM_PLAIN);
-}
-
 static void set_options(unsigned a, unsigned b)
 {
 	static char spool[256];
 
 	snprintf(spool, sizeof spool, "%s/spool", fuzz_dir());
-	options = (struct options){.workers = 1, .max_scripts = SLOTS,
+	options = (struct options){.workers = 1, .max_scripts = FUZZ_SLOTS,
 	    .queue = a & 1 ? 2 : 0, .queue_timeout = 2000,
 	    .linger = 100, .kill_delay = 50,
 	    .timeout = a & 2 ? 3000 : 0, .idle_timeout = a & 4 ? 1500 : 0,
@@ -444,19 +393,6 @@ static void pass_time(int64_t ms)
 		turn(1);
 	}
 	turn(2);
-}
-
-static void dial(bool tcp)
-{
-	struct address_peer peer = {.len = sizeof(sa_family_t)};
-	int fds[2];
-
-	fuzz_require(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-	for (int i = 0; i < 2; i++)
-		fuzz_require(sys_nonblock(fds[i]) == 0 && sys_cloexec(fds[i]) == 0);
-	client.fd = fds[0];
-	peer.addr.any.sa_family = tcp ? AF_INET : AF_UNIX;
-	fuzz_require(conn_open(&owner, fds[1], &peer) == 0);
 }
 
 static void hang_up(void)
@@ -957,8 +893,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	unsigned b = fuzz_byte(&input);
 	int lowest;
 
-	if (loop == NULL)
-		open_bridge();
+	if (loop == NULL) {
+		fuzz_bridge_open();
+		make_scripts();
+	}
 	set_options(a, b);
 	lowest = dup(STDIN_FILENO);
 	close(lowest);
@@ -970,7 +908,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	buf_init(&client.out, 2 * SENT_MAX);
 	buf_init(&client.in, 16 * SENT_MAX);
 	buf_init(&client.questions, STEPS * MANY);
-	dial((how & 4) != 0);
+	client.fd = fuzz_bridge_dial((how & 4) != 0);
 	for (int i = 0; i < STEPS && input.left > 0; i++)
 		take_step((enum step)(fuzz_byte(&input) % STEPS_END), &input);
 	end_requests();
