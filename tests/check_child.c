@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/syscall.h>
 #endif
 
+#include "base/clock.h"
 #include "cgi/child.h"
 #include "base/sys.h"
 
@@ -811,7 +813,7 @@ START_TEST(it_begins_and_ends_elsewhere)
 	int slot = 0;
 
 	ck_assert_uint_eq(children.count, 1);
-	ck_assert(child_begin(child, getpid()));
+	ck_assert(child_begin(child, getpid(), clock_us()));
 	ck_assert(!child_is_starting(child));
 	ck_assert_int_eq(child_pid(child), getpid());
 	ck_assert_int_eq(atomic_load(scoreboard_pid(board, slot)), getpid());
@@ -870,7 +872,7 @@ START_TEST(one_that_was_stopped_gets_it_when_it_begins)
 	siginfo_t info;
 
 	child_terminate(child);
-	ck_assert(child_begin(child, pid));
+	ck_assert(child_begin(child, pid, clock_us()));
 	ck_assert(child_is_stopped(child));
 	close(tell); /* its parent reaps it, whatever has ended it */
 	ck_assert_int_eq(waitid(P_PID, (id_t)parent, &info, WEXITED | WNOWAIT), 0);
@@ -880,6 +882,112 @@ START_TEST(one_that_was_stopped_gets_it_when_it_begins)
 	ck_assert(turn_until(loop, is_over, NULL));
 }
 END_TEST
+
+/* A process of our session that leads a group and does not end by TERM. */
+static pid_t stubborn_leader(void)
+{
+	int said[2];
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(said), 0);
+	pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		sys_signals_reset(false);
+		signal(SIGTERM, SIG_IGN);
+		(void)!write(said[1], "x", 1);
+		for (;;)
+			pause();
+	}
+	ck_assert_int_eq(read(said[0], &byte, 1), 1);
+	close(said[0]);
+	close(said[1]);
+	return pid;
+}
+
+/* When it is told that the script has ended, its number is another's by then. */
+START_TEST(a_number_that_came_round_is_left_alone)
+{
+	struct child *child = expect();
+	pid_t pid = stubborn_leader();
+
+	ck_assert(child_begin(child, pid, clock_us()));
+	child_terminate(child);
+	child_ended(child, SIGTERM);
+	ck_assert_int_eq(exits, 1);
+	ck_assert(turn_until(loop, is_over, NULL));
+	turn_for(loop, 200); /* KILL would have come */
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -1);
+}
+END_TEST
+
+#ifdef WITH_SYS_LINUX
+/* Nor is it before that, where the system tells since when a process runs. */
+START_TEST(a_younger_process_is_not_signalled)
+{
+	struct child *child = expect();
+	int64_t before = clock_us() - 1000000;
+	pid_t pid = stubborn_leader();
+
+	ck_assert(sys_is_younger(pid, before));
+	ck_assert(!sys_is_younger(pid, clock_us()));
+	ck_assert(child_begin(child, pid, before));
+	child_terminate(child);
+	turn_for(loop, 200); /* TERM, and KILL */
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+	child_ended(child, 0);
+	ck_assert(turn_until(loop, is_over, NULL));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -1);
+}
+END_TEST
+
+static void *wait_in_thread(void *context)
+{
+	for (;;)
+		pause();
+	return context;
+}
+
+static bool is_zombie(void *context)
+{
+	char path[64], stat[256];
+	int fd;
+	ssize_t len;
+
+	snprintf(path, sizeof path, "/proc/%ld/stat", (long)*(pid_t *)context);
+	fd = open(path, O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	len = read(fd, stat, sizeof stat - 1);
+	ck_assert_int_gt(len, 0);
+	close(fd);
+	stat[len] = '\0';
+	return strstr(stat, ") Z ") != NULL;
+}
+
+START_TEST(a_process_runs_until_its_last_thread_has_ended)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, wait_in_thread, NULL) == 0)
+			pthread_exit(NULL);
+		_exit(1);
+	}
+	ck_assert(turn_until(loop, is_zombie, &pid));
+	ck_assert(sys_is_running(pid));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+	ck_assert(!sys_is_running(pid));
+	ck_assert_int_eq(wait_for(pid), -1);
+}
+END_TEST
+#endif
 
 /* Its number belongs to somebody else by then: another session. */
 START_TEST(a_pid_that_is_not_in_our_session_is_not_signalled)
@@ -899,7 +1007,7 @@ START_TEST(a_pid_that_is_not_in_our_session_is_not_signalled)
 			pause();
 	}
 	ck_assert_int_eq(read(said[0], &byte, 1), 1);
-	ck_assert(child_begin(child, pid));
+	ck_assert(child_begin(child, pid, clock_us()));
 	child_terminate(child);
 	turn_for(loop, 200); /* TERM, and KILL */
 	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
@@ -920,6 +1028,11 @@ static void add_elsewhere(TCase *tcase)
 	tcase_add_test(tcase, one_that_has_not_begun_is_not_signalled_at_the_end);
 	tcase_add_test(tcase, one_that_was_stopped_gets_it_when_it_begins);
 	tcase_add_test(tcase, a_pid_that_is_not_in_our_session_is_not_signalled);
+	tcase_add_test(tcase, a_number_that_came_round_is_left_alone);
+#ifdef WITH_SYS_LINUX
+	tcase_add_test(tcase, a_younger_process_is_not_signalled);
+	tcase_add_test(tcase, a_process_runs_until_its_last_thread_has_ended);
+#endif
 }
 
 static void add_ends(TCase *tcase)

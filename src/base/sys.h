@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -144,6 +145,12 @@ pid_t sys_session_of(pid_t pid) MUST_CHECK;
  * reaped yet does not count.
  */
 bool sys_is_running(pid_t pid);
+
+/*
+ * Whether process `pid` has begun after `time` (us, clock_us()): then it is not the one that had
+ * this number at that time.  The system may tell it with a tick of 10 ms, or not tell it: false.
+ */
+bool sys_is_younger(pid_t pid, int64_t time);
 
 /*
  * Kills process `leader` of session `session`, its process group, and the groups of its

@@ -26,6 +26,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -281,7 +282,17 @@ void sys_close_to_others(void)
 struct kin {
 	char state;
 	pid_t parent, group, session;
+	long threads;
+	long long begun; /* clock ticks since the system was started */
 };
+
+enum { STAT_SESSION = 6, STAT_THREADS = 20, STAT_BEGUN = 22 };
+
+static void skip_fields(char **at, int count)
+{
+	for (; count > 0; count--)
+		(void)strtoll(*at, at, 10);
+}
 
 /* False if `stat` is not such a line. */
 static bool parse_stat(const char *stat, struct kin *kin)
@@ -295,6 +306,10 @@ static bool parse_stat(const char *stat, struct kin *kin)
 	kin->parent = (pid_t)strtol(after_name + strlen(") S"), &at, 10);
 	kin->group = (pid_t)strtol(at, &at, 10);
 	kin->session = (pid_t)strtol(at, &at, 10);
+	skip_fields(&at, STAT_THREADS - STAT_SESSION - 1);
+	kin->threads = strtol(at, &at, 10);
+	skip_fields(&at, STAT_BEGUN - STAT_THREADS - 1);
+	kin->begun = strtoll(at, &at, 10);
 	return true;
 }
 
@@ -347,9 +362,26 @@ bool sys_is_running(pid_t pid)
 	char name[24];
 
 	snprintf(name, sizeof name, "%ld", (long)pid);
-	if (read_stat(name, &kin))
-		return kin.state != 'Z' && kin.state != 'X';
-	return kill(pid, 0) == 0 || errno == EPERM; /* without /proc */
+	if (!read_stat(name, &kin))
+		return kill(pid, 0) == 0 || errno == EPERM; /* without /proc */
+	/* the first thread may have ended alone */
+	return kin.state != 'X' && (kin.state != 'Z' || kin.threads > 1);
+}
+
+bool sys_is_younger(pid_t pid, int64_t time)
+{
+	long ticks = sysconf(_SC_CLK_TCK);
+	int64_t now = clock_us();
+	struct timespec up;
+	struct kin kin;
+	char name[24];
+
+	snprintf(name, sizeof name, "%ld", (long)pid);
+	if (ticks <= 0 || clock_gettime(CLOCK_BOOTTIME, &up) != 0 || !read_stat(name, &kin))
+		return false;
+	/* CLOCK_BOOTTIME goes on while the system sleeps, unlike clock_us() */
+	time += (int64_t)up.tv_sec * 1000000 + up.tv_nsec / 1000 - now;
+	return kin.begun * 1000000 / ticks > time;
 }
 
 void sys_kill_family(pid_t leader, pid_t session)

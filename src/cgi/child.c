@@ -52,13 +52,14 @@ struct child {
 	enum child_state state;
 	int slot; /* -1 once given back */
 	int noted; /* its group in the scoreboard, killed if this worker dies; -1: not there */
-	bool elsewhere; /* another process is its parent */
+	bool elsewhere; /* another process is its parent: has `begun` */
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* loop time; 0 before TERM */
 	struct loop_task free_task;
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
+	int64_t begun[]; /* us, clock_us(): it did not begin later */
 };
 
 static bool may_follow(enum child_state from, enum child_state to)
@@ -145,15 +146,20 @@ static bool is_reaped(const struct child *child)
 }
 
 /*
- * Whether its pid is its own.  One that another process reaps may be anybody's as soon as that
- * has happened, and we learn of it later; a process in our session is ours to signal.
+ * Whether its pid is its own, or its group's.  While any process is in the group the system does
+ * not give the number to a new one: if there is one after the script has ended, it is another's.
+ * A script that another process reaps may have ended without our knowing it yet.
  */
 static bool owns_pid(const struct child *child)
 {
+	pid_t pid = child->process.pid;
+
 	if (child_is_starting(child)) /* it has none: 0 would be our own group */
 		return false;
-	return !child->elsewhere || is_reaped(child) ||
-	    sys_session_of(child->process.pid) == getsid(0);
+	if (is_reaped(child))
+		return !sys_is_running(pid);
+	return !child->elsewhere ||
+	    (sys_session_of(pid) == getsid(0) && !sys_is_younger(pid, child->begun[0]));
 }
 
 /* Signals the script's group, and the script too if it has left that group.  0, or an errno. */
@@ -171,12 +177,14 @@ static int signal_all(const struct child *child, int signo)
 }
 
 /*
- * Whether any process is left in the group, whose number cannot be reused until then.  EPERM:
- * there are some, but they run as another user.
+ * Whether any process is left in the group of a script that has ended.  EPERM: there are some,
+ * but they run as another user.
  */
 static bool group_is_alive(const struct child *child)
 {
-	return kill(-child->process.pid, 0) == 0 || errno == EPERM;
+	pid_t pid = child->process.pid;
+
+	return (kill(-pid, 0) == 0 || errno == EPERM) && !sys_is_running(pid);
 }
 
 /* The end of a group is not reported: it is polled until the delay is over. */
@@ -214,7 +222,8 @@ static void on_exited(struct loop_child *process, int status)
 	struct children *family = child->family;
 	child_exit_fn *exited = child->exited;
 
-	if (child->state == CHILD_KILLED && kill(-process->pid, 0) != 0 && errno == EPERM)
+	if (child->state == CHILD_KILLED && kill(-process->pid, 0) != 0 && errno == EPERM &&
+	    !sys_is_running(process->pid))
 		log_survivors(child);
 	if (child->state == CHILD_DYING && group_is_alive(child)) {
 		set_state(child, CHILD_ORPHANED);
@@ -379,14 +388,18 @@ static int open_streams(struct child_streams *streams, const struct child_plan *
 }
 
 static struct child *child_new(struct children *children, const struct child_plan *plan,
-    enum child_state state)
+    bool elsewhere)
 {
-	struct child *child = calloc(1, sizeof *child);
+	struct child *child =
+	    calloc(1, sizeof *child + (elsewhere ? sizeof *child->begun : 0));
 
 	if (child == NULL)
 		return NULL;
-	*child = (struct child){
-	    .family = children, .state = state, .slot = plan->slot, .noted = -1};
+	*child = (struct child){.family = children,
+	    .state = elsewhere ? CHILD_STARTING : CHILD_RUNNING,
+	    .slot = plan->slot,
+	    .noted = -1,
+	    .elsewhere = elsewhere};
 	loop_timer_init(&child->kill, on_kill);
 	loop_task_init(&child->free_task, on_free);
 	return child;
@@ -420,7 +433,7 @@ static pid_t run(const struct children *children, const struct child_plan *plan,
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
     struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited, void *context)
 {
-	struct child *child = child_new(children, plan, CHILD_RUNNING);
+	struct child *child = child_new(children, plan, false);
 	struct child_streams streams;
 	pid_t pid;
 
@@ -450,13 +463,12 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 struct child *child_expect(struct children *children, const struct child_plan *plan,
     struct child_streams *streams, child_exit_fn *exited, void *context)
 {
-	struct child *child = child_new(children, plan, CHILD_STARTING);
+	struct child *child = child_new(children, plan, true);
 
 	if (child == NULL || open_streams(streams, plan, children->null_fd) != 0) {
 		free(child);
 		return NULL;
 	}
-	child->elsewhere = true;
 	child->exited = exited;
 	child->context = context;
 	join_family(child);
@@ -470,11 +482,12 @@ void child_close_streams(const struct children *children, const int ends[3])
 			close_keeping_errno(ends[i]);
 }
 
-bool child_begin(struct child *child, pid_t pid)
+bool child_begin(struct child *child, pid_t pid, int64_t now)
 {
 	bool cancelled = child->state == CHILD_CANCELLED;
 
 	child->process.pid = pid;
+	child->begun[0] = now;
 	set_state(child, CHILD_RUNNING);
 	if (child->slot >= 0)
 		atomic_store(scoreboard_pid(child->family->board, child->slot), (int)pid);

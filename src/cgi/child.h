@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -97,9 +98,9 @@ void child_close_streams(const struct children *children, const int ends[3]);
 
 /*
  * It runs, as the leader of process group `pid`; if it has been stopped meanwhile, it is sent
- * TERM now.  Returns whether it still has an owner.
+ * TERM now.  `now` is the time of clock_us().  Returns whether it still has an owner.
  */
-bool child_begin(struct child *child, pid_t pid);
+bool child_begin(struct child *child, pid_t pid, int64_t now);
 
 /*
  * It will not be started by that process: frees it.  Returns whether it still has an owner,
@@ -107,7 +108,10 @@ bool child_begin(struct child *child, pid_t pid);
  */
 bool child_withdraw(struct child *child);
 
-/* It has ended and been reaped by another process, with waitpid(2)'s `status`. */
+/*
+ * It has ended, with waitpid(2)'s `status`, and been reaped by another process, as far as is
+ * known: another process may have its number by now, and is left alone.
+ */
 void child_ended(struct child *child, int status);
 
 /* Whether its start has not been reported yet. */

@@ -47,7 +47,10 @@ static bool on_ready(struct preload_process *process, const struct preload_messa
 	return true;
 }
 
-/* The kernel does not let a process with this pid be another one: an older script has ended. */
+/*
+ * The kernel does not give the number of a process to another one: an older script has ended.
+ * child.c leaves the new one alone.
+ */
 static bool end_namesakes(struct preload_process *process, pid_t pid)
 {
 	struct preload *preload = preload_of(process);
@@ -135,7 +138,8 @@ static bool on_script_exited(struct preload_process *process,
 
 	if (item == NULL)
 		return true;
-	if (getsid(item->pid) == preload_of(process)->session)
+	if (getsid(item->pid) == preload_of(process)->session &&
+	    !sys_is_younger(item->pid, item->begun))
 		return false;
 	preload_item_end(&process->running, item, message->status);
 	return true;

@@ -80,17 +80,19 @@ void preload_process_watch_exits(struct preload_process *process)
 void preload_item_begin(struct preload_item *item, pid_t pid)
 {
 	struct preload_process *process = item->process;
+	int64_t now = clock_us();
 	struct preload_answer answer = {.outcome = PRELOAD_STARTED,
 	    .pipes = {item->ours[0], item->ours[1], item->ours[2]},
-	    .spent = clock_us() - item->sent};
+	    .spent = now - item->sent};
 
 	process->proven = true;
 	process->preloader->failures = 0;
 	LIST2_REMOVE(process->first_waiting, process->last_waiting, item);
 	LIST_PREPEND(process->running, item);
 	item->pid = pid;
+	item->begun = now;
 	preload_process_watch_exits(process);
-	if (child_begin(item->child, pid)) {
+	if (child_begin(item->child, pid, now)) {
 		item->ours[0] = item->ours[1] = item->ours[2] = -1;
 		item->answered(item->context, &answer);
 	}
@@ -111,10 +113,7 @@ void preload_item_end(struct preload_item **list, struct preload_item *item, int
 
 /* ---- scripts whose preloader is gone ---------------------------------------------------- */
 
-/*
- * Nobody reports their exit.  Within POLL_TIME the system does not give a pid to another
- * process of our session.
- */
+/* Nobody reports their exit.  A process in another session, or a younger one, is not the script. */
 static void on_poll(struct loop_timer *timer)
 {
 	struct preload *preload = CONTAINER_OF(timer, struct preload, poll);
@@ -122,7 +121,8 @@ static void on_poll(struct loop_timer *timer)
 
 	for (struct preload_item *item = preload->orphans; item != NULL; item = next) {
 		next = item->next;
-		if (getsid(item->pid) != preload->session || !sys_is_running(item->pid))
+		if (getsid(item->pid) != preload->session || !sys_is_running(item->pid) ||
+		    sys_is_younger(item->pid, item->begun))
 			preload_item_end(&preload->orphans, item, 0);
 	}
 	if (preload->orphans != NULL)

@@ -43,6 +43,7 @@ struct preload_item {
 	struct preload_item *next, *prev;
 	unsigned long serial;
 	int64_t sent;       /* us, clock_us() */
+	int64_t begun;      /* the same: it runs as `pid` since then, or earlier */
 	int64_t deadline;   /* loop time by which it has to be answered */
 	pid_t pid;          /* 0: not known yet */
 	bool ended;         /* at the last look: its exit should be reported soon */

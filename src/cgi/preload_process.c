@@ -87,7 +87,8 @@ static void on_exited(struct loop_child *child, int status)
 		snprintf(how, sizeof how, "ended with status %d", WEXITSTATUS(status));
 	if (!expected)
 		preload_process_report(process, how);
-	if (sys_session_of(child->pid) == preload_of(process)->session)
+	if (!sys_is_running(child->pid) && /* it is another one that has its number, then */
+	    sys_session_of(child->pid) == preload_of(process)->session)
 		kill(-child->pid, SIGKILL); /* children that it has forked just before */
 	if (process->state == PRELOAD_KILLED)
 		preload_process_set_state(process, PRELOAD_GONE);

@@ -233,8 +233,9 @@ void child_close_streams(const struct children *children, const int ends[3])
 	fuzz_require(false);
 }
 
-bool child_begin(struct child *child, pid_t pid)
+bool child_begin(struct child *child, pid_t pid, int64_t now)
 {
+	(void)now;
 	(void)child;
 	(void)pid;
 	fuzz_require(false);
