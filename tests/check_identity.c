@@ -55,6 +55,8 @@ START_TEST(nothing_is_nothing)
 	ck_assert_int_eq(identity_drop_privileges(&identity, &why), 0);
 	identity.root = "/";
 	ck_assert(identity_is_set(&identity));
+	ck_assert_int_eq(find("0", NULL), 0);
+	ck_assert_str_eq(identity.root, "/"); /* the options have put it there before */
 }
 END_TEST
 

@@ -124,7 +124,7 @@ static int find_groups(struct identity *identity, struct fault *why)
 int identity_find(struct identity *identity, const char *user, const char *group,
     const char **wrong, struct fault *why)
 {
-	*identity = (struct identity){.has_user = false};
+	*identity = (struct identity){.root = identity->root};
 	*wrong = user;
 	if (user != NULL && find_user(identity, user, why) != 0)
 		return -1;

@@ -40,7 +40,7 @@ void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size);
 /*
  * Looks up `user` and `group`, names or numbers; NULL leaves either as it is.  Without
  * `group`, the user's primary group is used.  0, or -1 with `why`, and `*wrong` set to `user`
- * or `group`, whichever is wrong.
+ * or `group`, whichever is wrong.  The root stays as it is.
  */
 int identity_find(struct identity *identity, const char *user, const char *group,
     const char **wrong, struct fault *why) MUST_CHECK;

@@ -60,7 +60,7 @@ static const struct option_spec specs[] = {
 	    "run workers and scripts in this group (that of --user)",
 	    &value_word, MEMBER(group), ANY},
 	{"chroot", 0, "DIR", "make this the root directory of workers and scripts (none)",
-	    &value_directory, MEMBER(chroot_dir), ANY},
+	    &value_directory, MEMBER(identity.root), ANY},
 	{"workers", 'c', "N", "worker processes (one per CPU)", &value_number, MEMBER(workers),
 	    {1, 1024, NULL}},
 	{"max-scripts", 'm', "N", "scripts running at once, all workers together (128)",

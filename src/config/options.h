@@ -29,10 +29,14 @@ struct options {
 	struct value_owner socket_owner; /* of unix sockets; -1: as started */
 	int backlog;
 	struct allow allow;          /* those given, FCGI_WEB_SERVER_ADDRS, root and our own user */
-	const char *user;            /* of workers and scripts; NULL: as started */
+	/*
+	 * Of workers and scripts; NULL: as started.  Names, as given: a group's default depends
+	 * on the user, so both are looked up once all options are known, into `identity`.  They
+	 * stay for error messages and --check, which say what was given.
+	 */
+	const char *user;
 	const char *group;
-	const char *chroot_dir;      /* NULL: none */
-	struct identity identity;    /* the three above, looked up */
+	struct identity identity;    /* its root is --chroot itself */
 	int workers;
 	int max_scripts;             /* running at once, all workers together */
 	int queue;                   /* requests waiting for a script slot, all workers */
@@ -62,7 +66,7 @@ struct options {
 	int local_redirect;          /* follow a Location that is nothing but a path */
 	uint64_t max_body;
 	uint64_t max_params;
-	const char *spool_dir;       /* below chroot_dir */
+	const char *spool_dir;       /* below identity.root */
 	int spool_by_default;        /* spool_dir was not given: it need not exist */
 	const char *status_path;     /* of the status page; NULL: none */
 	const char *ping_path;       /* of the ping page; NULL: none */

@@ -43,7 +43,6 @@ static enum options_verdict find_identity(struct options *options, struct option
 		return fail(fault, OPTIONS_USAGE, "--%s '%s': %s",
 		    wrong == options->user ? "user" : "group", wrong, why.text);
 	}
-	options->identity.root = options->chroot_dir;
 	return OPTIONS_RUN;
 }
 
@@ -51,7 +50,7 @@ static enum options_verdict find_identity(struct options *options, struct option
 static void path_below(const struct options *options, const char *path, char full[VALUE_TEXT_MAX])
 {
 	snprintf(full, VALUE_TEXT_MAX, "%s%s",
-	    options->chroot_dir == NULL ? "" : options->chroot_dir, path);
+	    options->identity.root == NULL ? "" : options->identity.root, path);
 }
 
 /* 0, or an errno that says why `path` cannot be used as a directory. */
@@ -89,7 +88,7 @@ static void choose_spool_dir(struct options *options)
 
 static enum options_verdict check_directories(struct options *options, struct options_fault *fault)
 {
-	const char *dir = options->chroot_dir;
+	const char *dir = options->identity.root;
 	int error = dir == NULL ? 0 : directory_error(dir);
 
 	fault->word = dir;

@@ -89,7 +89,8 @@ void identity_owner_text(uid_t uid, gid_t gid, char *text, size_t size)
 int identity_find(struct identity *identity, const char *user, const char *group,
     const char **wrong, struct fault *why)
 {
-	*identity = (struct identity){.has_user = user != NULL, .has_group = group != NULL};
+	*identity = (struct identity){.has_user = user != NULL, .has_group = group != NULL,
+	    .root = identity->root};
 	*wrong = user != NULL && identity_user_id(user, &identity->uid) != 0 ? user
 	    : group != NULL && identity_group_id(group, &identity->gid) != 0 ? group
 									     : NULL;
