@@ -374,6 +374,7 @@ static const struct {
 	{"--usr", "--usr: unknown option; did you mean --user?\n"},
 	{"--max-skripts", "--max-skripts: unknown option; did you mean --max-scripts?\n"},
 	{"--nonsense", "--nonsense: unknown option (see --help)\n"},
+	{"--foo", "--foo: unknown option (see --help)\n"},
 	{"--x", "--x: unknown option (see --help)\n"},
 	{"-z", "-z: unknown option (see --help)\n"},
 	{"--max", "--max: ambiguous: --max-scripts, --max-body, --max-params\n"},

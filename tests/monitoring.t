@@ -56,6 +56,21 @@ scenario 'the dashboard is JSON that shows something' => sub {
     is(scalar(grep { !$_->{targets}->@* } $board->{panels}->@*), 0, 'each with a query');
 };
 
+scenario 'the journal: its lines match those of the log' => sub {
+    sh('hello', 'exit 1'); # as a script that fails
+    $bridge->get('unix', 'hello', [ REMOTE_ADDR => '203.0.113.7' ]);
+    my @log = map { s/^\S+ cgibridge\[\d+\] \w+: //r } split /\n/, $bridge->log;
+    my $cgi = Bridge::cgi();
+    my @commands = grep { /^ / } split /\n/, slurp("$dir/journal") =~ s{/usr/lib/cgi-bin}{$cgi}gr;
+    is(scalar @commands, 4, 'commands');
+    for my $pattern (map { / -g '([^']*)'/ } @commands) {
+        ok((grep { /$pattern/ } @log), "a line matches $pattern");
+    }
+    my ($filter) = map { / \| (sed .*)/ } @commands;
+    my $r = run_program([ 'sh', '-c', $filter ], stdin => join '', map { "$_\n" } @log);
+    is($r->{out} =~ s/^ +//r, "1 $cgi/hello\n", 'and which scripts fail is found');
+};
+
 scenario 'the Nagios command' => sub {
     my $text = slurp("$dir/nagios.cfg");
     my ($line) = $text =~ /command_line\s+(.*)/;

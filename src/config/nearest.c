@@ -54,7 +54,8 @@ void nearest_offer(struct nearest *nearest, const char *name)
 	unsigned bound = nearest->name == NULL ? MOST_SLIPS + 1 : nearest->slips;
 	unsigned slips = count_slips(nearest->word, nearest->len, name);
 
-	if (slips >= bound || slips >= nearest->len)
+	/* where every second letter is wrong, another word is meant */
+	if (slips >= bound || slips * 2 >= nearest->len)
 		return;
 	nearest->name = name;
 	nearest->slips = slips;

@@ -59,7 +59,7 @@ static int change_user(struct doctor *doctor)
 	if (failed == 0 && user != NULL && identity.uid != geteuid())
 		failed = identity_drop_privileges(&identity, &why);
 	if (failed != 0)
-		complain(EXIT_USAGE, "--user", why.text);
+		complain(EXIT_USAGE, user, why.text);
 	else if (user != NULL)
 		snprintf(doctor->user, sizeof doctor->user, "%s", user);
 	else
