@@ -36,7 +36,9 @@ static struct sys_fault fault;
 static char text[4096]; /* what the script wrote */
 static int exits;
 static int status;
+static bool stopped; /* child_is_stopped(), asked in its exit callback */
 static int emptied;
+static struct child *spawned; /* the last one; NULL: none */
 
 static void on_emptied(struct children *family)
 {
@@ -63,6 +65,7 @@ static void setup(void)
 	ck_assert_int_eq(children_init(&children, loop, board, 50), 0);
 	children.emptied = on_emptied;
 	exits = emptied = 0;
+	spawned = NULL;
 	pipes = (struct child_pipes){-1, -1, -1};
 }
 
@@ -92,6 +95,7 @@ static void on_exit_of(void *context, int exit_status)
 	ck_assert_ptr_eq(context, &exits);
 	exits++;
 	status = exit_status;
+	stopped = spawned != NULL && child_is_stopped(spawned);
 }
 
 static void on_left_exit(void *context, int exit_status)
@@ -128,6 +132,7 @@ static struct child *spawn(const struct child_plan *plan)
 	struct child *child = child_spawn(&children, plan, &pipes, &fault, on_exit_of, &exits);
 
 	ck_assert_msg(child != NULL, "step %d: %s", (int)fault.step, strerror(fault.error));
+	spawned = child;
 	return child;
 }
 
@@ -197,6 +202,7 @@ START_TEST(its_output_and_exit_status_come_back)
 	ck_assert_int_eq(exits, 1);
 	ck_assert(WIFEXITED(status));
 	ck_assert_uint_eq(child_app_status(status), 7);
+	ck_assert(!stopped);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 	ck_assert_int_eq(emptied, 1);
 }
@@ -551,6 +557,7 @@ START_TEST(term_ends_it)
 	ck_assert(turn_until(loop, is_over, NULL));
 	ck_assert_int_eq(exits, 1);
 	ck_assert_uint_eq(child_app_status(status), 128 + SIGTERM);
+	ck_assert(stopped);
 	ck_assert_int_eq(scoreboard_running(board), 0);
 }
 END_TEST
@@ -564,6 +571,7 @@ START_TEST(kill_ends_what_term_does_not)
 	ck_assert(turn_until(loop, is_over, NULL));
 	ck_assert_int_eq(exits, 1);
 	ck_assert_uint_eq(child_app_status(status), 128 + SIGKILL);
+	ck_assert(stopped);
 	read_all(pipes.out); /* all of its group */
 }
 END_TEST
@@ -578,6 +586,7 @@ START_TEST(who_ends_in_order_after_term_is_left_to)
 	child_terminate(child);
 	ck_assert(turn_until(loop, is_over, NULL));
 	ck_assert_uint_eq(child_app_status(status), 3);
+	ck_assert(stopped);
 	ck_assert_str_eq(read_all(pipes.out), "bye\n");
 }
 END_TEST
@@ -590,6 +599,7 @@ START_TEST(what_it_has_started_is_killed_after_it)
 	wait_for_line();
 	child_terminate(child);
 	ck_assert(turn_until(loop, has_exited, NULL));
+	ck_assert(stopped);
 	ck_assert_int_eq(scoreboard_running(board), 0); /* its slot is free */
 	read_all(pipes.out);
 	ck_assert(turn_until(loop, is_over, NULL));
@@ -704,6 +714,7 @@ START_TEST(one_that_may_not_be_killed_gives_its_slot_back)
 	ck_assert_int_eq(emptied, 1);
 	ck_assert_int_eq(exits, 1); /* for its owner it has ended */
 	ck_assert_uint_eq(child_app_status(status), 128 + SIGKILL);
+	ck_assert(stopped);
 	ck_assert_int_eq(seteuid(0), 0);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert(turn_until(loop, is_forgotten, NULL)); /* it is reaped all the same */

@@ -8,10 +8,10 @@
  *
  *   RUNNING --exit--> GONE, freed
  *      | TERM
- *   DYING --exit, group empty--> GONE, freed
+ *   DYING --exit, group empty--> STOPPED, freed
  *      |  \--exit, group not empty--> ORPHANED --KILL after the delay--> freed
  *      | KILL after the delay
- *   KILLED --exit--> GONE, freed
+ *   KILLED --exit--> STOPPED, freed
  *      | still not reaped after LAST_WAIT
  *   STUCK (its slot is released, its owner told, it is not waited for) --exit--> freed
  */
@@ -37,13 +37,16 @@ enum {
 
 enum child_state {
 	CHILD_STARTING,  /* another process is to start it */
-	CHILD_CANCELLED, /* the same, and it gets TERM at once */
 	CHILD_RUNNING,
+	CHILD_GONE,      /* it has ended by itself, or will not be started */
+
+	/* from here on it has been sent TERM, or will be as soon as it begins */
+	CHILD_CANCELLED, /* as STARTING */
 	CHILD_DYING,
 	CHILD_KILLED,
 	CHILD_STUCK,
-	CHILD_ORPHANED,
-	CHILD_GONE
+	CHILD_ORPHANED,  /* it has ended, its group has not */
+	CHILD_STOPPED,   /* it has ended */
 };
 
 struct child {
@@ -55,7 +58,7 @@ struct child {
 	bool elsewhere; /* another process is its parent: has `begun` */
 	struct loop_child process;
 	struct loop_timer kill;
-	int64_t kill_at; /* loop time; 0 before TERM */
+	int64_t kill_at; /* DYING, ORPHANED: loop time of KILL */
 	struct loop_task free_task;
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
@@ -72,11 +75,12 @@ static bool may_follow(enum child_state from, enum child_state to)
 	case CHILD_RUNNING:
 		return to == CHILD_DYING || to == CHILD_GONE;
 	case CHILD_DYING:
-		return to == CHILD_KILLED || to == CHILD_ORPHANED || to == CHILD_GONE;
+		return to == CHILD_KILLED || to == CHILD_ORPHANED || to == CHILD_STOPPED;
 	case CHILD_KILLED:
-		return to == CHILD_STUCK || to == CHILD_GONE;
+		return to == CHILD_STUCK || to == CHILD_STOPPED;
 	case CHILD_STUCK:
 	case CHILD_ORPHANED:
+	case CHILD_STOPPED:
 	case CHILD_GONE:
 		return false;
 	}
@@ -139,10 +143,16 @@ static void give_slot_back(struct child *child)
 	child->slot = -1;
 }
 
-/* Whether the script has been reaped: its pid may then be another process's. */
+/* Whether it has ended, its group too: its pid may then be another process's. */
+static bool is_over(const struct child *child)
+{
+	return child->state == CHILD_GONE || child->state == CHILD_STOPPED;
+}
+
+/* Whether the script has been reaped. */
 static bool is_reaped(const struct child *child)
 {
-	return child->state == CHILD_ORPHANED || child->state == CHILD_GONE;
+	return child->state == CHILD_ORPHANED || is_over(child);
 }
 
 /*
@@ -230,7 +240,7 @@ static void on_exited(struct loop_child *process, int status)
 		child->noted = scoreboard_set_group(family->board, family->worker, process->pid);
 		look_again(child);
 	} else if (child->state != CHILD_STUCK) {
-		set_state(child, CHILD_GONE); /* its pid may soon be another process's */
+		set_state(child, child_is_stopped(child) ? CHILD_STOPPED : CHILD_GONE);
 	}
 	give_slot_back(child);
 	child->exited = NULL;
@@ -302,6 +312,7 @@ static void on_kill(struct loop_timer *timer)
 	case CHILD_CANCELLED:
 	case CHILD_RUNNING:
 	case CHILD_STUCK:
+	case CHILD_STOPPED:
 	case CHILD_GONE:
 		return;
 	}
@@ -333,7 +344,7 @@ void children_fini(struct children *children)
 	children->emptied = NULL;
 	for (struct child *child = children->first; child != NULL; child = next) {
 		char name[256];
-		int error = child->state == CHILD_GONE ? 0 : signal_all(child, SIGKILL);
+		int error = is_over(child) ? 0 : signal_all(child, SIGKILL);
 
 		next = child->next;
 		if (error == EPERM && child->state != CHILD_STUCK)
@@ -534,7 +545,7 @@ void child_answers(struct child *child)
 
 bool child_is_stopped(const struct child *child)
 {
-	return child->kill_at > 0 || child->state == CHILD_CANCELLED;
+	return child->state >= CHILD_CANCELLED;
 }
 
 void child_leave(struct child *child, child_exit_fn *exited, void *context)
