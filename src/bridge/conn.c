@@ -97,7 +97,7 @@ static void on_ended(struct request_link *link, struct request *request)
 	if (conn->state == CONN_CLOSED)
 		return;
 	conn_retire_request(conn, request);
-	if (!conn_takes_requests(conn))
+	if (!conn_is_served(conn))
 		return;
 	put_end(conn, request);
 	/* a later request may have the bridge close the connection: the id is needed till then */
@@ -128,7 +128,7 @@ static bool wants_input(const struct conn *conn)
 {
 	const struct request *only = conn->active == 1 ? conn->requests.first : NULL;
 
-	if (conn->eof || conn->unread != NULL || !conn_has_room(conn))
+	if (conn->state == CONN_HALF || conn->unread != NULL || !conn_has_room(conn))
 		return false;
 	return only == NULL || request_wants_input(only, true);
 }
@@ -139,7 +139,7 @@ static void watch_socket(struct conn *conn)
 
 	if (wants_input(conn))
 		events |= LOOP_IN;
-	else if (!conn->eof && conn->active > 0 && conn->peer.addr.any.sa_family != AF_UNIX)
+	else if (conn->state != CONN_HALF && conn->active > 0 && conn->peer.addr.any.sa_family != AF_UNIX)
 		events |= LOOP_SHUT; /* on TCP, the only sign that a client has left */
 	if (outlet_waiting(&conn->out) > 0)
 		events |= LOOP_OUT;
@@ -191,10 +191,6 @@ static void conn_idle(struct conn *conn)
 		await_writing(conn);
 		return;
 	}
-	if (conn->eof) {
-		conn_close(conn);
-		return;
-	}
 	switch (conn->state) {
 	case CONN_OPEN:
 		loop_timer_set(conn_loop(conn), &conn->timer, conn->owner->times->idle);
@@ -204,6 +200,9 @@ static void conn_idle(struct conn *conn)
 			start_drain(conn);
 		else
 			conn_close(conn);
+		break;
+	case CONN_HALF:
+		conn_close(conn);
 		break;
 	case CONN_DRAIN:
 		if (conn->ended.first == NULL)

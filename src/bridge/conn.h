@@ -14,7 +14,8 @@
  *    OPEN --a response is cut, no other is active--> LEAVING;  OPEN --idle for long--> SHUT
  *    any of them --client gone, or bytes that are not FastCGI-------------> CLOSED
  *    LAST, DRAIN, SHUT --nothing more to be sent by the client, or time up--> CLOSED
- *    any up to LAST --no memory for a record--> FAILED --its next turn------> CLOSED
+ *    any up to LAST --client shuts its side--> HALF --answered--------------> CLOSED
+ *    any up to HALF --no memory for a record--> FAILED --its next turn------> CLOSED
  *
  * A request id stays known until its client has ended FCGI_STDIN, or begins it again: the
  * request object stays (ENDED), and if the bridge has to close the connection, for this request

@@ -9,13 +9,14 @@
 #include "bridge/conn.h"
 #include "bridge/conn_index.h"
 
-/* conn.h has the picture.  Up to CONN_LAST requests may begin. */
+/* conn.h has the picture.  Up to CONN_LAST requests may begin, up to CONN_HALF they are answered. */
 enum conn_state {
 	CONN_NEW,     /* no request has begun yet: a client that connects means to send one */
 	CONN_OPEN,    /* every BEGIN_REQUEST had KEEP_CONN: the client may send another */
 	CONN_GRACE,   /* the worker drains: waits a moment for a request on its way */
 	CONN_LEAVING, /* as OPEN, but it ends with the answers to the requests begun */
 	CONN_LAST,    /* the same, and the client knows: a BEGIN_REQUEST had no KEEP_CONN */
+	CONN_HALF,    /* the client has shut its side: it ends with those answers, too */
 	CONN_DRAIN,   /* all answers are out: reads what the client still sends */
 	CONN_SHUT,    /* the same, and the bridge's side is shut */
 	CONN_FAILED,  /* a record could not be made: it is closed in its next turn */
@@ -30,7 +31,6 @@ struct conn {
 	struct request_link link; /* the requests' view of it */
 	enum conn_state state;
 	struct address_peer peer;
-	bool eof;                 /* the client has shut its side */
 	struct loop_watch socket;
 	struct loop_task turn;
 	struct loop_task free_task;
@@ -57,9 +57,10 @@ static inline struct loop *conn_loop(const struct conn *conn)
 	return conn->owner->services->loop;
 }
 
-static inline bool conn_takes_requests(const struct conn *conn)
+/* Whether its records are acted on, and its requests answered. */
+static inline bool conn_is_served(const struct conn *conn)
 {
-	return conn->state <= CONN_LAST;
+	return conn->state <= CONN_HALF;
 }
 
 /* The largest number of request ids that one connection may use at a time. */

@@ -35,16 +35,17 @@ static void handle_eof(struct conn *conn, unsigned events)
 {
 	bool gone = conn->peer.addr.any.sa_family != AF_UNIX || (events & LOOP_HUP) != 0;
 
-	conn->eof = true;
-	if (conn_takes_requests(conn) && !fcgi_reader_between(&conn->reader))
+	if (conn_is_served(conn) && !fcgi_reader_between(&conn->reader))
 		conn_reject(conn, "the client stopped in the middle of a record");
 	else if (conn->active == 0 ? outlet_waiting(&conn->out) == 0 : gone || !is_whole(conn))
 		conn_close(conn);
+	else if (conn_is_served(conn))
+		conn_set_state(conn, CONN_HALF);
 }
 
 static void handle_reset(struct conn *conn)
 {
-	if (conn_takes_requests(conn) && !fcgi_reader_between(&conn->reader))
+	if (conn_is_served(conn) && !fcgi_reader_between(&conn->reader))
 		conn_reject(conn, "reset by the client in the middle of a record");
 	else
 		conn_close(conn);
@@ -81,7 +82,7 @@ static struct request *find_moving(const struct conn *conn, size_t *left)
 
 	fcgi_reader_record(&conn->reader, &record);
 	*left = record.len;
-	if (record.type != FCGI_STDIN || record.content < MOVE_WORTH || !conn_takes_requests(conn))
+	if (record.type != FCGI_STDIN || record.content < MOVE_WORTH || !conn_is_served(conn))
 		return NULL;
 	request = conn_find_request(conn, record.id);
 	return request != NULL && request_moves_stdin(request) ? request : NULL;

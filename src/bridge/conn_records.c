@@ -70,7 +70,7 @@ static void handle_begin(struct conn *conn, const struct fcgi_piece *piece)
 	fcgi_collect(piece, conn->begin, sizeof conn->begin, &conn->begin_len);
 	if (!piece->last)
 		return;
-	if (conn_takes_requests(conn))
+	if (conn_is_served(conn))
 		begin_request(conn, piece->id);
 	conn->begin_len = 0;
 }
@@ -137,7 +137,7 @@ static void handle_management(struct conn *conn, const struct fcgi_piece *piece)
 {
 	int failed = 0;
 
-	if (!conn_takes_requests(conn))
+	if (!conn_is_served(conn))
 		return;
 	if (piece->type == FCGI_GET_VALUES)
 		failed = buf_append(&conn->values, piece->bytes, piece->len);

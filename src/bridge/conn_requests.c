@@ -17,15 +17,18 @@ static bool may_follow(enum conn_state from, enum conn_state to)
 {
 	switch (from) {
 	case CONN_NEW:
-		return to == CONN_OPEN || to == CONN_GRACE || to == CONN_LAST || to >= CONN_FAILED;
+		return to == CONN_OPEN || to == CONN_GRACE || to == CONN_LAST || to == CONN_HALF ||
+		    to >= CONN_FAILED;
 	case CONN_OPEN:
-		return to == CONN_GRACE || to == CONN_LEAVING || to == CONN_LAST || to >= CONN_SHUT;
+		return (to >= CONN_GRACE && to <= CONN_HALF) || to >= CONN_SHUT;
 	case CONN_GRACE:
-		return to == CONN_LEAVING || to == CONN_LAST || to >= CONN_SHUT;
+		return (to >= CONN_LEAVING && to <= CONN_HALF) || to >= CONN_SHUT;
 	case CONN_LEAVING:
-		return to == CONN_LAST || to >= CONN_SHUT;
+		return to == CONN_LAST || to == CONN_HALF || to >= CONN_SHUT;
 	case CONN_LAST:
-		return to == CONN_DRAIN || to >= CONN_FAILED;
+		return to == CONN_HALF || to == CONN_DRAIN || to >= CONN_FAILED;
+	case CONN_HALF:
+		return to >= CONN_FAILED;
 	case CONN_DRAIN:
 		return to == CONN_SHUT || to == CONN_CLOSED;
 	case CONN_SHUT:
