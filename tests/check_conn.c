@@ -175,15 +175,30 @@ START_TEST(many_requests_follow_each_other)
 }
 END_TEST
 
+static const struct {
+	unsigned flags;
+	void (*told)(struct conn_owner *owner); /* when it has shut its side; NULL: nothing */
+} half_closed[] = {{0, NULL}, {FCGI_KEEP_CONN, NULL}, {0, conn_drain_all},
+    {FCGI_KEEP_CONN, conn_drain_all}};
+
 START_TEST(a_half_closed_client_is_answered)
 {
-	script("slow.cgi", "sleep 0.05; " HEAD "echo hello\n");
-	put_get(1, 0, "slow.cgi");
+	int gate = close_gate();
+
+	script("slow.cgi", WAIT_AT_GATE "; " HEAD "echo hello\n");
+	put_get(1, half_closed[_i].flags, "slow.cgi");
 	send_stream();
 	ck_assert_int_eq(shutdown(client, SHUT_WR), 0);
+	wait_for_children(1);
+	turn_for(loop, 20);
+	ck_assert_uint_eq(owner.count, 1);
+	if (half_closed[_i].told != NULL)
+		half_closed[_i].told(&owner);
+	close(gate);
 	ck_assert(turn_until(loop, is_eof, NULL));
 	expect(1, ANSWER "hello\n");
 	ck_assert_int_eq(answers[1].ends, 1);
+	ck_assert(turn_until(loop, is_closed, NULL));
 }
 END_TEST
 
@@ -240,6 +255,67 @@ START_TEST(any_other_gets_its_answer_at_once)
 	send_stream();
 	wait_for_end(1);
 	expect(1, ANSWER "answer\nhelloworld");
+}
+END_TEST
+
+/* The end of its FCGI_STDIN, or one of the events after which that is not waited for. */
+static void send_end_of_stdin(void)
+{
+	put(FCGI_STDIN, 1, "");
+	send_stream();
+}
+
+static void send_abort(void)
+{
+	put(FCGI_ABORT_REQUEST, 1, "");
+	send_stream();
+}
+
+static void stop_all(void)
+{
+	conn_stop_all(&owner);
+}
+
+static bool has_all(void *context)
+{
+	receive();
+	return answers[1].len == *(size_t *)context;
+}
+
+static const struct {
+	const char *body;
+	bool answered; /* its answer is there when it happens; else its script runs */
+	void (*happens)(void);
+} held_ends[] = {
+    {HEAD "echo hello\n", true, send_end_of_stdin},
+    {HEAD "echo hello\n", true, send_abort},
+    {HEAD "echo hello\n", true, stop_all},
+    {"exec sleep 100\n", false, send_abort},
+    {"exec sleep 100\n", false, stop_all},
+};
+
+START_TEST(one_that_sends_its_body_only_until_the_end_gets_that_after_it)
+{
+	options.linger = 3600 * 1000;
+	script("some.cgi", held_ends[_i].body);
+	add_pair("SERVER_SOFTWARE", "HAProxy 2.6");
+	put_post(1, FCGI_KEEP_CONN, "some.cgi", "10");
+	put(FCGI_STDIN, 1, "hello");
+	send_stream();
+	if (held_ends[_i].answered) {
+		ck_assert(turn_until(loop, has_all, &(size_t){strlen(ANSWER "hello\n")}));
+		ck_assert(turn_until(loop, has_no_children, NULL));
+	} else {
+		wait_for_children(1);
+	}
+	turn_for(loop, 20);
+	receive();
+	ck_assert_int_eq(answers[1].ends, 0);
+	held_ends[_i].happens();
+	wait_for_end(1);
+	if (held_ends[_i].answered)
+		expect(1, ANSWER "hello\n");
+	ck_assert(turn_until(loop, has_no_children, NULL));
 }
 END_TEST
 
@@ -555,10 +631,13 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_connection_that_is_kept_is_not_closed);
 	tcase_add_test(tcase, an_id_may_begin_again_with_its_old_stdin_not_ended);
 	tcase_add_test(tcase, many_requests_follow_each_other);
-	tcase_add_test(tcase, a_half_closed_client_is_answered);
+	tcase_add_loop_test(tcase, a_half_closed_client_is_answered, 0,
+	    sizeof half_closed / sizeof *half_closed);
 	tcase_add_test(tcase, a_body_that_is_too_short_is_seen_to_be);
 	tcase_add_test(tcase, nginx_gets_no_answer_before_it_has_sent_all);
 	tcase_add_test(tcase, any_other_gets_its_answer_at_once);
+	tcase_add_loop_test(tcase, one_that_sends_its_body_only_until_the_end_gets_that_after_it, 0,
+	    sizeof held_ends / sizeof *held_ends);
 	tcase_add_test(tcase, a_client_that_says_nothing_is_closed_after_a_minute);
 	tcase_add_test(tcase, params_that_do_not_end_are_408_after_a_minute);
 	tcase_add_test(tcase, a_script_that_takes_too_long_is_504);

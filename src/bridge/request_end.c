@@ -102,9 +102,16 @@ static void warn_of_longer_body(const struct request *request)
 		request_log_failure(request, "its body is longer than its Content-Length: cut");
 }
 
+/* Whether its client sends the rest of FCGI_STDIN only until END_REQUEST. */
+static bool awaits_stdin(const struct request *request)
+{
+	return front_end_needs_stdin(request->front_end) && request->role == FCGI_RESPONDER &&
+	    request->keep_conn && !request->stdin_ended && !request_is_detached(request);
+}
+
 void request_end(struct request *request, uint32_t app_status)
 {
-	bool held = request->needs_stdin && request->keep_conn && !request->stdin_ended;
+	bool held = awaits_stdin(request);
 
 	(void)errlog_catch_up(&request->errlog);
 	errlog_deliver(&request->errlog, request->link->out, SIZE_MAX);
@@ -386,38 +393,39 @@ static void leave(struct request *request, const char *why)
 	request_end(request, request->script.child == NULL ? 0 : 128 + SIGTERM);
 }
 
-/* Stops waiting for FCGI_STDIN; false if the request has ended by now. */
-static bool give_up_stdin(struct request *request)
+/* Stops waiting for FCGI_STDIN, of which no more will come. */
+static void give_up_stdin(struct request *request)
 {
-	request->needs_stdin = false;
 	if (request->state == REQUEST_CLOSING)
 		request_release_end(request);
-	return request->state != REQUEST_ENDED;
 }
 
 void request_abort(struct request *request)
 {
-	if (!give_up_stdin(request))
-		return;
-	request->result.outcome = ACCESSLOG_ABORTED;
-	leave(request, "aborted by the client");
-	request->link->touched(request->link);
+	if (request->state < REQUEST_CLOSING) {
+		request->result.outcome = ACCESSLOG_ABORTED;
+		leave(request, "aborted by the client");
+		request->link->touched(request->link);
+	}
+	give_up_stdin(request);
 }
 
 void request_lose(struct request *request, const char *why)
 {
-	if (!give_up_stdin(request))
-		return;
-	request->result.outcome = ACCESSLOG_LOST;
-	leave(request, why);
+	if (request->state < REQUEST_CLOSING) {
+		request->result.outcome = ACCESSLOG_LOST;
+		leave(request, why);
+	}
+	give_up_stdin(request);
 }
 
 void request_stop(struct request *request)
 {
-	if (!give_up_stdin(request))
-		return;
-	request->result.outcome = ACCESSLOG_STOPPED;
-	request_stop_script(request, ON_DISCONNECT_KILL);
-	request_fail(request, 503, "the service is stopping", 128 + SIGTERM);
-	request->link->touched(request->link);
+	if (request->state < REQUEST_CLOSING) {
+		request->result.outcome = ACCESSLOG_STOPPED;
+		request_stop_script(request, ON_DISCONNECT_KILL);
+		request_fail(request, 503, "the service is stopping", 128 + SIGTERM);
+		request->link->touched(request->link);
+	}
+	give_up_stdin(request);
 }

@@ -106,7 +106,6 @@ void request_detach(struct request *request)
 	begin_grace(request);
 	request_count(request, TALLY_LOST);
 	request->result.outcome = ACCESSLOG_DETACHED;
-	request->needs_stdin = false;
 	if (request->script.child != NULL)
 		child_leave(request->script.child, request_exited, request);
 	request->link = &sink->link;

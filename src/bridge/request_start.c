@@ -477,13 +477,6 @@ static void read_overrides(struct request *request)
 		ignore_param(request, "CGIBRIDGE_ON_DISCONNECT", wish);
 }
 
-static void read_front_end(struct request *request)
-{
-	request->front_end = front_end_of(&request->params);
-	request->needs_stdin =
-	    request->role == FCGI_RESPONDER && front_end_needs_stdin(request->front_end);
-}
-
 /* Adds parameters that a script may rely on but not every client sends. */
 static int complete_params(struct request *request)
 {
@@ -576,7 +569,7 @@ static void launch(struct request *request)
 		refuse_params(request);
 		return;
 	}
-	read_front_end(request);
+	request->front_end = front_end_of(&request->params);
 	read_method(request);
 	read_overrides(request);
 	if (request_answer_page(request) || refuse_begin(request))
