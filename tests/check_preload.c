@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_preload: a worker's preloaders, whatever these say.  The preloader is this program:
+ *
+ *   check_preload preloader MOOD [TEXT]
+ *
+ * good; mute (reports no exits, and answers no ping); unready (says nothing); hang (starts
+ * nothing); end (ends instead of starting something); say (answers each "start" with TEXT, whose
+ * words are separated by '|': % stands for the serial).
+ */
+#include "check_util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgi/preload.h"
+
+/* ---- the preloader ------------------------------------------------------------------------ */
+
+static const char *mood = "";
+
+static void say(const char *text, const char *serial)
+{
+	char packet[4096];
+	size_t len = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '%')
+			len += (size_t)sprintf(packet + len, "%s", serial);
+		else
+			packet[len++] = *text == '|' ? '\0' : *text;
+	}
+	packet[len++] = '\0';
+	(void)!send(0, packet, len, MSG_NOSIGNAL);
+}
+
+/* The text after `count` of them. */
+static char *skip(char *at, long count)
+{
+	while (count-- > 0)
+		at += strlen(at) + 1;
+	return at;
+}
+
+/* Becomes the script. */
+static void become(char *packet, const int fds[3])
+{
+	char *serial = skip(packet, 1);
+	char *at = skip(serial, 1);
+	char *argv[20] = {(char[]){"sh"}};
+	char *envp[] = {NULL};
+	char text[64];
+	int argc = 1;
+
+	for (long count = strtol(at, NULL, 10); count > 0; count--)
+		argv[argc++] = at = skip(at, 1);
+	at = skip(at, 2); /* and DIR */
+	at = skip(at, 1 + 3 * strtol(at, NULL, 10));
+	for (long count = strtol(at, NULL, 10); count > 0; count--)
+		argv[argc++] = at = skip(at, 1);
+	setpgid(0, 0);
+	sprintf(text, "start|%%|%ld", (long)getpid());
+	say(text, serial);
+	for (int i = 0; i < 3; i++)
+		dup2(fds[i], i);
+	execve("/bin/sh", argv, envp);
+	_exit(127);
+}
+
+static void answer(char *packet, const int fds[3], const char *text)
+{
+	if (strcmp(packet, "ping") == 0 && strcmp(mood, "mute") != 0)
+		say("pong", "");
+	if (strcmp(packet, "retire") == 0)
+		_exit(0);
+	if (strcmp(packet, "start") != 0)
+		return;
+	if (strcmp(mood, "end") == 0)
+		_exit(7);
+	if (strcmp(mood, "say") == 0)
+		say(text, skip(packet, 1));
+	else if (strcmp(mood, "hang") != 0 && fork() == 0)
+		become(packet, fds);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+static void hear(const char *text)
+{
+	static char packet[PIPE_BUF * 64];
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(3 * sizeof(int))];
+	} control;
+	struct iovec piece = {packet, sizeof packet - 1};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.room,
+	    .msg_controllen = sizeof control.room};
+	int fds[3] = {-1, -1, -1};
+
+	if (recvmsg(0, &message, 0) <= 0)
+		_exit(0);
+	if (message.msg_controllen > 0)
+		memcpy(fds, CMSG_DATA(&control.header), sizeof fds);
+	answer(packet, fds, text);
+}
+
+_Noreturn static void be_preloader(const char *text)
+{
+	struct pollfd item = {.fd = 0, .events = POLLIN};
+	char report[64];
+	int status;
+	pid_t pid;
+
+	if (strcmp(mood, "unready") != 0)
+		say("ready|1|FIXED", "");
+	for (;;) {
+		if (poll(&item, 1, 10) > 0)
+			hear(text);
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			sprintf(report, "exit|%ld|%d|%d", (long)pid, status >> 8, status & 127);
+			if (strcmp(mood, "mute") != 0)
+				say(report, "");
+		}
+	}
+}
+
+/* ---- the worker --------------------------------------------------------------------------- */
+
+static char self[PATH_MAX];
+static char words[PATH_MAX + 4096];
+static char *inherited[] = {(char[]){"LANG=C"}, (char[]){"FIXED=1"}, NULL};
+static struct options options;
+static struct environment environment;
+static struct children children;
+static struct loop *loop;
+static struct scoreboard *board;
+static struct preload *preload;
+static struct preload_times times;
+static struct preload_answer answered;
+static int answers, exits, exit_status;
+static int descriptors;
+static int slot; /* of the last one */
+
+static void on_signal(void *context, int signo)
+{
+	(void)context;
+	(void)signo;
+}
+
+static void setup(void)
+{
+	static const int signals[] = {SIGTERM, 0};
+
+	signals_keep();
+	temp_make();
+	descriptors = count_fds();
+	loop = loop_new();
+	board = scoreboard_new(1, 4);
+	ck_assert(loop != NULL && board != NULL);
+	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
+	ck_assert_int_eq(children_init(&children, loop, board, 50), 0);
+	ck_assert_int_eq(environment_init(&environment, inherited, NULL), 0);
+	times = (struct preload_times){patience(2000), patience(5000), patience(5000)};
+	answers = exits = 0;
+}
+
+static void teardown(void)
+{
+	if (preload != NULL)
+		preload_stop(preload);
+	children_fini(&children);
+	preload_free(&preload);
+	value_preloads_fini(&options.preloads);
+	value_handlers_fini(&options.handlers);
+	environment_fini(&environment);
+	scoreboard_free(&board);
+	loop_free(&loop);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	ck_assert_int_eq(count_fds(), descriptors);
+	signals_restore();
+	temp_remove();
+}
+
+/* Begins with preloaders of this command. */
+static void begin(const char *command)
+{
+	const struct preload_parts parts = {loop, &options, &environment, &children, &times};
+	struct fault why;
+
+	snprintf(words, sizeof words, "/bin/sh=%s", command);
+	ck_assert_int_eq(value_preload_kind.read(NULL, &options.preloads, words, &why), 0);
+	preload = preload_new(&parts);
+	ck_assert_ptr_nonnull(preload);
+}
+
+static void begin_as(const char *as)
+{
+	char command[PATH_MAX + 4096];
+
+	snprintf(command, sizeof command, "%s preloader %s", self, as);
+	begin(command);
+}
+
+static void on_answer(void *context, const struct preload_answer *given)
+{
+	(void)context;
+	answers++;
+	answered = *given;
+	if (given->outcome == PRELOAD_STARTED)
+		close(given->pipes.out);
+	else
+		scoreboard_release(board, slot);
+}
+
+static void on_exit_of(void *context, int status)
+{
+	(void)context;
+	exits++;
+	exit_status = status;
+}
+
+static const char *script(const char *line, const char *text)
+{
+	char all[4096];
+
+	snprintf(all, sizeof all, "%s\n%s\n", line, text);
+	temp_write("x", 0755, all);
+	return temp_path("x");
+}
+
+static char *no_environment[] = {
+    (char[]){"LANG=C"}, (char[]){"FIXED=1"}, (char[]){"OWN=2"}, NULL};
+
+/* Starts the script, or does not. */
+static struct child *start(const char *path, char **argv, char **envp, const char *dir)
+{
+	struct child_plan plan = {.argv = argv, .envp = envp, .dir = dir};
+	struct preload_script given = {path, &plan, on_answer, on_exit_of, NULL};
+	struct child *child;
+
+	plan.slot = slot = scoreboard_claim(board, 0);
+	ck_assert_int_ge(slot, 0);
+	child = preload_start(preload, &given);
+	if (child == NULL)
+		scoreboard_release(board, slot);
+	return child;
+}
+
+static struct child *start_plain(const char *path)
+{
+	char *argv[] = {(char *)(uintptr_t)path, NULL};
+
+	return start(path, argv, no_environment, temp_dir());
+}
+
+static bool has_started(void *context)
+{
+	struct child **child = context;
+
+	*child = start_plain(temp_path("x"));
+	return *child != NULL;
+}
+
+/* When a preloader is ready. */
+static struct child *start_when_ready(void)
+{
+	struct child *child = NULL;
+
+	ck_assert(turn_until(loop, has_started, &child));
+	return child;
+}
+
+static bool is_answered(void *context)
+{
+	(void)context;
+	return answers > 0;
+}
+
+static bool is_over(void *context)
+{
+	(void)context;
+	return children.count == 0;
+}
+
+/* ---- scripts -------------------------------------------------------------------------------- */
+
+START_TEST(a_script_runs_and_its_status_comes_back)
+{
+	script("#!/bin/sh -e", "false; exit 9");
+	begin_as("good");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(answers, 1);
+	ck_assert_int_eq(answered.outcome, PRELOAD_STARTED);
+	ck_assert_int_eq(exits, 1);
+	ck_assert(WIFEXITED(exit_status));
+	ck_assert_int_eq(WEXITSTATUS(exit_status), 1); /* by -e */
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+START_TEST(a_dropped_script_is_not_answered_for)
+{
+	struct child *child;
+
+	script("#!/bin/sh", "exit 0");
+	begin_as("good");
+	child = start_when_ready();
+	child_drop(&child);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(answers + exits, 0);
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+END_TEST
+
+/* Each is one that exec has to start. */
+START_TEST(what_does_not_fit)
+{
+	char *other[] = {(char[]){"LANG=de"}, (char[]){"FIXED=1"}, NULL};
+	char *fewer[] = {(char[]){"LANG=C"}, NULL};
+	char *more[] = {(char[]){"LANG=C"}, (char[]){"FIXED=1"}, (char[]){"LC_ALL=C"}, NULL};
+	char *large = calloc(1, 200000);
+	char *too_large[] = {(char[]){"LANG=C"}, (char[]){"FIXED=1"}, large, NULL};
+	char path[PATH_MAX];
+	char *argv[] = {path, NULL};
+
+	strcpy(path, script("#!/bin/sh", "exit 0"));
+	memset(large, 'x', 199999);
+	begin_as("good");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_ptr_null(start(path, argv, other, "/"));
+	ck_assert_ptr_null(start(path, argv, fewer, "/"));
+	ck_assert_ptr_null(start(path, argv, more, "/"));
+	ck_assert_ptr_null(start(path, argv, too_large, "/"));
+	ck_assert_ptr_null(start(path, argv, no_environment, "relative"));
+	ck_assert_ptr_nonnull(start(path, argv, no_environment, NULL));
+	ck_assert(turn_until(loop, is_over, NULL));
+	temp_write("x", 0644, "#!/bin/sh\n");
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	if (geteuid() != 0 || access(path, X_OK) != 0)
+		ck_assert_ptr_null(start(path, argv, no_environment, "/"));
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_ptr_null(start(path, argv, no_environment, "/"));
+	free(large);
+}
+END_TEST
+
+START_TEST(a_handler_counts_for_a_script_without_words)
+{
+	static const struct {
+		const char *line;
+		bool concerns;
+	} lines[] = {{"#!/bin/sh\n", true}, {"exit 0\n", true},
+	    {"#!/bin/sh -u\n", true}, {"#!/bin/cat\n", false}};
+	char path[PATH_MAX];
+	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-e"}, path, NULL};
+	struct fault why;
+	struct stat info;
+
+	ck_assert_int_eq(value_handler.read(NULL, &options.handlers, ".cgi=/bin/sh -e", &why), 0);
+	script("#!/bin/sh", "exit 0");
+	begin_as("good");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_over, NULL));
+	strcpy(path, temp_path("y.cgi"));
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		temp_write("y.cgi", 0644, lines[i].line);
+		ck_assert_int_eq(stat(path, &info), 0);
+		ck_assert_msg(preload_concerns(preload, path, &info) == lines[i].concerns, "%s",
+		    lines[i].line);
+		ck_assert((start(path, argv, no_environment, "/") != NULL) == (i < 2));
+		ck_assert(turn_until(loop, is_over, NULL));
+	}
+}
+END_TEST
+
+/* More files than are remembered; what is kept of them is freed with them. */
+START_TEST(many_files_with_words)
+{
+	char name[32];
+	struct stat info;
+
+	begin_as("good");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(name, sizeof name, "%d", i % 1500);
+		temp_write(name, 0755, i < 1500 ? "#!/bin/sh -e\n" : "#!/usr/bin/env -S sh -e -u\n");
+		ck_assert_int_eq(stat(temp_path(name), &info), 0);
+		(void)preload_concerns(preload, temp_path(name), &info);
+	}
+}
+END_TEST
+
+/* ---- what a preloader says ------------------------------------------------------------------ */
+
+static const struct {
+	const char *text;
+	enum preload_outcome outcome;
+	const char *log;
+} said[] = {
+    {"decline|%|it cannot", PRELOAD_EXEC, "not preloaded: it cannot"},
+    {"decline|4711|it cannot", PRELOAD_EXEC, "broke the protocol: \"decline\" is wrong"},
+    {"fail|%|dir|2", PRELOAD_FAILED, ""},
+    {"fail|%|fork|11", PRELOAD_EXEC, ""},
+    {"fail|%|limit|0", PRELOAD_EXEC, ""},
+    {"fail|4711|dir|2", PRELOAD_EXEC, "\"fail\" is wrong"},
+    {"stale|%", PRELOAD_EXEC, "has changed"},
+    {"stale|0", PRELOAD_EXEC, "has changed"},
+    {"stale|4711", PRELOAD_EXEC, "\"stale\" is wrong"},
+    {"ready|1", PRELOAD_EXEC, "\"ready\" is wrong"},
+    {"pong", PRELOAD_EXEC, "\"pong\" is wrong"},
+    {"exit|4711|0|0", PRELOAD_EXEC, "did not start a script within"},
+    {"start|4711|4711", PRELOAD_EXEC, "\"start\" is wrong"},
+    {"nonsense-that-is-rather-long", PRELOAD_EXEC, "\"nonsense-that-i\" is wrong"},
+};
+
+START_TEST(an_answer)
+{
+	char as[256];
+	const char *log;
+
+	times.answer = patience(500);
+	script("#!/bin/sh", "exit 0");
+	snprintf(as, sizeof as, "say '%s'", said[_i].text);
+	capture_begin();
+	begin_as(as);
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	turn_for(loop, 20);
+	preload_stop(preload);
+	log = capture_end();
+	ck_assert_int_eq(answers, 1);
+	ck_assert_int_eq(exits, 0);
+	ck_assert_int_eq(answered.outcome, said[_i].outcome);
+	ck_assert_msg(strstr(log, said[_i].log) != NULL, "%s", log);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_too_long)
+{
+	char as[2048] = "say ";
+
+	memset(as + strlen(as), 'x', 1500);
+	script("#!/bin/sh", "exit 0");
+	begin_as(as);
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_EXEC);
+}
+END_TEST
+
+START_TEST(one_that_ends_has_started_nothing)
+{
+	script("#!/bin/sh", "exit 0");
+	begin_as("end");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_EXEC);
+}
+END_TEST
+
+START_TEST(a_script_that_was_stopped_meanwhile_is_said_to_be)
+{
+	times.answer = 200;
+	script("#!/bin/sh", "exit 0");
+	begin_as("hang");
+	child_terminate(start_when_ready());
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_STOPPED);
+}
+END_TEST
+
+START_TEST(at_the_end_nothing_is_waited_for)
+{
+	script("#!/bin/sh", "exit 0");
+	begin_as("hang");
+	(void)start_when_ready();
+	preload_stop(preload);
+	ck_assert_int_eq(answers, 1);
+	ck_assert_int_eq(answered.outcome, PRELOAD_STOPPED);
+}
+END_TEST
+
+/* A script that still runs belongs to the children. */
+START_TEST(at_the_end_a_script_is_left)
+{
+	script("#!/bin/sh", "sleep 60");
+	begin_as("good");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_STARTED);
+}
+END_TEST
+
+/* ---- those that hang, and those that do not start ----------------------------------------- */
+
+START_TEST(one_that_reports_no_end)
+{
+	const char *log;
+
+	times.answer = patience(500); /* and a look each time */
+	times.silence = patience(1200);
+	script("#!/bin/sh", "exit 3");
+	capture_begin();
+	begin_as("mute");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_over, NULL));
+	preload_stop(preload);
+	log = capture_end();
+	ck_assert_int_eq(exits, 1);
+	ck_assert_int_eq(exit_status, 0); /* nobody knows it */
+	ck_assert_msg(strstr(log, "did not report the end") != NULL ||
+	    strstr(log, "did not answer within") != NULL, "%s", log);
+}
+END_TEST
+
+static bool has_restarted_twice(void *context)
+{
+	(void)context;
+	return tally_count(scoreboard_tally(board, 0), TALLY_PRELOADERS) >= 2;
+}
+
+static const char *const never_ready[] = {"/none/such", "(this one)", "/bin/true"};
+
+START_TEST(three_that_start_nothing_are_the_last)
+{
+	const char *log;
+
+	times.ready = 50;
+	capture_begin();
+	if (_i == 1)
+		begin_as("unready");
+	else
+		begin(never_ready[_i]);
+	ck_assert(turn_until(loop, has_restarted_twice, NULL));
+	turn_for(loop, 300);
+	log = capture_end();
+	ck_assert_msg(strstr(log, "the last 3 ended before") != NULL, "%s", log);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_script_runs_and_its_status_comes_back);
+	tcase_add_test(tcase, a_dropped_script_is_not_answered_for);
+	tcase_add_test(tcase, what_does_not_fit);
+	tcase_add_test(tcase, a_handler_counts_for_a_script_without_words);
+	tcase_add_test(tcase, many_files_with_words);
+	tcase_add_loop_test(tcase, an_answer, 0, sizeof said / sizeof *said);
+	tcase_add_test(tcase, an_answer_that_is_too_long);
+	tcase_add_test(tcase, one_that_ends_has_started_nothing);
+	tcase_add_test(tcase, a_script_that_was_stopped_meanwhile_is_said_to_be);
+	tcase_add_test(tcase, at_the_end_nothing_is_waited_for);
+	tcase_add_test(tcase, at_the_end_a_script_is_left);
+	tcase_add_test(tcase, one_that_reports_no_end);
+	tcase_add_loop_test(tcase, three_that_start_nothing_are_the_last, 0, 3);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 2 && strcmp(argv[1], "preloader") == 0) {
+		mood = argv[2];
+		be_preloader(argc > 3 ? argv[3] : "");
+	}
+	if (realpath(argv[0], self) == NULL)
+		return 1;
+	return check_main("preload", add);
+}
