@@ -38,7 +38,7 @@ static int exits;
 static int status;
 static bool stopped; /* child_is_stopped(), asked in its exit callback */
 static int emptied;
-static struct child *spawned; /* the last one; NULL: none */
+static struct child *spawned; /* the only one; NULL: none, or several */
 
 static void on_emptied(struct children *family)
 {
@@ -132,7 +132,7 @@ static struct child *spawn(const struct child_plan *plan)
 	struct child *child = child_spawn(&children, plan, &pipes, &fault, on_exit_of, &exits);
 
 	ck_assert_msg(child != NULL, "step %d: %s", (int)fault.step, strerror(fault.error));
-	spawned = child;
+	spawned = children.count == 1 ? child : NULL;
 	return child;
 }
 
