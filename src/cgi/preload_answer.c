@@ -76,9 +76,11 @@ static bool end_namesakes(struct preload_process *process, pid_t pid)
 static bool is_script(const struct preload *preload, pid_t pid)
 {
 	pid_t session = getsid(pid);
-	pid_t group = getpgid(pid); /* it may be reaped between the two */
+	pid_t group = session < 0 ? -1 : getpgid(pid); /* it may be reaped between the two */
 
-	return session < 0 || group < 0 || (session == preload->session && group == pid);
+	if (session < 0 || group < 0)
+		return errno == ESRCH; /* some systems do not tell about other sessions */
+	return session == preload->session && group == pid;
 }
 
 /*

@@ -121,7 +121,7 @@ static bool next_pid(struct reader *reader, struct preload_message *message)
 {
 	unsigned long number;
 
-	if (!next_number(reader, INT_MAX, &number))
+	if (!next_number(reader, INT_MAX, &number) || number <= 1) /* as -pid: more than a group */
 		return false;
 	message->pid = (pid_t)number;
 	return true;

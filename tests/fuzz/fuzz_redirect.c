@@ -256,13 +256,15 @@ static void turn(struct fcgi_reader *reader)
 
 /* ---- the scripts ------------------------------------------------------------------------------- */
 
-/* Takes away the blanks around a header's value, and a carriage return, which ends its line. */
+/* Takes away a carriage return, which ends a header's line, and the blanks around its value. */
 static void trim(char *text)
 {
 	size_t start = strspn(text, " \t");
 	size_t len = strlen(text);
 
-	while (len > start && strchr(" \t\r", text[len - 1]) != NULL)
+	if (len > start && text[len - 1] == '\r')
+		len--;
+	while (len > start && strchr(" \t", text[len - 1]) != NULL)
 		len--;
 	memmove(text, text + start, len - start);
 	text[len - start] = '\0';
@@ -329,21 +331,35 @@ static void check_head(const char *head)
 		    (at[0] == '\r' && at[1] == '\n') || (at[0] == '\n' && at[-1] == '\r'));
 }
 
+/* The value of its Location, without the blanks around it, is `value`. */
+static bool leads_to(const char *head, const char *value)
+{
+	const char *at = strstr(head, "\nLocation:");
+
+	if (at == NULL)
+		return false;
+	at += strlen("\nLocation:");
+	at += strspn(at, " \t");
+	if (strncmp(at, value, strlen(value)) != 0)
+		return false;
+	at += strlen(value);
+	at += strspn(at, " \t");
+	return *at == '\r';
+}
+
 /* A redirect that was not followed is passed on as it is. */
 static void check_answer(void)
 {
-	size_t size = strlen(now.location) + 16;
-	char *line = malloc(size);
+	const char *head;
 
 	fuzz_require(client.ends == 1 && client.eof);
-	fuzz_require(line != NULL && buf_append(&client.out, "", 1) == 0);
-	check_head((char *)buf_bytes(&client.out));
-	if (now.plain && strlen(now.location) < 4096) {
-		snprintf(line, size, "\nLocation: %s\r\n", now.location);
-		fuzz_require(strncmp((char *)buf_bytes(&client.out), "Status: 302 ", 12) == 0);
-		fuzz_require(strstr((char *)buf_bytes(&client.out), line) != NULL);
-	}
-	free(line);
+	fuzz_require(buf_append(&client.out, "", 1) == 0);
+	head = (const char *)buf_bytes(&client.out);
+	check_head(head);
+	if (!now.plain || strlen(now.location) >= 4096) /* too much of it is a fault */
+		return;
+	fuzz_require(strncmp(head, "Status: 302 ", 12) == 0);
+	fuzz_require(leads_to(head, now.location));
 }
 
 static void set_options(void)
