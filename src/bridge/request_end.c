@@ -98,7 +98,7 @@ void request_leave_script(struct request *request)
 
 static void warn_of_longer_body(const struct request *request)
 {
-	if (request->relay.response.longer)
+	if (request->relay.response.framing == RESPONSE_OVERRUN)
 		request_log_failure(request, "its body is longer than its Content-Length: cut");
 }
 

@@ -9,7 +9,14 @@
  * mended, else a fault.  The body is then filtered: cut at Content-Length, decoded if it is
  * chunked, dropped where there must be none.
  *
- *   HEAD --(empty line)--> BODY --(all of Content-Length, last chunk)--> DONE
+ *   the header block --> TO_END, COUNTED, CHUNKED or EMPTY;  COUNTED --a byte too many--> OVERRUN
+ *
+ *   CHUNKED: START --> SIZE ----its line ends----------> DATA --all of it--> DATA_END --> START
+ *                       |  \--> EXTENSION --the same--> ^
+ *                       \--a size of 0--> TRAILER --empty line--> DONE
+ *                                            ^ \--> TRAILER_LINE --ends-\
+ *                                            \--------------------------/
+ *            START, SIZE, DATA_END --another byte--> BROKEN: the rest is dropped
  *
  * It reads nothing and writes nothing.
  */
@@ -42,6 +49,7 @@ enum response_kind {
 enum response_framing {
 	RESPONSE_TO_END,  /* with the script's output */
 	RESPONSE_COUNTED, /* Content-Length: `left` counts down to it */
+	RESPONSE_OVERRUN, /* the same, but the script has written more: that is dropped */
 	RESPONSE_CHUNKED, /* with the last chunk; it is decoded here */
 	RESPONSE_EMPTY,   /* there must be none: any bytes are dropped */
 };
@@ -94,7 +102,6 @@ struct response {
 	bool local;           /* a path in Location, and nothing else: RFC 3875 6.2.2 */
 	int status;           /* 200 if the script says nothing else */
 	enum response_framing framing;
-	bool longer;          /* the script wrote more than Content-Length: it was cut */
 	bool accel;           /* one that is `local` goes out as X-Accel-Redirect */
 	enum chunk_state chunk;
 	uint64_t left;        /* bytes left of the body, or of the chunk */

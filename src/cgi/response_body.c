@@ -82,6 +82,7 @@ size_t response_passes(const struct response *response, size_t len)
 		return len;
 	case RESPONSE_COUNTED:
 		return len > response->left ? (size_t)response->left : len;
+	case RESPONSE_OVERRUN:
 	case RESPONSE_CHUNKED:
 	case RESPONSE_EMPTY:
 		break;
@@ -97,13 +98,15 @@ void response_skip(struct response *response, size_t n)
 
 size_t response_body(struct response *response, unsigned char *bytes, size_t len)
 {
+	size_t passes;
+
 	if (response->framing == RESPONSE_CHUNKED)
 		return unchunk(response, bytes, len);
-	if (response->framing == RESPONSE_COUNTED && len > response->left)
-		response->longer = true;
-	len = response_passes(response, len);
-	response_skip(response, len);
-	return len;
+	passes = response_passes(response, len);
+	response_skip(response, passes);
+	if (response->framing == RESPONSE_COUNTED && passes < len)
+		response->framing = RESPONSE_OVERRUN;
+	return passes;
 }
 
 bool response_is_whole(const struct response *response)
@@ -115,6 +118,7 @@ bool response_is_whole(const struct response *response)
 		return response->left == 0 || response->kind == RESPONSE_HEAD;
 	case RESPONSE_CHUNKED:
 		return response->chunk == CHUNK_DONE || response->kind == RESPONSE_HEAD;
+	case RESPONSE_OVERRUN:
 	case RESPONSE_EMPTY:
 		break;
 	}

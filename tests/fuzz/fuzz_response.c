@@ -159,7 +159,7 @@ static void check_body(const struct response *response, const uint8_t *bytes, si
 
 	fuzz_require(n == m && memcmp(whole, split, n) == 0);
 	fuzz_require(one.left == other.left && one.chunk == other.chunk);
-	fuzz_require(one.longer == other.longer);
+	fuzz_require(one.framing == other.framing);
 	fuzz_require(!(response_is_whole(&one) && response_is_short(&one)));
 	if (response->framing == RESPONSE_COUNTED)
 		fuzz_require(n == (len < response->left ? len : response->left));
