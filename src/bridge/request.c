@@ -89,7 +89,7 @@ bool request_wants_input(const struct request *request, bool alone)
 	if (request->keep_conn && request_options(request)->max_body > BODY_PASSING)
 		enough = request_options(request)->max_body - SPOOL_MEMORY;
 	if (request->state == REQUEST_BODY || request->state >= REQUEST_CLOSING || stuck ||
-	    request->relay.hold || !alone)
+	    relay_is_holding(&request->relay) || !alone)
 		return true;
 	if (enough == SPOOL_MEMORY && body_awaits_room(&request->body))
 		return false;

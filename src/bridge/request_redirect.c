@@ -137,7 +137,7 @@ static void decline(struct request *request)
 	request_pass_redirect(request);
 	if (request->relay.state == RELAY_ENDED)
 		request_complete(request);
-	else if (request->relay.state == RELAY_FAULT)
+	else if (request->relay.state == RELAY_FAULT_ENDED)
 		request_fail_response(request);
 	else
 		request_starve(request, "its output");

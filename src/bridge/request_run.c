@@ -23,7 +23,7 @@ static void review_hold(struct request *request)
 	if (!request_is_running(request))
 		return;
 	if (request->body.ended || request->body.dropped || request->script.child == NULL ||
-	    request->relay.eof)
+	    request->relay.state == RELAY_HELD_ENDED)
 		relay_let_go(&request->relay);
 }
 
@@ -45,7 +45,7 @@ static void await_output(struct request *request)
 {
 	if (request->state != REQUEST_LINGERING)
 		request_set_state(request, REQUEST_LINGERING);
-	if (request->relay.eof)
+	if (request->relay.state == RELAY_HELD_ENDED)
 		loop_timer_clear(request_loop(request), &request->linger);
 	else
 		loop_timer_set(request_loop(request), &request->linger,
@@ -84,11 +84,13 @@ static void request_advance(struct request *request)
 		request_pass_redirect(request);
 	switch (request->relay.state) {
 	case RELAY_FAULT:
-		/* after the end of output the exit is near: with it, the message is better */
-		if (!request->relay.eof || exited)
+		request_fail_response(request);
+		return;
+	case RELAY_FAULT_ENDED:
+		if (exited)
 			request_fail_response(request);
 		else
-			await_exit(request);
+			await_exit(request); /* with it, the message is better */
 		return;
 	case RELAY_STARVED:
 		request_starve(request, "its output");
@@ -101,6 +103,8 @@ static void request_advance(struct request *request)
 			await_exit(request);
 		return;
 	case RELAY_HEAD:
+	case RELAY_HELD:
+	case RELAY_HELD_ENDED:
 	case RELAY_BODY:
 		if (exited)
 			await_output(request);
@@ -168,7 +172,7 @@ static void stop_exiting(struct request *request)
 {
 	if (request->relay.state == RELAY_REDIRECT && !can_redirect(request))
 		request_pass_redirect(request); /* its client has left meanwhile */
-	if (request->relay.state == RELAY_FAULT)
+	if (request->relay.state == RELAY_FAULT_ENDED)
 		request_fail_response(request);
 	else if (request->relay.state == RELAY_STARVED)
 		request_starve(request, "its output");

@@ -60,17 +60,22 @@ void relay_redirect(struct relay *relay, struct outlet *out)
 static size_t head_room(const struct relay *relay)
 {
 	size_t had = buf_len(&relay->head);
-	size_t most = relay->hold && (relay->head_len > 0 || had < RELAY_HELD)
-	    ? RELAY_HELD
-	    : RESPONSE_HEAD_MAX;
+	bool held = relay_is_holding(relay) && (relay->head_len > 0 || had < RELAY_HELD_MAX);
+	size_t most = held ? RELAY_HELD_MAX : RESPONSE_HEAD_MAX;
 
 	return had < most ? most - had : 0;
 }
 
+/* Whether its bytes are kept, or will be looked at for a header block. */
+static bool is_before_body(const struct relay *relay)
+{
+	return relay->state == RELAY_HEAD || relay_is_holding(relay);
+}
+
 bool relay_has_room(const struct relay *relay)
 {
-	/* a block that fills up without an end is a fault, and no longer in RELAY_HEAD */
-	if (relay->state == RELAY_HEAD && head_room(relay) == 0)
+	/* a block that fills up without an end is a fault, and in none of these states */
+	if (is_before_body(relay) && head_room(relay) == 0)
 		return false;
 	return outlet_waiting(relay->out) < RELAY_HIGH &&
 	    !outlet_is_moving(relay->out, relay->pipe.fd);
@@ -80,14 +85,18 @@ static bool may_follow(enum relay_state from, enum relay_state to)
 {
 	switch (from) {
 	case RELAY_HEAD:
-		return to == RELAY_BODY || to == RELAY_REDIRECT || to == RELAY_FAULT ||
-		    to == RELAY_STARVED;
+		return to == RELAY_HELD || to == RELAY_BODY || to >= RELAY_REDIRECT;
+	case RELAY_HELD:
+		return to == RELAY_HEAD || to == RELAY_HELD_ENDED || to >= RELAY_FAULT;
+	case RELAY_HELD_ENDED:
+		return to == RELAY_HEAD;
 	case RELAY_REDIRECT:
-		return to == RELAY_BODY || to == RELAY_FAULT || to == RELAY_STARVED;
+		return to == RELAY_BODY || to == RELAY_FAULT_ENDED || to == RELAY_STARVED;
 	case RELAY_BODY:
 		return to == RELAY_ENDED || to == RELAY_STARVED;
 	case RELAY_ENDED:
 	case RELAY_FAULT:
+	case RELAY_FAULT_ENDED:
 	case RELAY_STARVED:
 		return false;
 	}
@@ -105,11 +114,17 @@ const char *relay_fault(const struct relay *relay)
 	return relay->response.fault;
 }
 
-static void set_fault(struct relay *relay, const char *fault)
+/* `ended`: nothing follows what has been read. */
+static void set_fault(struct relay *relay, const char *fault, bool ended)
 {
 	relay->response.fault = fault;
-	set_state(relay, RELAY_FAULT);
+	set_state(relay, ended ? RELAY_FAULT_ENDED : RELAY_FAULT);
 	close_pipe(relay);
+}
+
+static bool is_faulty(const struct relay *relay)
+{
+	return relay->state == RELAY_FAULT || relay->state == RELAY_FAULT_ENDED;
 }
 
 /* A lack of memory is not the script's fault. */
@@ -168,7 +183,7 @@ static void send_output(struct relay *relay, unsigned char *content, size_t len)
  * Sends the header block at `raw`, in normal form, and the rest of the `len` bytes there.  A
  * block that is already in that form stays where it is; any other is replaced.
  */
-static void send_head(struct relay *relay, unsigned char *raw, size_t len)
+static void send_head(struct relay *relay, unsigned char *raw, size_t len, bool ended)
 {
 	unsigned char *body = raw + relay->head_len;
 	size_t block_len = relay->head_len;
@@ -180,7 +195,7 @@ static void send_head(struct relay *relay, unsigned char *raw, size_t len)
 		memcpy(body - block_len, block, block_len);
 	}
 	if (block_len > FCGI_MAX_CONTENT) /* it has to be in one record */
-		set_fault(relay, "the header block is larger than 64 KiB");
+		set_fault(relay, "the header block is larger than 64 KiB", ended);
 	else
 		send_output(relay, body - block_len,
 		    block_len + response_body(&relay->response, body, len - relay->head_len));
@@ -190,7 +205,7 @@ static void send_head(struct relay *relay, unsigned char *raw, size_t len)
 static bool waits_for_body(const struct relay *relay, size_t len)
 {
 	return relay->response.kind == RESPONSE_AUTHORIZER &&
-	    relay->response.framing != RESPONSE_EMPTY && !relay->eof &&
+	    relay->response.framing != RESPONSE_EMPTY &&
 	    len - relay->head_len < RELAY_AUTHORIZER_BODY && len < RESPONSE_HEAD_MAX;
 }
 
@@ -201,57 +216,65 @@ static bool may_redirect(const struct relay *relay, size_t len)
 }
 
 /* Looks for the end of the header block, which only a newline or the end of output can bring. */
-static void parse_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
+static void parse_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len,
+    bool ended)
 {
 	ptrdiff_t head_len = 0;
 
-	if (relay->eof || len == RESPONSE_HEAD_MAX || relay->response.framing == RESPONSE_CHUNKED ||
+	if (ended || len == RESPONSE_HEAD_MAX || relay->response.framing == RESPONSE_CHUNKED ||
 	    (len > had && memchr(raw + had, '\n', len - had) != NULL))
-		head_len = response_parse(&relay->response, raw, len, relay->eof);
+		head_len = response_parse(&relay->response, raw, len, ended);
 	if (head_len > 0)
 		relay->head_len = (size_t)head_len;
 	else if (head_len < 0)
-		set_fault(relay, relay->response.fault);
-	else if (relay->eof)
+		set_fault(relay, relay->response.fault, ended);
+	else if (ended)
 		set_fault(relay, len == 0
 			? "it wrote nothing"
-			: "its output ends before the empty line that ends the headers");
+			: "its output ends before the empty line that ends the headers", true);
 }
 
 /* Keeps the bytes that cannot be sent yet; after a fault, those that will be shown. */
 static void keep_head(struct relay *relay, const unsigned char *raw, size_t had, size_t len)
 {
-	if (relay->state == RELAY_FAULT && len > RESPONSE_START_MAX)
+	if (is_faulty(relay) && len > RESPONSE_START_MAX)
 		len = had < RESPONSE_START_MAX ? RESPONSE_START_MAX : had;
-	if (buf_append(&relay->head, raw + had, len - had) != 0 && relay->state != RELAY_FAULT)
+	if (buf_append(&relay->head, raw + had, len - had) != 0 && !is_faulty(relay))
 		starve(relay);
 }
 
-/* Acts on the `len` bytes at `raw`, of which `had` have been seen before. */
-static void examine_head(struct relay *relay, unsigned char *raw, size_t had, size_t len)
+/* Whether the header block may be sent now, with the `len` bytes that have been read. */
+static bool may_send(const struct relay *relay, size_t len, bool ended)
+{
+	return relay->state == RELAY_HEAD && relay->head_len > 0 &&
+	    (ended || !waits_for_body(relay, len)) && !may_redirect(relay, len);
+}
+
+/* Before RELAY_BODY: acts on the `len` bytes at `raw`, of which `had` have been seen before. */
+static void examine_head(struct relay *relay, unsigned char *raw, size_t had, size_t len, bool ended)
 {
 	if (relay->head_len == 0)
-		parse_head(relay, raw, had, len);
-	if (relay->head_len > 0 && !relay->hold && !waits_for_body(relay, len) &&
-	    !may_redirect(relay, len))
-		send_head(relay, raw, len);
+		parse_head(relay, raw, had, len, ended);
+	if (may_send(relay, len, ended))
+		send_head(relay, raw, len, ended);
 	else
 		keep_head(relay, raw, had, len);
-	if (relay->state == RELAY_HEAD && relay->eof && !relay->hold && may_redirect(relay, len))
+	if (!ended)
+		return;
+	if (relay->state == RELAY_HELD)
+		set_state(relay, RELAY_HELD_ENDED);
+	else if (relay->state == RELAY_HEAD)
 		set_state(relay, RELAY_REDIRECT);
-	if (relay->state == RELAY_BODY && relay->eof)
+	else if (relay->state == RELAY_BODY)
 		set_state(relay, RELAY_ENDED);
 }
 
-/* Acts on the bytes kept so far, and on the end of the output. */
-static void advance(struct relay *relay)
+/* Acts on the bytes kept so far. */
+static void examine_kept(struct relay *relay, bool ended)
 {
 	size_t len = buf_len(&relay->head);
 
-	if (relay->state == RELAY_HEAD)
-		examine_head(relay, claim_scratch(relay), len, len);
-	else if (relay->state == RELAY_BODY && relay->eof)
-		set_state(relay, RELAY_ENDED);
+	examine_head(relay, claim_scratch(relay), len, len, ended);
 }
 
 const char *relay_local_path(const struct relay *relay, size_t *len)
@@ -262,7 +285,7 @@ const char *relay_local_path(const struct relay *relay, size_t *len)
 void relay_pass_redirect(struct relay *relay, bool accel)
 {
 	relay->response.accel = accel;
-	send_head(relay, claim_scratch(relay), relay->head_len);
+	send_head(relay, claim_scratch(relay), relay->head_len, true);
 	if (relay->state == RELAY_BODY)
 		set_state(relay, RELAY_ENDED);
 }
@@ -271,9 +294,11 @@ void relay_pass_redirect(struct relay *relay, bool accel)
 
 static void end_of_output(struct relay *relay)
 {
-	relay->eof = true;
 	close_pipe(relay);
-	advance(relay);
+	if (is_before_body(relay))
+		examine_kept(relay, true);
+	else if (relay->state == RELAY_BODY)
+		set_state(relay, RELAY_ENDED);
 }
 
 static void send_body(struct relay *relay, unsigned char *bytes, size_t n)
@@ -307,15 +332,14 @@ static void read_head(struct relay *relay, bool last)
 	size_t room = head_room(relay);
 	unsigned char *raw = claim_scratch(relay);
 	ssize_t n = read_pipe(relay, raw + had, room);
+	bool ended = n <= 0 || (last && (size_t)n < room);
 
 	relay->last_read = n > 0 ? (size_t)n : 0;
 	if (is_empty(n))
 		return;
-	if (n <= 0 || (last && (size_t)n < room)) {
-		relay->eof = true;
+	if (ended)
 		close_pipe(relay);
-	}
-	examine_head(relay, raw, had, had + relay->last_read);
+	examine_head(relay, raw, had, had + relay->last_read, ended);
 }
 
 static void read_body(struct relay *relay, bool last)
@@ -340,7 +364,7 @@ static void read_body(struct relay *relay, bool last)
 /* `last`: no process can write any more, and a read that had room for more is the last one. */
 static void read_some(struct relay *relay, bool last)
 {
-	if (relay->state == RELAY_HEAD)
+	if (is_before_body(relay))
 		read_head(relay, last);
 	else
 		read_body(relay, last);
@@ -428,15 +452,17 @@ void relay_resume(struct relay *relay)
 
 void relay_hold(struct relay *relay)
 {
-	relay->hold = true;
+	set_state(relay, RELAY_HELD);
 }
 
 void relay_let_go(struct relay *relay)
 {
-	if (!relay->hold || outlet_waiting(relay->out) >= RELAY_HIGH)
+	bool ended = relay->state == RELAY_HELD_ENDED;
+
+	if (!relay_is_holding(relay) || outlet_waiting(relay->out) >= RELAY_HIGH)
 		return;
-	relay->hold = false;
-	advance(relay);
+	set_state(relay, RELAY_HEAD);
+	examine_kept(relay, ended);
 	relay_resume(relay);
 	relay->moved(relay);
 }

@@ -8,8 +8,13 @@
  *                                -> large body: moved to the socket, unread
  *
  *   HEAD --empty line--> BODY --end of file--> ENDED
- *    |\--> FAULT             \--> STARVED, also from HEAD
- *    \--a local redirect--> REDIRECT --passed on--> ENDED
+ *    ^ \--a local redirect, end of file--> REDIRECT --passed on--> BODY, at once ENDED
+ *    |
+ *    |--let go-- HELD --end of file--> HELD_ENDED
+ *    \--let go----------------------------/
+ *
+ *   HEAD, HELD --not a response--> FAULT; at end of file, and from REDIRECT, FAULT_ENDED
+ *   HEAD, HELD, BODY, REDIRECT --no memory--> STARVED
  *
  * The bytes of each read are passed on at once.  It reads only while `out` has room: a slow
  * client holds up its script, not the bridge.
@@ -29,7 +34,7 @@
 
 enum {
 	RELAY_CHUNK = 32 * 1024,  /* bytes of the body that are read at once */
-	RELAY_HELD = 32 * 1024,   /* bytes that are held back, the header block included */
+	RELAY_HELD_MAX = 32 * 1024, /* bytes that are held back, the header block included */
 	RELAY_LEND = 2048,        /* a first record of at least this size is not copied */
 	RELAY_HIGH = 64 * 1024,   /* it reads only while fewer bytes wait in `out` */
 	RELAY_BULK = 64 * 1024,   /* after this many bytes, output is moved, not copied ... */
@@ -41,12 +46,15 @@ enum {
 };
 
 enum relay_state {
-	RELAY_HEAD,  /* the header block is incomplete, or held: nothing has been sent */
-	RELAY_BODY,  /* the header block has been sent */
-	RELAY_ENDED, /* end of file after the header block */
-	RELAY_REDIRECT, /* it is a local redirect, has ended, and nothing has been sent */
-	RELAY_FAULT, /* the output is not a response: relay_fault() says why */
-	RELAY_STARVED, /* no memory for the script's output: the response ends where it is */
+	RELAY_HEAD,        /* the header block is incomplete: nothing has been sent */
+	RELAY_HELD,        /* the same, or it is whole but must not be sent yet */
+	RELAY_HELD_ENDED,  /* the same, and the output has ended */
+	RELAY_BODY,        /* the header block has been sent */
+	RELAY_ENDED,       /* end of file after the header block */
+	RELAY_REDIRECT,    /* it is a local redirect, has ended, and nothing has been sent */
+	RELAY_FAULT,       /* the output is not a response: relay_fault() says why */
+	RELAY_FAULT_ENDED, /* the same, and it was read to its end: the exit is near */
+	RELAY_STARVED,     /* no memory for the script's output: the response ends where it is */
 };
 
 /*
@@ -68,15 +76,13 @@ struct relay {
 	enum relay_state state;
 	struct response response;
 	struct relay_scratch *scratch; /* borrowed */
-	struct buf head;   /* raw bytes while in RELAY_HEAD; the first ones in RELAY_FAULT */
+	struct buf head;   /* raw bytes before RELAY_BODY; the first ones in RELAY_FAULT */
 	size_t head_len;   /* of the header block, once it is whole */
 	struct outlet *out; /* the connection's, borrowed */
 	uint16_t id;
 	size_t last_read;  /* bytes of the last read, or move */
 	enum splice_state splice;
-	bool hold;         /* the header block must not be sent yet */
 	bool redirects;    /* a local redirect is not sent, but is left to the owner */
-	bool eof;          /* the script's side has ended, or was closed by relay_stop() */
 	uint64_t sent;     /* bytes that went into records */
 	relay_moved_fn *moved; /* called after any change: bytes, or a state */
 };
@@ -112,12 +118,18 @@ bool relay_is_paused(const struct relay *relay);
 void relay_resume(struct relay *relay);
 
 /*
- * Holds the response back in its buffer until it is let go; a script that fills the buffer
- * waits.  relay_let_go() does nothing if the response is not held, or while `out` has no room:
+ * In RELAY_HEAD: holds the response back in its buffer until it is let go; a script that fills
+ * the buffer waits.  relay_let_go() does nothing if the response is not held, or while `out` has no room:
  * call it again when there is.
  */
 void relay_hold(struct relay *relay);
 void relay_let_go(struct relay *relay);
+
+/* Whether it is held. */
+static inline bool relay_is_holding(const struct relay *relay)
+{
+	return relay->state == RELAY_HELD || relay->state == RELAY_HELD_ENDED;
+}
 
 /* Whether no output waits in the pipe, not even for want of room. */
 bool relay_is_silent(const struct relay *relay);
@@ -134,7 +146,7 @@ const char *relay_local_path(const struct relay *relay, size_t *len);
 /* In RELAY_REDIRECT: sends it after all, as X-Accel-Redirect if `accel`, else as a 302. */
 void relay_pass_redirect(struct relay *relay, bool accel);
 
-/* In RELAY_FAULT: the fault in the response, whose first bytes are in `head`. */
+/* In RELAY_FAULT, RELAY_FAULT_ENDED: the fault of a response whose first bytes are in `head`. */
 const char *relay_fault(const struct relay *relay);
 
 #endif
