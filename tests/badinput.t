@@ -9,7 +9,7 @@ use IO::Socket::UNIX;
 use POSIX ();
 use Socket;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
 use FastCGI;
 use Bridge;
 
@@ -24,7 +24,7 @@ my %who = (unix => qr/\bunix\b|\bpid\b|\buid\b/, tcp => qr/\b127\.0\.0\.1:\d+/);
 sub one_line ($mark, $what, $kind) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $bridge->wait_for_log(qr/\n/, 5, from => $mark);
-    sleep 0.2;
+    $bridge->catch_up($kind);
     my @lines = quiet($bridge->log_since($mark));
     is(scalar @lines, 1, 'one log line') or diag(join "\n", @lines);
     like($lines[0] // '', $what, 'that says what');
@@ -184,7 +184,7 @@ sub no_script ($b, $kind, $params, $status, $what) {
     like(FastCGI::response($r)->{header}{'content-type'} // '', qr{^text/plain}, 'text/plain');
     unlike(FastCGI::body($r), qr/\Q$dir\E/, 'no path of the server in the body');
     $b->wait_for_log(qr/\n/, 5, from => $mark);
-    sleep 0.1;
+    $b->catch_up($kind);
     my @lines = quiet($b->log_since($mark));
     is(scalar @lines, 1, 'one log line') or diag(join "\n", @lines);
     like($lines[0] // '', $what, 'that says what');
