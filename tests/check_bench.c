@@ -32,6 +32,8 @@ static struct flaw_log flaws;
 struct request_services services;
 struct request_sink sink;
 struct left_list left;
+static struct mounts mounts;
+static struct scouts scouts;
 struct conn_times times;
 struct conn_owner owner;
 int closed; /* connections */
@@ -89,9 +91,13 @@ static void open_services(void)
 	    .flaws = &flaws,
 	    .sink = &sink,
 	    .left = &left,
+	    .mounts = &mounts,
+	    .scouts = &scouts,
 	    .times = request_times};
 	services.times.exit = 10 * 1000; /* no test depends on how soon a shell can exit */
 	left_init(&left, loop, &children);
+	mounts_init(&mounts, loop);
+	scouts_init(&scouts, loop);
 	request_sink_init(&sink, &services);
 	times = conn_times;
 	owner = (struct conn_owner){.services = &services,
@@ -108,6 +114,8 @@ static void close_services(void)
 	conn_close_all(&owner);
 	request_sink_stop(&sink);
 	left_fini(&left);
+	scouts_fini(&scouts);
+	mounts_fini(&mounts);
 	children_fini(&children);
 	ck_assert_int_eq(loop_turn(loop, 0), 0); /* what was closed frees itself */
 	ck_assert_int_eq(scoreboard_running(board), 0);

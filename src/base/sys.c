@@ -62,6 +62,16 @@ void sys_cloexec_each(int lowest)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+void sys_close_each(void)
+{
+	long limit = sysconf(_SC_OPEN_MAX);
+
+	if (limit < 0 || limit > FDS_TRIED)
+		limit = FDS_TRIED;
+	for (int fd = 0; fd < limit; fd++)
+		(void)close(fd);
+}
+
 int sys_open_stdio(void)
 {
 	int fd;

@@ -36,6 +36,13 @@ void sys_cloexec_from(int lowest);
 void sys_cloexec_each(int lowest);
 
 /*
+ * Closes every descriptor, in a forked process that needs none.  sys_close_each() is for both
+ * implementations: one after the other, but not more than 2^20.
+ */
+void sys_close_all(void);
+void sys_close_each(void);
+
+/*
  * Opens /dev/null as each of 0, 1 and 2 that is closed, so that no pipe of ours gets that
  * number.  0, or -1 with errno.
  */
@@ -92,6 +99,15 @@ int sys_shared_file(size_t size) MUST_CHECK;
 void *sys_shared_map(int fd, size_t size) MUST_CHECK;
 
 /* ---- files ------------------------------------------------------------- */
+
+/*
+ * Opens the table of this process's mounts, in the format of /proc/PID/mountinfo; loops report
+ * each change as LOOP_HUP.  -1 with errno, ENOSYS where there is no such table.
+ */
+int sys_open_mounts(void) MUST_CHECK;
+
+/* The number of a device, as stat(2) has it, from the two that the table of mounts has. */
+dev_t sys_device(unsigned long major_number, unsigned long minor_number);
 
 /* Whether directory `dir` is in /proc, where a link need not lead where its text says. */
 bool sys_is_proc(int dir);

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -209,6 +210,22 @@ void sys_cloexec_from(int lowest)
 	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, set_cloexec) == 0)
 		return;
 	sys_cloexec_each(lowest);
+}
+
+void sys_close_all(void)
+{
+	if (syscall(SYS_close_range, 0U, ~0U, 0U) != 0) /* before Linux 5.9 */
+		sys_close_each();
+}
+
+int sys_open_mounts(void)
+{
+	return open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+}
+
+dev_t sys_device(unsigned long major_number, unsigned long minor_number)
+{
+	return makedev((unsigned)major_number, (unsigned)minor_number);
 }
 
 /* Without the call, before Linux 3.17, time, pid and address have to do. */

@@ -263,6 +263,22 @@ pid_t sys_pipe_holder(int fd)
 	return 0;
 }
 
+void sys_close_all(void)
+{
+	sys_close_each();
+}
+
+int sys_open_mounts(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+dev_t sys_device(unsigned long major_number, unsigned long minor_number)
+{
+	return (dev_t)(major_number << 8 | minor_number);
+}
+
 void sys_close_to_others(void)
 {
 #if defined(HAVE_SYS_PRCTL_H) && defined(PR_SET_DUMPABLE)

@@ -4,6 +4,9 @@
  *
  *   PARAMS --all of them--> BODY --its length is known--> QUEUED --a slot--> RUNNING
  *
+ *   with a script on a file system that may not answer
+ *   PARAMS --all of them--> LOCATING --it answers--> BODY
+ *
  *   with a preloader --a slot--> STARTING --it says so--> RUNNING
  *                                    \--it does not--> RUNNING by exec, or QUEUED again
  *
@@ -37,12 +40,14 @@
 #include "bridge/front_end.h"
 #include "fcgi/fcgi.h"
 #include "cgi/left.h"
+#include "cgi/mounts.h"
 #include "base/loop.h"
 #include "config/options.h"
 #include "fcgi/outlet.h"
 #include "cgi/preload.h"
 #include "cgi/params.h"
 #include "cgi/relay.h"
+#include "cgi/scout.h"
 
 /*
  * The most that a connection's buffer of records holds: the size that relays let it grow to,
@@ -83,6 +88,8 @@ struct request_services {
 	struct request_sink *sink;
 	struct left_list *left;
 	struct request_times times;
+	struct mounts *mounts;
+	struct scouts *scouts;
 	struct preload *preload; /* NULL: there are no preloaders */
 };
 

@@ -23,6 +23,8 @@ static bool may_follow(enum request_state from, enum request_state to)
 	switch (from) {
 	case REQUEST_PARAMS:
 		return (to > REQUEST_PARAMS && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
+	case REQUEST_LOCATING:
+		return (to > REQUEST_LOCATING && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_BODY:
 		return (to > REQUEST_BODY && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_QUEUED:
@@ -48,7 +50,7 @@ static bool may_follow(enum request_state from, enum request_state to)
 
 void request_set_state(struct request *request, enum request_state state)
 {
-	static const char *const names[] = {"params", "body", "queued", "starting", "running", "grace",
+	static const char *const names[] = {"params", "locating", "body", "queued", "starting", "running", "grace",
 	    "detached", "lingering", "exiting", "closing", "ended"};
 
 	assert(may_follow(request->state, state));
@@ -65,6 +67,8 @@ void request_clear_timers(struct request *request)
 	loop_timer_clear(request_loop(request), &request->idle);
 	loop_timer_clear(request_loop(request), &request->linger);
 	loop_unpost(&request->later);
+	if (scouts_any(request->link->services->scouts))
+		scouts_forget(request->link->services->scouts, request);
 	request_slow_end(request);
 }
 

@@ -20,6 +20,7 @@
  */
 enum request_state {
 	REQUEST_PARAMS,    /* PARAMS are coming in */
+	REQUEST_LOCATING,  /* a scout is asking its script's file system, which may not answer */
 	REQUEST_BODY,      /* the body's length is unknown: it is collected first */
 	REQUEST_QUEUED,    /* waits for a slot of the scoreboard */
 	REQUEST_STARTING,  /* a preloader has been asked to start its script */

@@ -4,6 +4,7 @@
  * script, and its timers.
  */
 #include <signal.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "bridge/request_private.h"
@@ -199,6 +200,7 @@ static void on_linger(struct loop_timer *timer)
 		request_release_end(request);
 		return;
 	case REQUEST_PARAMS:
+	case REQUEST_LOCATING:
 	case REQUEST_BODY:
 	case REQUEST_QUEUED:
 	case REQUEST_STARTING:
@@ -305,11 +307,24 @@ static void time_out(struct request *request, const char *what)
 	request->link->touched(request->link);
 }
 
+/* It has no process yet whose name its log lines begin with. */
+static void give_up_locating(struct request *request)
+{
+	char what[512];
+
+	snprintf(what, sizeof what, "504: %.400s: its file system does not answer",
+	    request->script.path);
+	time_out(request, what);
+}
+
 static void on_total(struct loop_timer *timer)
 {
 	struct request *request = CONTAINER_OF(timer, struct request, total);
 
-	time_out(request, "504: longer than --timeout: stopped");
+	if (request->state == REQUEST_LOCATING)
+		give_up_locating(request);
+	else
+		time_out(request, "504: longer than --timeout: stopped");
 }
 
 static void on_silence(struct request *request)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cgi/arguments.h"
 #include "base/clock.h"
@@ -381,17 +382,14 @@ static bool may_have_body(const struct params *params)
 	return !is_bodiless(params);
 }
 
-/* Sets the body's length; one of unknown length is collected before the script starts. */
+/* Sets the body's length, unless it has to be collected to know it. */
 static void expect_body(struct request *request)
 {
 	uint64_t length = announced_length(&request->params);
-	bool collect = false;
 
 	if (request->role == FCGI_AUTHORIZER) /* FastCGI 6.3: it gets no stdin */
 		length = 0;
-	else if (length == BODY_LENGTH_UNKNOWN && may_have_body(&request->params))
-		collect = !request->body.ended;
-	else if (length == BODY_LENGTH_UNKNOWN)
+	else if (length == BODY_LENGTH_UNKNOWN && !may_have_body(&request->params))
 		length = 0;
 	/* lighttpd, Caddy and HAProxy send 0 with a GET: there is no body (RFC 3875 4.1.2) */
 	if (request->role == FCGI_AUTHORIZER ||
@@ -400,8 +398,12 @@ static void expect_body(struct request *request)
 		params_unset(&request->params, "CONTENT_LENGTH");
 	if (length != BODY_LENGTH_UNKNOWN)
 		body_expect(&request->body, length);
-	if (collect)
-		request_set_state(request, REQUEST_BODY);
+}
+
+/* Whether its body is collected before the script starts: its length is unknown. */
+static bool collects_body(const struct request *request)
+{
+	return request->body.left == BODY_LENGTH_UNKNOWN && !request->body.ended;
 }
 
 /* The collected body is complete: tells the script its length. */
@@ -560,10 +562,114 @@ bool request_set_script(struct request *request, const struct stat *info)
 	return true;
 }
 
-static void launch(struct request *request)
+/* Finds its script; this is where a file system that does not answer blocks the worker. */
+static void resolve(struct request *request)
 {
+	struct mounts *mounts = request->link->services->mounts;
 	struct script_refusal refusal;
 	struct stat info;
+
+	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0) {
+		refuse_script(request, &refusal);
+		return;
+	}
+	if (!request_set_script(request, &info))
+		return;
+	if (mounts_any(mounts))
+		mounts_learn(mounts, request->script.path, info.st_dev);
+	if (collects_body(request)) {
+		request_set_state(request, REQUEST_BODY);
+		request_limit_silence(request);
+	} else {
+		request_admit(request);
+	}
+}
+
+/* ---- a file system that may not answer -------------------------------- */
+
+/* In a process of its own: makes the calls that resolve() and the start would be blocked by. */
+static void look(void *context)
+{
+	struct request *request = context;
+	struct script_refusal refusal;
+	struct stat info;
+	char text[4096];
+	const char *directory;
+
+	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0)
+		return;
+	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
+	if (request->script.path == NULL)
+		return;
+	script_touch(request_options(request), request->script.path);
+	directory = directory_of(request, text, sizeof text);
+	if (directory != NULL && chdir(directory) != 0)
+		return;
+}
+
+static void refuse_scout(struct request *request, int error)
+{
+	char reason[256];
+
+	snprintf(reason, sizeof reason, "cannot start a process that asks its file system: %s%s",
+	    strerror(error), sys_remedy(error));
+	request_refuse(request, 503, "out of resources", reason);
+}
+
+static void on_looked(void *context, int error)
+{
+	struct request *request = context;
+
+	loop_timer_clear(request_loop(request), &request->total);
+	free(request->script.path);
+	request->script.path = NULL;
+	if (error == 0)
+		resolve(request);
+	else
+		refuse_scout(request, error);
+	request->link->touched(request->link);
+}
+
+/* The time that its file system may take: as long as its script, running or silent. */
+static int64_t patience(const struct request_limits *limits)
+{
+	if (limits->timeout == 0 || (limits->idle > 0 && limits->idle < limits->timeout))
+		return limits->idle;
+	return limits->timeout;
+}
+
+/* Waits for a scout, with the name that the client has sent in its log lines. */
+static void locate(struct request *request, const struct mount *mount)
+{
+	const struct scout_plan plan = {
+	    .device = mount->device, .look = look, .ended = on_looked, .context = request};
+	const char *name = params_get_filled(&request->params, "SCRIPT_FILENAME");
+	int64_t time = patience(&request->limits);
+
+	request->script.path = strdup(name == NULL ? mount->path : name);
+	if (request->script.path == NULL || scouts_send(request->link->services->scouts, &plan) != 0) {
+		refuse_scout(request, errno);
+		return;
+	}
+	request_set_state(request, REQUEST_LOCATING);
+	loop_timer_clear(request_loop(request), &request->idle);
+	if (time > 0)
+		loop_timer_set(request_loop(request), &request->total, time);
+}
+
+/* Most machines have no such mounts: then this is all that is done about them. */
+static const struct mount *mount_of(const struct request *request)
+{
+	const struct mounts *mounts = request->link->services->mounts;
+
+	if (!mounts_any(mounts))
+		return NULL;
+	return script_mount(&request->params, request_options(request), mounts);
+}
+
+static void launch(struct request *request)
+{
+	const struct mount *mount;
 
 	if (params_decode(&request->params) != 0 || complete_params(request) != 0) {
 		refuse_params(request);
@@ -574,17 +680,12 @@ static void launch(struct request *request)
 	read_overrides(request);
 	if (request_answer_page(request) || refuse_begin(request))
 		return;
-	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0) {
-		refuse_script(request, &refusal);
-		return;
-	}
-	if (!request_set_script(request, &info))
-		return;
 	expect_body(request);
-	if (request->state == REQUEST_PARAMS)
-		request_admit(request);
+	mount = mount_of(request);
+	if (mount == NULL)
+		resolve(request);
 	else
-		request_limit_silence(request);
+		locate(request, mount);
 }
 
 void request_read_params(struct request *request, const void *bytes, size_t len)

@@ -15,6 +15,7 @@
 
 #include "base/hex.h"
 #include "cgi/arguments.h"
+#include "cgi/shebang.h"
 
 /* The path being resolved.  With PATH_INFO after it, it may be longer than a file's path can be. */
 struct path {
@@ -465,4 +466,54 @@ int script_resolve(struct params *params, const struct options *options, struct 
 	    prepare_handler(params, path.text, options, refusal) != 0;
 	path_fini(&path);
 	return failed ? -1 : 0;
+}
+
+/* ---- file systems that may not answer -------------------------------------- */
+
+/* As find_file() and locate() look for it: as it is, decoded, and with PATH_INFO. */
+static const struct mount *find_mount(const struct params *params, struct path *path,
+    const struct mounts *mounts)
+{
+	const char *info = params_get_filled(params, "PATH_INFO");
+	const struct mount *mount = mounts_find(mounts, path->text);
+
+	if (mount == NULL && path->from_proxy) {
+		hex_percent_decode(path->text);
+		mount = mounts_find(mounts, path->text);
+	}
+	if (mount == NULL && info != NULL &&
+	    path_join(path, path->text, strlen(path->text), info) == 0)
+		mount = mounts_find(mounts, path->text);
+	return mount;
+}
+
+const struct mount *script_mount(const struct params *params, const struct options *options,
+    const struct mounts *mounts)
+{
+	const char *directory = params_get_filled(params, "FCGI_CHDIR");
+	const struct mount *mount = NULL;
+	struct script_refusal refusal;
+	struct path path;
+
+	path_init(&path, NULL);
+	if (name_path(params, &path, &refusal) == 0)
+		mount = find_mount(params, &path, mounts);
+	path_fini(&path);
+	if (mount == NULL && directory != NULL)
+		mount = mounts_find(mounts, directory);
+	for (size_t i = 0; mount == NULL && i < options->roots.count; i++)
+		mount = mounts_find(mounts, options->roots.items[i]);
+	return mount;
+}
+
+void script_touch(const struct options *options, const char *path)
+{
+	const struct value_handler *handler = arguments_handler(options, path);
+	struct shebang shebang, ignored;
+
+	shebang_read(&shebang, path);
+	if (handler != NULL)
+		shebang_read(&ignored, handler->argv[0]);
+	else if (shebang.kind == SHEBANG_PATH)
+		shebang_read(&ignored, shebang.interpreter);
 }

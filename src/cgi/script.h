@@ -14,6 +14,7 @@
 
 #include "base/attributes.h"
 #include "config/options.h"
+#include "cgi/mounts.h"
 #include "cgi/params.h"
 
 /* Why a script is not run. */
@@ -30,5 +31,18 @@ struct script_refusal {
  */
 int script_resolve(struct params *params, const struct options *options, struct stat *info,
     struct script_refusal *refusal) MUST_CHECK;
+
+/*
+ * The mount that script_resolve() may be blocked by, or a start in the directory that FCGI_CHDIR
+ * names; NULL: none that is known.  Makes no system calls.
+ */
+const struct mount *script_mount(const struct params *params, const struct options *options,
+    const struct mounts *mounts) MUST_CHECK;
+
+/*
+ * Reads the first bytes of the script at `path`, and of the program that it is run by, as
+ * execve(2) would: in a process that may be blocked by it.
+ */
+void script_touch(const struct options *options, const char *path);
 
 #endif

@@ -79,6 +79,8 @@ struct worker {
 	struct request_services services;
 	struct request_sink sink;
 	struct left_list left;
+	struct mounts mounts;
+	struct scouts scouts;
 	struct preload *preload; /* NULL: none */
 	struct flaw_log flaws;
 	struct conn_owner owner;
@@ -516,8 +518,12 @@ static void connect_parts(struct worker *worker)
 	    .flaws = &worker->flaws,
 	    .sink = &worker->sink,
 	    .left = &worker->left,
+	    .mounts = &worker->mounts,
+	    .scouts = &worker->scouts,
 	    .times = request_times};
 	left_init(&worker->left, worker->loop, &worker->children);
+	mounts_init(&worker->mounts, worker->loop);
+	scouts_init(&worker->scouts, worker->loop);
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
 	worker->owner.times = &conn_times;
@@ -629,6 +635,8 @@ static void worker_fini(struct worker *worker)
 	conn_close_all(&worker->owner);
 	request_sink_stop(&worker->sink);
 	left_fini(&worker->left);
+	scouts_fini(&worker->scouts);
+	mounts_fini(&worker->mounts);
 	if (worker->preload != NULL)
 		preload_stop(worker->preload);
 	children_fini(&worker->children);

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mounts: the table of mounts, and paths compared with it.
+ */
+#include "cgi/mounts.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+
+/* ---- the table ----------------------------------------------------------- */
+
+/* File systems whose answers come from another machine or from another process. */
+static bool may_hang(const char *type)
+{
+	static const char *const types[] = {"9p", "afs", "autofs", "beegfs", "ceph", "cifs", "coda",
+	    "fuse", "fuseblk", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2",
+	    "orangefs", "smb3", "smbfs", "virtiofs"};
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (strcmp(type, types[i]) == 0)
+			return true;
+	return strncmp(type, "fuse.", 5) == 0;
+}
+
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+/* Replaces each \ooo, as which the table has blanks and backslashes. */
+static void decode(char *text)
+{
+	char *to = text;
+
+	for (const char *at = text; *at != '\0'; to++) {
+		if (at[0] == '\\' && is_octal(at[1]) && is_octal(at[2]) && is_octal(at[3])) {
+			*to = (char)((at[1] - '0') * 64 + (at[2] - '0') * 8 + (at[3] - '0'));
+			at += 4;
+		} else {
+			*to = *at++;
+		}
+	}
+	*to = '\0';
+}
+
+/* The parts of a line of the table that are of interest; they point into the line. */
+struct line {
+	char *device, *path, *type;
+};
+
+/* ID PARENT MAJOR:MINOR ROOT PATH OPTIONS [TAG]... - TYPE SOURCE OPTIONS; false: not like that. */
+static bool split_line(struct line *line, char *text)
+{
+	char *rest = NULL;
+	char *word = text;
+
+	*line = (struct line){NULL, NULL, NULL};
+	for (int i = 0; i < 6 && word != NULL; i++) {
+		word = strtok_r(i == 0 ? text : NULL, " ", &rest);
+		if (i == 2)
+			line->device = word;
+		else if (i == 4)
+			line->path = word;
+	}
+	while (word != NULL && strcmp(word, "-") != 0)
+		word = strtok_r(NULL, " ", &rest);
+	if (word != NULL)
+		line->type = strtok_r(NULL, " ", &rest);
+	return line->type != NULL;
+}
+
+static dev_t device_of(const char *text)
+{
+	char *end;
+	unsigned long major_number = strtoul(text, &end, 10);
+	unsigned long minor_number = *end == ':' ? strtoul(end + 1, NULL, 10) : 0;
+
+	return sys_device(major_number, minor_number);
+}
+
+/* Without memory for one, scripts on it are run as any others. */
+static void add(struct mounts *mounts, struct line *line)
+{
+	struct mount *items = realloc(mounts->items, (mounts->count + 1) * sizeof *items);
+	struct mount *mount;
+
+	if (items == NULL)
+		return;
+	mounts->items = items;
+	mount = &items[mounts->count];
+	decode(line->path);
+	mount->device = device_of(line->device);
+	mount->path = strdup(line->path);
+	if (mount->path != NULL)
+		mounts->count++;
+}
+
+static void forget_items(struct mounts *mounts)
+{
+	for (size_t i = 0; i < mounts->count; i++)
+		free(mounts->items[i].path);
+	free(mounts->items);
+	mounts->items = NULL;
+	mounts->count = 0;
+}
+
+static void forget_link(struct mount *link)
+{
+	free(link->path);
+	link->path = NULL;
+}
+
+static bool has_device(const struct mounts *mounts, dev_t device)
+{
+	for (size_t i = 0; i < mounts->count; i++)
+		if (mounts->items[i].device == device)
+			return true;
+	return false;
+}
+
+void mounts_parse(struct mounts *mounts, char *text)
+{
+	struct line line;
+	char *rest = NULL;
+
+	forget_items(mounts);
+	for (char *at = strtok_r(text, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest))
+		/* when the root does not answer, nothing on this machine does */
+		if (split_line(&line, at) && may_hang(line.type) && strcmp(line.path, "/") != 0)
+			add(mounts, &line);
+	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
+		if (!has_device(mounts, mounts->links[i].device))
+			forget_link(&mounts->links[i]);
+}
+
+/* All of `fd` from its beginning, with a NUL at the end; owned.  NULL with errno. */
+static char *read_all(int fd)
+{
+	size_t size = 16384, len = 0;
+	char *text = malloc(size);
+	ssize_t n = text == NULL ? -1 : lseek(fd, 0, SEEK_SET);
+
+	while (n >= 0 && (n = read(fd, text + len, size - len - 1)) > 0) {
+		len += (size_t)n;
+		if (size - len > 4096)
+			continue;
+		size *= 2;
+
+		char *more = realloc(text, size);
+
+		n = more == NULL ? -1 : n;
+		text = more == NULL ? text : more;
+	}
+	if (n < 0) {
+		free(text);
+		return NULL;
+	}
+	text[len] = '\0';
+	return text;
+}
+
+static void read_table(struct mounts *mounts, int fd)
+{
+	char *text = read_all(fd);
+
+	if (text == NULL) /* those that are known are kept */
+		return;
+	mounts_parse(mounts, text);
+	free(text);
+	log_debug("%zu mounts of file systems that may stop answering", mounts->count);
+}
+
+/* The table has changed, which is reported as an error, once for each change. */
+static void on_change(struct loop_watch *watch, unsigned events)
+{
+	struct mounts *mounts = CONTAINER_OF(watch, struct mounts, watch);
+
+	(void)events;
+	read_table(mounts, watch->fd);
+}
+
+void mounts_init(struct mounts *mounts, struct loop *loop)
+{
+	int fd = sys_open_mounts();
+
+	*mounts = (struct mounts){.loop = loop};
+	loop_watch_init(&mounts->watch, on_change);
+	if (fd < 0)
+		return;
+	read_table(mounts, fd);
+	if (loop_watch(loop, &mounts->watch, fd, LOOP_HUP) != 0)
+		close(fd);
+}
+
+void mounts_fini(struct mounts *mounts)
+{
+	loop_close(mounts->loop, &mounts->watch);
+	forget_items(mounts);
+	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
+		forget_link(&mounts->links[i]);
+}
+
+/* ---- paths ---------------------------------------------------------------- */
+
+/* Appends the component at `at` to `text` of `len` bytes, or goes up; the new length. */
+static size_t step(char *text, size_t len, const char *at, size_t size)
+{
+	if (size == 0 || (size == 1 && at[0] == '.'))
+		return len;
+	if (size == 2 && at[0] == '.' && at[1] == '.') {
+		while (len > 0 && text[--len] != '/')
+			;
+		return len;
+	}
+	text[len++] = '/';
+	memcpy(text + len, at, size);
+	return len + size;
+}
+
+/* `path` without "//", "/./" and "/../" as text; cut where it is longer than a path can be. */
+static void normalise(const char *path, char text[PATH_MAX])
+{
+	size_t len = 0;
+
+	while (*path != '\0') {
+		size_t size = strcspn(path, "/");
+
+		if (len + size + 2 > PATH_MAX)
+			break;
+		len = step(text, len, path, size);
+		path += size + (path[size] == '/');
+	}
+	text[len] = '\0';
+}
+
+static bool leads_to(const char *path, const struct mount *mount)
+{
+	size_t len = strlen(mount->path);
+
+	return strncmp(path, mount->path, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+const struct mount *mounts_find(const struct mounts *mounts, const char *path)
+{
+	char text[PATH_MAX];
+
+	normalise(path, text);
+	for (size_t i = 0; i < mounts->count; i++)
+		if (leads_to(text, &mounts->items[i]))
+			return &mounts->items[i];
+	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
+		if (mounts->links[i].path != NULL && leads_to(text, &mounts->links[i]))
+			return &mounts->links[i];
+	return NULL;
+}
+
+void mounts_learn(struct mounts *mounts, const char *path, dev_t device)
+{
+	struct mount *link = &mounts->links[mounts->next_link];
+	char text[PATH_MAX];
+	char *slash;
+	struct stat directory;
+
+	if (!has_device(mounts, device) || mounts_find(mounts, path) != NULL)
+		return;
+	normalise(path, text);
+	slash = strrchr(text, '/');
+	if (slash == NULL)
+		return;
+	*slash = '\0';
+	/* if not, the script itself is the link */
+	if (stat(text, &directory) != 0 || directory.st_dev != device)
+		*slash = '/';
+	forget_link(link);
+	*link = (struct mount){strdup(text), device};
+	mounts->next_link = (mounts->next_link + 1) % MOUNTS_LINKS_MAX;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scout: forking them, their number, and their end.
+ *
+ *   WAITING --there may be one more--> LOOKING --exit--> freed
+ *      | forgotten: freed                 | forgotten: KILL
+ *                                      FORGOTTEN --exit--> freed
+ */
+#include "cgi/scout.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/sys.h"
+
+enum scout_state { SCOUT_WAITING, SCOUT_LOOKING, SCOUT_FORGOTTEN };
+
+struct scout {
+	struct scouts *scouts;
+	struct scout *next, *prev;
+	enum scout_state state;
+	struct scout_plan plan;
+	struct loop_child process;
+};
+
+static void set_state(struct scout *scout, enum scout_state state)
+{
+	assert(state == scout->state + 1);
+	scout->state = state;
+}
+
+static void scout_free(struct scout *scout)
+{
+	struct scouts *scouts = scout->scouts;
+
+	LIST2_REMOVE(scouts->first, scouts->last, scout);
+	free(scout);
+}
+
+static bool may_be_sent(const struct scouts *scouts, dev_t device)
+{
+	int there = 0, all = 0;
+
+	for (const struct scout *scout = scouts->first; scout != NULL; scout = scout->next) {
+		if (scout->state == SCOUT_WAITING)
+			continue;
+		all++;
+		there += scout->plan.device == device;
+	}
+	return there < SCOUTS_A_DEVICE && all < SCOUTS_MAX;
+}
+
+static void on_exit_of(struct loop_child *process, int status);
+
+/* 0, or -1 with errno.  A copy of a client's socket would stay open for as long as it hangs. */
+static int start(struct scout *scout)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -1;
+	if (pid == 0) {
+		sys_close_all();
+		scout->plan.look(scout->plan.context);
+		_exit(0);
+	}
+	set_state(scout, SCOUT_LOOKING);
+	loop_child_add(scout->scouts->loop, &scout->process, pid, on_exit_of);
+	return 0;
+}
+
+/* The oldest that waits and may be sent; NULL: none. */
+static struct scout *next_of(const struct scouts *scouts)
+{
+	for (struct scout *scout = scouts->first; scout != NULL; scout = scout->next)
+		if (scout->state == SCOUT_WAITING && may_be_sent(scouts, scout->plan.device))
+			return scout;
+	return NULL;
+}
+
+static void report(struct scout *scout, int error)
+{
+	struct scout_plan plan = scout->plan;
+	bool forgotten = scout->state == SCOUT_FORGOTTEN;
+
+	scout_free(scout);
+	if (!forgotten)
+		plan.ended(plan.context, error);
+}
+
+static void on_exit_of(struct loop_child *process, int status)
+{
+	struct scout *scout = CONTAINER_OF(process, struct scout, process);
+	struct scouts *scouts = scout->scouts;
+
+	(void)status;
+	report(scout, 0);
+	while ((scout = next_of(scouts)) != NULL && start(scout) != 0)
+		report(scout, errno);
+}
+
+void scouts_init(struct scouts *scouts, struct loop *loop)
+{
+	*scouts = (struct scouts){.loop = loop};
+}
+
+void scouts_fini(struct scouts *scouts)
+{
+	struct scout *next;
+
+	for (struct scout *scout = scouts->first; scout != NULL; scout = next) {
+		next = scout->next;
+		if (scout->state != SCOUT_WAITING) {
+			(void)kill(scout->process.pid, SIGKILL);
+			loop_child_remove(scouts->loop, &scout->process);
+		}
+		scout_free(scout);
+	}
+}
+
+int scouts_send(struct scouts *scouts, const struct scout_plan *plan)
+{
+	struct scout *scout = calloc(1, sizeof *scout);
+	int error;
+
+	if (scout == NULL)
+		return -1;
+	scout->scouts = scouts;
+	scout->plan = *plan;
+	LIST2_APPEND(scouts->first, scouts->last, scout);
+	if (next_of(scouts) != scout || start(scout) == 0)
+		return 0;
+	error = errno;
+	scout_free(scout);
+	errno = error;
+	return -1;
+}
+
+void scouts_forget(struct scouts *scouts, const void *context)
+{
+	struct scout *scout = scouts->first;
+
+	while (scout != NULL && (scout->plan.context != context || scout->state == SCOUT_FORGOTTEN))
+		scout = scout->next;
+	if (scout == NULL)
+		return;
+	if (scout->state == SCOUT_WAITING) {
+		scout_free(scout);
+		return;
+	}
+	set_state(scout, SCOUT_FORGOTTEN);
+	(void)kill(scout->process.pid, SIGKILL);
+}

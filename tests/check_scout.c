@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_scout: scouts that come back and scouts that do not, how many there are, and that none
+ * is left.
+ */
+#include "check_util.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "cgi/scout.h"
+
+enum { TASKS = 100 };
+
+static struct loop *loop;
+static struct scouts scouts;
+static int ended, wanted;
+static char places[TASKS]; /* contexts */
+static atomic_int *looked;        /* how many have looked, in shared memory */
+
+static void on_signal(void *context, int signo)
+{
+	(void)context;
+	(void)signo;
+}
+
+static void setup(void)
+{
+	static const int signals[] = {0};
+
+	signals_keep();
+	loop = loop_new();
+	ck_assert_ptr_nonnull(loop);
+	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
+	scouts_init(&scouts, loop);
+	looked = sys_shared_alloc(sizeof *looked);
+	ck_assert_ptr_nonnull(looked);
+	ended = 0;
+}
+
+static void teardown(void)
+{
+	scouts_fini(&scouts);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	ck_assert_int_eq(errno, ECHILD);
+	sys_shared_free(looked, sizeof *looked);
+	loop_free(&loop);
+	signals_restore();
+}
+
+static void look(void *context)
+{
+	struct stat info;
+
+	(void)context;
+	for (int fd = 0; fd < 64; fd++)
+		if (fstat(fd, &info) == 0)
+			return;
+	atomic_fetch_add(looked, 1);
+}
+
+static void hang(void *context)
+{
+	look(context);
+	for (;;)
+		pause();
+}
+
+static void on_ended(void *context, int error)
+{
+	ck_assert_int_eq(error, 0);
+	*(char *)context = 1;
+	ended++;
+}
+
+static void send_to(dev_t device, void (*task)(void *context), int place)
+{
+	const struct scout_plan plan = {
+	    .device = device, .look = task, .ended = on_ended, .context = &places[place]};
+
+	places[place] = 0;
+	ck_assert_int_eq(scouts_send(&scouts, &plan), 0);
+}
+
+static bool all_ended(void *context)
+{
+	(void)context;
+	return ended >= wanted;
+}
+
+static bool none_left(void *context)
+{
+	(void)context;
+	return !scouts_any(&scouts);
+}
+
+static bool all_hang(void *context)
+{
+	(void)context;
+	return atomic_load(looked) >= wanted;
+}
+
+START_TEST(it_looks_without_descriptors)
+{
+	send_to(1, look, 0);
+	wanted = 1;
+	ck_assert(turn_until(loop, all_ended, NULL));
+	ck_assert_int_eq(*looked, 1);
+	ck_assert(!scouts_any(&scouts));
+}
+END_TEST
+
+START_TEST(more_than_there_may_be_at_once)
+{
+	for (int i = 0; i < TASKS; i++)
+		send_to(1, look, i);
+	wanted = TASKS;
+	ck_assert(turn_until(loop, all_ended, NULL));
+	ck_assert_int_eq(*looked, TASKS);
+	ck_assert(!scouts_any(&scouts));
+}
+END_TEST
+
+START_TEST(one_file_system_hangs)
+{
+	for (int i = 0; i < 2 * SCOUTS_A_DEVICE; i++)
+		send_to(1, hang, i);
+	wanted = SCOUTS_A_DEVICE;
+	ck_assert(turn_until(loop, all_hang, NULL));
+	send_to(2, look, 99); /* another one answers */
+	wanted = 1;
+	ck_assert(turn_until(loop, all_ended, NULL));
+	ck_assert_int_eq(places[99], 1);
+	ck_assert_int_eq(*looked, SCOUTS_A_DEVICE + 1);
+	for (int i = 2 * SCOUTS_A_DEVICE; i-- > 0;) /* first those that wait */
+		scouts_forget(&scouts, &places[i]);
+	scouts_forget(&scouts, &places[0]);
+	ck_assert(turn_until(loop, none_left, NULL));
+	ck_assert_int_eq(ended, 1);
+}
+END_TEST
+
+START_TEST(all_of_them_hang)
+{
+	for (int i = 0; i < TASKS; i++)
+		send_to((dev_t)(i % 10), hang, i);
+	wanted = SCOUTS_MAX;
+	ck_assert(turn_until(loop, all_hang, NULL));
+	turn_for(loop, 20);
+	ck_assert_int_eq(*looked, SCOUTS_MAX);
+	scouts_fini(&scouts);
+	ck_assert(!scouts_any(&scouts));
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, it_looks_without_descriptors);
+	tcase_add_test(tcase, more_than_there_may_be_at_once);
+	tcase_add_test(tcase, one_file_system_hangs);
+	tcase_add_test(tcase, all_of_them_hang);
+}
+
+int main(void)
+{
+	return check_main("scout", add_tests);
+}

@@ -1,0 +1,225 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+#
+# Scripts on a file system that stops answering: a stand-in on /dev/fuse, which holds back the
+# answers to the operations that a file names.  Only the requests for its scripts wait.
+use v5.36;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time sleep);
+use FastCGI;
+use Bridge;
+
+plan skip_all => 'needs root and /dev/fuse' if !is_root() || !-e '/dev/fuse';
+plan skip_all => 'only Linux has a table of mounts' if !is_linux();
+# In a namespace of mounts of its own, nothing is left over whatever happens.
+if (!$ENV{TEST_MOUNTS}) {
+    plan skip_all => 'no namespaces' if system 'unshare -m true 2>/dev/null';
+    $ENV{TEST_MOUNTS} = 1;
+    exec 'unshare', '-m', $^X, (map { "-I$_" } @INC), $0 or die "unshare: $!\n";
+}
+
+# ---- the stand-in -----------------------------------------------------------------------------
+
+my %opcode = (LOOKUP => 1, GETATTR => 3, OPEN => 14, READ => 15, INIT => 26, OPENDIR => 27);
+my $program = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho remote\n";
+my $mnt = Bridge::tmp() . '/mnt';
+my $held = file(); # names of the operations that are not answered, while it is there
+my $holding = file(); # the stand-in makes it when it holds one back
+
+sub attr ($node) {
+    my ($mode, $size) = $node == 1 ? (040755, 0) : (0100755, length $program);
+    return pack 'Q6 L10', $node, $size, 1, 0, 0, 0, 0, 0, 0, $mode, 1, 0, 0, 0, 4096, 0;
+}
+
+sub answer_to ($op, $node, $body) {
+    return pack 'L4 S2 L2 S2 L8', 7, 31, 65536, 0, 8, 8, 65536, 1, 32, 0, (0) x 8
+        if $op == $opcode{INIT};
+    return pack('Q4 L2', 2, 0, 0, 0, 0, 0) . attr(2)
+        if $op == $opcode{LOOKUP} && $body =~ /^x\.cgi\0/;
+    return \2 if $op == $opcode{LOOKUP}; # ENOENT
+    return pack('Q L2', 0, 0, 0) . attr($node) if $op == $opcode{GETATTR};
+    return pack 'Q L2', 1, 0, 0 if $op == $opcode{OPEN} || $op == $opcode{OPENDIR};
+    return substr $program, unpack 'x8 Q', $body if $op == $opcode{READ};
+    return $op == 18 || $op == 25 || $op == 29 ? '' : \38; # RELEASE, FLUSH; ENOSYS
+}
+
+sub reply ($fuse, $unique, $text) {
+    my ($error, $bytes) = ref $text ? (-$$text, '') : (0, $text);
+    syswrite $fuse, pack('L l Q', 16 + length $bytes, $error, $unique) . $bytes;
+}
+
+sub serve ($fuse) {
+    my @kept;
+    while (1) {
+        my %hold = map { $opcode{$_} => 1 } -e $held ? split ' ', Bridge::slurp($held) : ();
+        @kept = grep { $hold{ $_->[1] } || (reply($fuse, $_->[0], $_->[2]), 0) } @kept;
+        vec(my $in = '', fileno $fuse, 1) = 1;
+        next if select($in, undef, undef, 0.02) <= 0;
+        sysread $fuse, my $request, 1 << 20 or last;
+        my (undef, $op, $unique, $node) = unpack 'L2 Q2', $request;
+        next if $op == 2 || $op == 36 || $op == 42; # FORGET, INTERRUPT
+        my $answer = answer_to($op, $node, substr $request, 40);
+        if ($hold{$op}) {
+            push @kept, [ $unique, $op, $answer ];
+            spew($holding, '');
+        } else {
+            reply($fuse, $unique, $answer);
+        }
+    }
+    POSIX::_exit(0);
+}
+
+sub mount_standin () {
+    mkdir $mnt;
+    local $^F = 255; # mount(8) gets the descriptor
+    open my $fuse, '+<', '/dev/fuse' or return;
+    my $options = 'rootmode=40000,user_id=0,group_id=0,allow_other,fd=' . fileno $fuse;
+    return if system qw(mount -i -n -t fuse -o), $options, 'standin', $mnt;
+    my $pid = fork // die "fork: $!\n";
+    serve($fuse) if !$pid;
+    return $pid;
+}
+
+sub hold (@ops) {
+    unlink $holding;
+    spew("$held.new", "@ops");
+    rename "$held.new", $held or die "$held: $!\n";
+}
+
+sub release () { unlink $held }
+
+# ---- the requests -----------------------------------------------------------------------------
+
+sub remote ($bridge, $path = "$mnt/x.cgi", @more) {
+    return $bridge->get('unix', 'x.cgi', [ SCRIPT_FILENAME => $path, @more ]);
+}
+
+sub start_remote ($bridge, $n, $path = "$mnt/x.cgi", @more) {
+    my @c = map { $bridge->connect('unix') } 1 .. $n;
+    $_->start(1, $bridge->params('x.cgi', SCRIPT_FILENAME => $path, @more)) for @c;
+    ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
+    return @c;
+}
+
+sub is_remote ($r, $what) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is(FastCGI::body($r), "remote\n", $what);
+}
+
+# Of the worker, only itself is left.
+sub ok_alone (@workers) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    ok(wait_until(10, sub { !grep { Bridge::children($_) } @workers }), 'no process is left');
+}
+
+my $standin;
+my @args = qw(--timeout 1s --watchdog 3s);
+
+scenario 'a file system that is mounted while the bridge runs' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
+    my @workers = $bridge->workers;
+    $standin = mount_standin() or BAIL_OUT('/dev/fuse cannot be mounted');
+    is_remote(remote($bridge), 'its scripts run');
+    hold(qw(LOOKUP GETATTR));
+    my ($c) = start_remote($bridge, 1);
+    $bridge->ok_serves('unix', @workers);
+    is(FastCGI::status($c->wait_end(1)), 504, 'its script gets 504');
+    release();
+    is_remote(remote($bridge), 'and runs when it answers again');
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
+for my $ops ([ qw(LOOKUP GETATTR) ], [ qw(OPEN READ) ]) {
+    scenario "20 requests, while @$ops hang" => sub {
+        my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
+        my @workers = $bridge->workers;
+        my $mark = $bridge->mark;
+        hold(@$ops);
+        my @c = start_remote($bridge, 20);
+        $bridge->ok_serves('unix', @workers) for 1 .. 3;
+        is(FastCGI::status($_->wait_end(1)), 504, 'it gets 504') for @c;
+        is(scalar(() = $bridge->log_since($mark) =~
+            m{ warn: request 1 .*: 504: \Q$mnt\E/x\.cgi: its file system does not answer }g),
+            20, 'each is logged, with its path');
+        $bridge->ok_serves('unix', @workers);
+        cmp_ok(scalar Bridge::children($workers[0]), '<=', 16, 'few processes wait in vain');
+        release();
+        is_remote(remote($bridge), 'it answers again');
+        $bridge->ok_serves('unix', @workers);
+        ok_alone(@workers);
+        $bridge->stop;
+    };
+}
+
+scenario 'through a symbolic link that has been followed before' => sub {
+    my $link = Bridge::cgi() . '/link';
+    symlink $mnt, $link or die "$link: $!\n";
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
+    my @workers = $bridge->workers;
+    is_remote(remote($bridge, "$link/x.cgi"), 'its script runs');
+    hold(qw(LOOKUP GETATTR));
+    my ($c) = start_remote($bridge, 1, "$link/x.cgi");
+    $bridge->ok_serves('unix', @workers);
+    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+    release();
+    $bridge->stop;
+};
+
+for my $more ([ FCGI_CHDIR => $mnt ], [ PATH_INFO => "/../mnt/x.cgi" ],
+    [ SCRIPT_FILENAME => undef, DOCUMENT_ROOT => $mnt, SCRIPT_NAME => '/x.cgi' ]) {
+    scenario "named by $more->[0]" => sub {
+        my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
+        my @workers = $bridge->workers;
+        hold(qw(LOOKUP GETATTR));
+        my $c = $bridge->connect('unix');
+        $c->start(1, $bridge->params('hello', @$more));
+        $bridge->ok_serves('unix', @workers);
+        isnt(FastCGI::status($c->wait_end(1)), 500, 'it has an answer');
+        $bridge->ok_serves('unix', @workers);
+        release();
+        $bridge->stop;
+    };
+}
+
+scenario 'a body of unknown length comes meanwhile' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => [ qw(--timeout 20s --watchdog 3s) ]);
+    hold(qw(LOOKUP));
+    my $c = $bridge->connect('unix');
+    $c->start(1, $bridge->params('x.cgi', SCRIPT_FILENAME => "$mnt/x.cgi",
+        REQUEST_METHOD => 'POST', HTTP_TRANSFER_ENCODING => 'chunked'), body => 'x' x 100_000);
+    ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
+    release();
+    is_remote($c->wait_end(1), 'the script runs');
+    $bridge->stop;
+};
+
+scenario 'the client leaves' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => [ qw(--timeout 60s --watchdog 3s) ]);
+    my @workers = $bridge->workers;
+    hold(qw(LOOKUP));
+    my ($c) = start_remote($bridge, 1);
+    undef $c;
+    $bridge->ok_serves('unix', @workers);
+    release();
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
+for my $signal (qw(TERM QUIT)) {
+    scenario "$signal while a file system hangs" => sub {
+        my $bridge = Bridge->start(sockets => ['unix'],
+            args => [ qw(--timeout 60s --watchdog 3s --drain-timeout 1s --kill-delay 200ms) ]);
+        hold(qw(LOOKUP));
+        my ($c) = start_remote($bridge, 1);
+        $bridge->signal($signal);
+        is($bridge->wait_exit(10), 0, 'it ends');
+        is(FastCGI::status($c->wait_end(1)), 503, 'the request gets 503');
+        release();
+    };
+}
+
+kill 'KILL', $standin if $standin;
+system 'umount', '-l', $mnt;
+done_testing;
