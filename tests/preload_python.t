@@ -483,6 +483,28 @@ scenario 'a module that writes something when it is imported' => sub {
     same('so the script writes it', python_script('import loud, old; print("end")'), by => [$p]);
 };
 
+scenario 'modules that would change the process for all scripts are refused' => sub {
+    my %module = (
+        handles => [ 'import signal; signal.signal(signal.SIGTERM, print)', 'a signal handler' ],
+        blocks => [ 'import signal; signal.pthread_sigmask(0, [signal.SIGUSR1])', 'the signal mask' ],
+        masks => [ 'import os; os.umask(0o77)', 'umask' ],
+        moves => [ 'import os; os.chdir("/usr")', 'the directory' ],
+        opens => [ 'import os; os.open("/dev/null", 0)', 'descriptors' ],
+        hooks => [ 'import sys; sys.excepthook = print', 'a hook or stream of sys' ],
+        includes => [ 'import sys; sys.path.append("/x")', 'sys.path' ],
+    );
+    for my $name (sort keys %module) {
+        my ($text, $what) = @{ $module{$name} };
+        own_module($name => $text);
+        own_module("uses_$name" => "import $name");
+        for my $module ($name, "uses_$name") {
+            my $p = Preload->new([ $python, $program, $module ], env => \%with_own);
+            is($p->wait_exit, 1 << 8, "$module: it ends");
+            like($p->log, qr/^$module: not loaded: .*for all scripts: \Q$what\E'/, 'and says why');
+        }
+    }
+};
+
 scenario 'a file that changes' => sub {
     my $file = own_module(changes => 'version = 1');
     my $script = python_script('import changes; print(changes.version)');
