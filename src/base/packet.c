@@ -147,6 +147,23 @@ static pid_t find_sender(struct msghdr *message)
 	return sender;
 }
 
+/*
+ * ECONNRESET says, once and before what is still queued, that the other end was closed with
+ * packets unread: the queued ones count.
+ */
+static ssize_t receive(int end, struct msghdr *message)
+{
+	bool is_reset = false;
+
+	for (;;) {
+		ssize_t len = recvmsg(end, message, MSG_DONTWAIT);
+
+		if (len >= 0 || (errno != EINTR && (errno != ECONNRESET || is_reset)))
+			return len;
+		is_reset = is_reset || errno == ECONNRESET;
+	}
+}
+
 ssize_t packet_receive(int end, void *bytes, size_t size, pid_t *sender)
 {
 	union {
@@ -158,13 +175,8 @@ ssize_t packet_receive(int end, void *bytes, size_t size, pid_t *sender)
 	    .msg_iovlen = 1,
 	    .msg_control = control.room,
 	    .msg_controllen = sizeof control.room};
-	ssize_t len;
+	ssize_t len = receive(end, &message);
 
-	/* ECONNRESET says, once and before what is still queued, that the other end was closed with
-	 * packets unread: the queued ones count */
-	do {
-		len = recvmsg(end, &message, MSG_DONTWAIT);
-	} while (len < 0 && (errno == EINTR || errno == ECONNRESET));
 	*sender = 0;
 	if (len < 0)
 		return -1;
