@@ -1183,6 +1183,21 @@ START_TEST(signals_arrive_in_a_turn)
 }
 END_TEST
 
+/* However many have come before. */
+START_TEST(no_signal_is_lost)
+{
+	take_signals();
+	for (int i = 0; i < 70 * 1000; i++)
+		ck_assert_int_eq(raise(SIGUSR1), 0);
+	ck_assert_int_eq(raise(SIGTERM), 0);
+	turn();
+	ck_assert_int_ge(arrivals[SIGUSR1], 1);
+	ck_assert_int_eq(arrivals[SIGTERM], 1);
+	turn();
+	ck_assert_int_eq(arrivals[SIGTERM], 1);
+}
+END_TEST
+
 START_TEST(a_broken_pipe_is_an_error_and_no_signal)
 {
 	take_signals();
@@ -1294,6 +1309,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_child_that_was_killed_says_so);
 	tcase_add_test(tcase, a_removed_or_unknown_child_is_not_reported);
 	tcase_add_test(tcase, signals_arrive_in_a_turn);
+	tcase_add_test(tcase, no_signal_is_lost);
 	tcase_add_test(tcase, a_broken_pipe_is_an_error_and_no_signal);
 	tcase_add_test(tcase, runs_until_it_is_stopped);
 	tcase_add_test(tcase, leaves_no_descriptor_open);

@@ -483,6 +483,9 @@ int loop_turn(struct loop *loop, int max_ms)
 		return -1;
 	advance(loop, timeout);
 	loop_os_hand_out(loop->os);
+	/* the wait may have been interrupted by a signal of which its descriptor does not tell */
+	if (loop->found == LOOP_OS_PART && loop->signals.fd >= 0)
+		on_signals(&loop->signals, LOOP_IN);
 	reap_children(loop);
 	fire_timers(loop, seen);
 	run_tasks(loop);

@@ -13,6 +13,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "base/sys.h"
+
 #ifdef POLLRDHUP
 enum { SHUT_EVENT = POLLRDHUP };
 #else
@@ -122,6 +124,9 @@ static unsigned events_from(short bits)
 enum loop_os_found loop_os_wait(struct loop_os *os, int timeout)
 {
 	close_holes(os);
+	os->found = 0;
+	if (sys_signals_waiting())
+		return LOOP_OS_PART;
 	os->found = poll(os->fds, (nfds_t)os->count, timeout);
 	if (os->found < 0) {
 		os->found = 0;

@@ -217,6 +217,12 @@ int sys_signals_open(const sigset_t *set) MUST_CHECK;
 /* The next signal that has arrived, or 0.  To be called until it returns 0. */
 int sys_signals_next(int fd);
 
+/*
+ * In sys_posix.c only: whether one has arrived that sys_signals_next() has not returned.  The
+ * descriptor may not tell of it.
+ */
+bool sys_signals_waiting(void);
+
 /* Ends delivery through `fd` and closes it. */
 void sys_signals_close(int fd);
 

@@ -298,16 +298,21 @@ void sys_process_doing(pid_t pid, char text[SYS_DOING_MAX])
 
 /* ---- signals through a self-pipe --------------------------------------- */
 
-static int signal_pipe[2] = {-1, -1};
+enum { SIGNALS = 32 };
+
+static int signal_pipe[2] = {-1, -1}; /* wakes the loop, and says nothing else */
 static sigset_t signal_set;
+static volatile sig_atomic_t arrived[SIGNALS];
+static volatile sig_atomic_t any_arrived; /* set after one of those, and cleared before a look */
 
 static void on_signal(int signo)
 {
-	unsigned char byte = (unsigned char)signo;
 	int saved = errno;
 
-	/* a full pipe already holds a wake-up, and one SIGCHLD reaps all children */
-	if (write(signal_pipe[1], &byte, 1) < 0)
+	arrived[signo] = 1;
+	any_arrived = 1;
+	/* if it fails, the wait that this signal interrupts or the next one finds it */
+	if (write(signal_pipe[1], "", 1) < 0)
 		errno = saved;
 	errno = saved;
 }
@@ -320,7 +325,7 @@ static int set_actions(const sigset_t *set, void (*action)(int))
 	act.sa_handler = action;
 	act.sa_flags = SA_RESTART;
 	sigemptyset(&act.sa_mask);
-	for (int signo = 1; signo < 32; signo++)
+	for (int signo = 1; signo < SIGNALS; signo++)
 		if (sigismember(set, signo) == 1 && sigaction(signo, &act, NULL) != 0)
 			return -1;
 	return 0;
@@ -344,23 +349,46 @@ int sys_signals_open(const sigset_t *set)
 	return signal_pipe[0];
 }
 
-int sys_signals_next(int fd)
+bool sys_signals_waiting(void)
 {
-	unsigned char byte;
+	return any_arrived && signal_pipe[0] >= 0;
+}
+
+static void empty(int fd)
+{
+	char bytes[64];
 	ssize_t n;
 
 	do {
-		n = read(fd, &byte, 1);
-	} while (n < 0 && errno == EINTR);
-	return n == 1 ? byte : 0;
+		n = read(fd, bytes, sizeof bytes);
+	} while (n == (ssize_t)sizeof bytes || (n < 0 && errno == EINTR));
+}
+
+int sys_signals_next(int fd)
+{
+	empty(fd);
+	any_arrived = 0;
+	for (int signo = 1; signo < SIGNALS; signo++) {
+		if (!arrived[signo])
+			continue;
+		arrived[signo] = 0;
+		any_arrived = 1; /* there may be more */
+		return signo;
+	}
+	return 0;
+}
+
+static void forget_signals(void)
+{
+	any_arrived = 0;
+	for (int signo = 1; signo < SIGNALS; signo++)
+		arrived[signo] = 0;
 }
 
 void sys_signals_close(int fd)
 {
-	/*
-	 * a signal from here on is lost: the caller is on its way out, or is a worker that
-	 * opens its own set next
-	 */
+	/* the caller is on its way out, or is a worker: these were for its supervisor */
+	forget_signals();
 	close_keeping_errno(fd);
 	close_keeping_errno(signal_pipe[1]);
 	signal_pipe[0] = signal_pipe[1] = -1;
