@@ -107,6 +107,35 @@ START_TEST(each_line_is_logged_when_it_is_whole)
 }
 END_TEST
 
+START_TEST(a_nul_is_a_byte_as_any_other)
+{
+	static const char text[] = "a\0b\n\0\nc\0";
+
+	for (size_t cut = 0; cut <= sizeof text - 1; cut++) {
+		start_watched(false);
+		capture_begin();
+		ck_assert_int_eq(write(script, text, cut), (ssize_t)cut);
+		if (cut > 0)
+			turn();
+		ck_assert_int_eq(write(script, text + cut, sizeof text - 1 - cut),
+		    (ssize_t)(sizeof text - 1 - cut));
+		turn();
+		errlog_finish(&errlog);
+		ck_assert_str_eq(
+		    capture_end(), LINE("a\\x00b") LINE("\\x00") LINE("c\\x00"));
+		ck_assert_str_eq(errlog.first, "a?b");
+		errlog_fini(&errlog);
+		close_script();
+	}
+	start_watched(true);
+	ck_assert_int_eq(write(script, text, sizeof text - 1), (ssize_t)sizeof text - 1);
+	turn();
+	ck_assert_uint_eq(buf_len(&errlog.held), sizeof text - 1);
+	ck_assert_mem_eq(buf_bytes(&errlog.held), text, sizeof text - 1);
+	ck_assert_str_eq(errlog.first, "a?b");
+}
+END_TEST
+
 START_TEST(lines_are_the_same_however_they_are_split)
 {
 	static const char text[] = "first line\nsecond\n\nlast without end";
@@ -429,6 +458,7 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, each_line_is_logged_when_it_is_whole);
+	tcase_add_test(tcase, a_nul_is_a_byte_as_any_other);
 	tcase_add_test(tcase, lines_are_the_same_however_they_are_split);
 	tcase_add_test(tcase, a_script_that_ends_at_once_is_read_and_never_watched);
 	tcase_add_test(tcase, finishing_reads_what_is_still_there);

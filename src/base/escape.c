@@ -132,23 +132,29 @@ size_t escape_json_html(const unsigned char *at, char unit[ESCAPE_UNIT_MAX])
 
 /* ---- texts ------------------------------------------------------------------------ */
 
-size_t escape_copy(char *out, size_t room, const char *text, escape_fn *escape)
+size_t escape_bytes(char *out, size_t room, const char *text, size_t len, escape_fn *escape)
 {
 	const unsigned char *at = (const unsigned char *)text;
+	const unsigned char *end = at + len;
 	size_t used = 0;
 
-	while (*at != '\0') {
+	while (at < end) {
 		char unit[ESCAPE_UNIT_MAX];
 		size_t taken = escape(at, unit);
-		size_t len = strlen(unit);
+		size_t size = strlen(unit);
 
-		if (used + len > room - 3) {
+		if (used + size > room - 3) {
 			memcpy(out + used, "...", 3);
 			return used + 3;
 		}
-		memcpy(out + used, unit, len);
-		used += len;
+		memcpy(out + used, unit, size);
+		used += size;
 		at += taken;
 	}
 	return used;
+}
+
+size_t escape_copy(char *out, size_t room, const char *text, escape_fn *escape)
+{
+	return escape_bytes(out, room, text, strlen(text), escape);
 }

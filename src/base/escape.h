@@ -13,8 +13,8 @@
 enum { ESCAPE_UNIT_MAX = 17 }; /* the longest representation, terminator included */
 
 /*
- * Writes the representation of the first character at `at`, which must not be the terminator,
- * to `unit`; returns the length of that character in bytes.
+ * Writes the representation of the first character at `at`, a text with a terminator, to
+ * `unit`; returns the length of that character in bytes.  It may be a NUL.
  */
 typedef size_t escape_fn(const unsigned char *at, char unit[ESCAPE_UNIT_MAX]);
 
@@ -51,6 +51,9 @@ escape_fn escape_json_html;
  * is no terminator.
  */
 size_t escape_copy(char *out, size_t room, const char *text, escape_fn *escape);
+
+/* The same for the `len` bytes at `text`, which may have a NUL among them, and a NUL after them. */
+size_t escape_bytes(char *out, size_t room, const char *text, size_t len, escape_fn *escape);
 
 /*
  * The length of the UTF-8 sequence (RFC 3629) at `at`, with its code point in `*point`; 0 if

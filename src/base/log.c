@@ -72,23 +72,31 @@ static size_t make_head(char *head, size_t size, enum log_level level)
 	    dated ? " " : "", (long)getpid(), levels[level].name);
 }
 
+/* What a line says; a NUL follows it. */
+struct text {
+	const char *at;
+	size_t len;
+	escape_fn *escape;
+};
+
 /* Writes the line for stderr, of at most `size` bytes; returns its length. */
-static size_t make_line(char *line, size_t size, enum log_level level, const char *text,
-    escape_fn *escape)
+static size_t make_line(char *line, size_t size, enum log_level level, const struct text *text)
 {
 	size_t used = make_head(line, size, level);
 
-	used += escape_copy(line + used, size - used - 1, text, escape);
+	used += escape_bytes(line + used, size - used - 1, text->at, text->len, text->escape);
 	line[used++] = '\n';
 	return used;
 }
 
 static size_t make_lost_line(char *line, size_t size, unsigned long lost, const char *why)
 {
-	char text[128];
+	char words[128];
+	struct text text = {.at = words, .escape = escape_line};
 
-	snprintf(text, sizeof text, "log: lines lost: %lu: %s", lost, why);
-	return make_line(line, size, LOG_LEVEL_WARN, text, escape_line);
+	snprintf(words, sizeof words, "log: lines lost: %lu: %s", lost, why);
+	text.len = strlen(words);
+	return make_line(line, size, LOG_LEVEL_WARN, &text);
 }
 
 void log_unblock(void)
@@ -96,62 +104,91 @@ void log_unblock(void)
 	log_stderr_open(make_lost_line);
 }
 
-static int send_line(enum log_level level, const char *text, escape_fn *escape)
+static int send_line(enum log_level level, const struct text *text)
 {
 	char line[LOG_LINE_MAX];
 
 	return log_syslog_send(levels[level].priority, line,
-	    escape_copy(line, sizeof line, text, escape), SYSLOG_PATIENCE);
+	    escape_bytes(line, sizeof line, text->at, text->len, text->escape), SYSLOG_PATIENCE);
 }
 
 /* 0, or -1: the line has to go to stderr. */
-static int write_syslog(enum log_level level, const char *text, escape_fn *escape)
+static int write_syslog(enum log_level level, const struct text *text)
 {
 	char before[128];
+	struct text lost = {.at = before, .escape = escape_line};
 
 	if (log_diverted > 0) {
 		snprintf(before, sizeof before,
 		    "log: lines that went to standard error instead: %lu: the log daemon did not "
 		    "take them",
 		    log_diverted);
-		if (send_line(LOG_LEVEL_WARN, before, escape_line) != 0)
+		lost.len = strlen(before);
+		if (send_line(LOG_LEVEL_WARN, &lost) != 0)
 			return -1;
 		log_diverted = 0;
 	}
-	return send_line(level, text, escape);
+	return send_line(level, text);
 }
 
-static void write_line(enum log_level level, const char *text, escape_fn *escape)
+static void write_line(enum log_level level, const struct text *text)
 {
 	char line[LOG_LINE_MAX];
 
 	if (log_style == LOG_FORM_SYSLOG) {
-		if (write_syslog(level, text, escape) == 0)
+		if (write_syslog(level, text) == 0)
 			return;
 		log_diverted++;
 	}
-	log_stderr_put(line, make_line(line, sizeof line, level, text, escape));
+	log_stderr_put(line, make_line(line, sizeof line, level, text));
 }
 
 static void PRINTF_LIKE(2, 0) write_message(enum log_level level, const char *fmt, va_list args)
 {
 	int saved = errno;
-	char text[LOG_LINE_MAX];
+	char words[LOG_LINE_MAX];
+	struct text text = {.at = words, .escape = escape_line};
 
 	if (log_enabled(level)) {
 		errno = saved;
-		vsnprintf(text, sizeof text, fmt, args);
-		write_line(level, text, escape_line);
+		vsnprintf(words, sizeof words, fmt, args);
+		text.len = strlen(words);
+		write_line(level, &text);
 	}
 	errno = saved;
 }
 
-void log_info_escaped(const char *text)
+void log_warn_bytes(const char *bytes, size_t len, const char *fmt, ...)
 {
 	int saved = errno;
+	char words[LOG_LINE_MAX];
+	struct text text = {.at = words, .escape = escape_line};
+	size_t room;
+	va_list args;
+
+	if (!log_enabled(LOG_LEVEL_WARN))
+		return;
+	va_start(args, fmt);
+	vsnprintf(words, sizeof words, fmt, args);
+	va_end(args);
+	text.len = strlen(words);
+	room = sizeof words - 1 - text.len;
+	if (len > room)
+		len = room;
+	memcpy(words + text.len, bytes, len);
+	text.len += len;
+	words[text.len] = '\0';
+	write_line(LOG_LEVEL_WARN, &text);
+	errno = saved;
+}
+
+void log_info_escaped(const char *words)
+{
+	int saved = errno;
+	struct text text = {words, strlen(words), escape_rest};
 
 	if (log_enabled(LOG_LEVEL_INFO))
-		write_line(LOG_LEVEL_INFO, text, escape_rest);
+		write_line(LOG_LEVEL_INFO, &text);
 	errno = saved;
 }
 

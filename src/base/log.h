@@ -11,6 +11,7 @@
 #define CGIBRIDGE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/attributes.h"
 
@@ -49,7 +50,10 @@ void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* What `fmt` says, and after it the `len` bytes of someone else's, whatever they are. */
+void log_warn_bytes(const char *bytes, size_t len, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 /* For text that has been through escape_line(): its backslashes are not escaped again. */
-void log_info_escaped(const char *text);
+void log_info_escaped(const char *words);
 
 #endif

@@ -53,7 +53,7 @@ void errlog_attach(struct errlog *errlog, int fd, const char *script, pid_t pid,
 	loop_timer_set(errlog->loop, &errlog->delay, ERRLOG_DELAY);
 }
 
-/* Keeps the beginning of the very first line. */
+/* Keeps the beginning of the very first line, as text: it becomes a part of a message. */
 static void keep_first(struct errlog *errlog, const char *text, size_t len)
 {
 	if (errlog->started)
@@ -61,7 +61,12 @@ static void keep_first(struct errlog *errlog, const char *text, size_t len)
 	errlog->started = true;
 	if (len > ERRLOG_FIRST_MAX)
 		len = ERRLOG_FIRST_MAX;
-	errlog->first = strndup(text, len); /* without memory, the log line does without it */
+	errlog->first = malloc(len + 1);
+	if (errlog->first == NULL) /* the log line does without it */
+		return;
+	for (size_t i = 0; i < len; i++)
+		errlog->first[i] = text[i] == '\0' ? '?' : text[i];
+	errlog->first[len] = '\0';
 }
 
 static void report_lost(struct errlog *errlog)
@@ -98,11 +103,11 @@ static void log_line(struct errlog *errlog, const char *text, size_t len)
 	if (!may_log(errlog))
 		errlog->lost += len;
 	else if (errlog->id == 0)
-		log_warn("preloader for %s (pid %ld): stderr: %.*s", errlog->script,
-		    (long)errlog->pid, (int)len, text);
+		log_warn_bytes(text, len, "preloader for %s (pid %ld): stderr: ", errlog->script,
+		    (long)errlog->pid);
 	else
-		log_warn("%s[%ld]: request %u: stderr: %.*s", errlog->script, (long)errlog->pid,
-		    (unsigned)errlog->id, (int)len, text);
+		log_warn_bytes(text, len, "%s[%ld]: request %u: stderr: ", errlog->script,
+		    (long)errlog->pid, (unsigned)errlog->id);
 }
 
 /* Completes the line in `held` with `len` more bytes and logs it. */
@@ -153,12 +158,22 @@ static size_t room_for_client(const struct errlog *errlog, size_t max)
 	return len < max ? max - len : 0;
 }
 
+/* Of the first line of `text`. */
+static size_t line_length(const char *text, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len && text[at] != '\r' && text[at] != '\n')
+		at++;
+	return at;
+}
+
 static void hold_for_client(struct errlog *errlog, const char *text, size_t len)
 {
 	size_t room = room_for_client(errlog, errlog->flows ? ERRLOG_TAIL_MAX : ERRLOG_HELD_MAX);
 	size_t kept = len < room ? len : room;
 
-	keep_first(errlog, text, strcspn(text, "\r\n"));
+	keep_first(errlog, text, line_length(text, len));
 	if (buf_append(&errlog->held, text, kept) != 0)
 		kept = 0;
 	errlog->lost += len - kept;
