@@ -79,18 +79,32 @@ scenario 'RLIMIT_NPROC: 503 and its cure, then as before' => sub {
     $bridge->stop;
 };
 
+# Sixty requests at once whose bodies wait in memory until they are whole: the answers' statuses.
+sub ask_with_bodies ($bridge, $kind) {
+    my $body = noise(60_000);
+    my @c = map { $bridge->connect($kind) } 1 .. 60;
+    $_->start(1, $bridge->post('echo', $body, CONTENT_LENGTH => undef)) for @c;
+    return statuses(grep { $_->send(FastCGI::stdin_end(1)) } @c);
+}
+
 on_both 'RLIMIT_AS: what there is no memory for gets 503, or is cut' => sub ($kind) {
     my $bridge = Bridge->start(sockets => [$kind], args => [ '--limit', 'as=unlimited' ]);
     my ($worker) = $bridge->workers;
     my ($kib) = slurp("/proc/$worker/status") =~ /^VmSize:\s*(\d+)/m;
     set_limit($worker, 'as=' . $kib * 1024 . ':') if !$is_checked;
-    my $body = noise(60_000); # waits in memory until it is whole
-    my @c = map { $bridge->connect($kind) } 1 .. 60;
-    $_->start(1, $bridge->post('echo', $body, CONTENT_LENGTH => undef)) for @c;
-    my $n = statuses(grep { $_->send(FastCGI::stdin_end(1)) } @c);
-    delete @$n{qw(0 200 413 500 503)};
+    my $mark = $bridge->mark;
+    my $n = ask_with_bodies($bridge, $kind);
+    my $served = delete $n->{200} // 0;
+    delete @$n{qw(0 413 500 503)};
     is_deeply($n, {}, 'each was answered or cut');
-    set_limit($worker, 'as=unlimited:') if !$is_checked;
+    if (!$is_checked) {
+        cmp_ok($served, '<', 60, 'there was no memory for all');
+        ok($bridge->wait_for_log(qr/ warn: .*: 503: .*memory|no memory|Cannot allocate memory/, 5,
+            from => $mark), 'the log says so');
+        set_limit($worker, 'as=unlimited:');
+    }
+    ok(wait_until(10, sub { Bridge::children($worker) == 0 }), 'no script is left');
+    is_deeply(ask_with_bodies($bridge, $kind), { 200 => 60 }, 'with memory the same are served');
     $bridge->ok_serves($kind, $worker);
     $bridge->stop;
 };
