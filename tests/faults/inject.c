@@ -52,7 +52,7 @@ static const struct {
 	const char *name;
 	int number;
 } calls[] = {
-	CALL(accept4), CALL(bind), CALL(brk), CALL(chdir), CALL(clone), CALL(close_range),
+	CALL(accept4), CALL(bind), CALL(brk), CALL(chdir), CALL(chroot), CALL(clone), CALL(close_range),
 	CALL(connect), CALL(dup3), CALL(epoll_create1), CALL(epoll_ctl), CALL(execve),
 	CALL(fchmod), CALL(fchmodat), CALL(fchownat), CALL(fcntl), CALL(fstatfs), CALL(fstat),
 	CALL(ftruncate), CALL(getdents64), CALL(getpgid), CALL(getrandom), CALL(getsid),
@@ -62,7 +62,7 @@ static const struct {
 	CALL(read), CALL(readlinkat), CALL(readv), CALL(recvfrom), CALL(recvmsg),
 	CALL(rt_sigprocmask), CALL(sendmsg), CALL(sendto), CALL(setgroups), CALL(setpgid),
 	CALL(setresgid), CALL(setresuid), CALL(setsid), CALL(setsockopt), CALL(shutdown),
-	CALL(signalfd4), CALL(socket), CALL(splice), CALL(unlinkat), CALL(unshare),
+	CALL(signalfd4), CALL(socket), CALL(socketpair), CALL(splice), CALL(unlinkat), CALL(unshare),
 	CALL(wait4), CALL(write), CALL(writev),
 #ifdef SYS_access /* newer machines have only what is above */
 	CALL(access), CALL(chmod), CALL(dup2), CALL(epoll_wait), CALL(fork), CALL(open),
@@ -269,6 +269,13 @@ static void start_second(void)
 	_exit(0);
 }
 
+static int inherited(void)
+{
+	const char *count = getenv("LISTEN_FDS");
+
+	return count == NULL ? 0 : atoi(count);
+}
+
 int main(int argc, char **argv)
 {
 	int file;
@@ -281,7 +288,8 @@ int main(int argc, char **argv)
 	if (argc < 4)
 		return 125;
 	supervisor = getpid();
-	for (int fd = 3; fd < 1024; fd++) /* which would be gone after a reload */
+	/* they would be gone after a reload; not those from a service manager */
+	for (int fd = 3 + inherited(); fd < 1024; fd++)
 		close(fd);
 	if (realpath(argv[3], program) == NULL)
 		fail(argv[3]);
