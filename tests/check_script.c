@@ -485,21 +485,20 @@ START_TEST(one_of_several_rules_is_enough)
 }
 END_TEST
 
+static char deep_name[200];
+
 /* Directories in each other until the path of the last is too long; a file is there. */
 static void make_deep(void)
 {
-	char name[200];
 	int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	memset(name, 'd', sizeof name - 1);
-	name[sizeof name - 1] = '\0';
+	memset(deep_name, 'd', sizeof deep_name - 1);
 	ck_assert_int_eq(chdir(temp_path("www")), 0);
-	for (size_t depth = 0; depth < PATH_MAX; depth += sizeof name) {
-		ck_assert_int_eq(mkdir(name, 0755), 0);
-		ck_assert_int_eq(chdir(name), 0);
+	for (size_t depth = 0; depth < PATH_MAX; depth += sizeof deep_name) {
+		ck_assert_int_eq(mkdir(deep_name, 0755), 0);
+		ck_assert_int_eq(chdir(deep_name), 0);
 	}
 	close(open("x.cgi", O_WRONLY | O_CREAT | O_CLOEXEC, 0755));
-	ck_assert_int_eq(symlink("../..", "up"), 0);
 	ck_assert_int_eq(fchdir(home), 0);
 	close(home);
 }
@@ -525,6 +524,22 @@ static void link_deep(void)
 	ck_assert_int_eq(symlink(half, "second"), 0);
 }
 
+/* They are too deep for temp_remove(). */
+static void remove_deep(void)
+{
+	int depth = 0;
+
+	ck_assert_int_eq(chdir(temp_path("www")), 0);
+	while (chdir(deep_name) == 0)
+		depth++;
+	for (; depth > 0; depth--) {
+		unlink("x.cgi");
+		unlink("second");
+		ck_assert_int_eq(chdir(".."), 0);
+		ck_assert_int_eq(rmdir(deep_name), 0);
+	}
+}
+
 START_TEST(a_file_whose_true_path_is_too_long_is_below_no_root)
 {
 	const char *roots[1] = {full("@/www")};
@@ -533,14 +548,15 @@ START_TEST(a_file_whose_true_path_is_too_long_is_below_no_root)
 
 	make_deep();
 	link_deep();
-	ck_assert_int_eq(fchdir(home), 0);
-	close(home);
 	put_names(&names);
 	ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "%s", refusal.reason);
 	options.roots = (struct value_list){roots, 1};
 	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), -1);
 	ck_assert_int_eq(refusal.status, 403);
 	ck_assert_ptr_nonnull(strstr(refusal.reason, "not below a directory given by --root"));
+	remove_deep();
+	ck_assert_int_eq(fchdir(home), 0);
+	close(home);
 }
 END_TEST
 
