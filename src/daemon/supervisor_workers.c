@@ -258,7 +258,7 @@ static void adopt_old_workers(struct worker_group *group, const struct handover 
 		struct worker_process *process = &group->processes[i];
 
 		process->number = handover->workers[i].number;
-		process->state = PROCESS_SERVING;
+		process_set_state(process, PROCESS_SERVING);
 		loop_child_add(group->supervisor->loop, &process->child, handover->workers[i].pid,
 		    on_exited);
 	}

@@ -12,21 +12,21 @@
 
 enum { TEXT_MAX = 2 * OUTCOMES_ERROR_MAX };
 
-static const char *state_name(enum check_state state)
+static const char *state_name(enum check_result state)
 {
 	static const char *const names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 
 	return names[state];
 }
 
-enum check_state check_refuse(const char *why)
+enum check_result check_refuse(const char *why)
 {
 	printf("CGIBRIDGE UNKNOWN - %s\n", why);
 	return CHECK_UNKNOWN;
 }
 
 /* The state by time alone. */
-static enum check_state judge_time(const struct fcgiget_options *o, int64_t us)
+static enum check_result judge_time(const struct fcgiget_options *o, int64_t us)
 {
 	if (o->critical > 0 && us > o->critical * 1000)
 		return CHECK_CRITICAL;
@@ -34,17 +34,17 @@ static enum check_state judge_time(const struct fcgiget_options *o, int64_t us)
 }
 
 /* The state by the response's status alone: 5xx is a fault of the server, 4xx of the request. */
-static enum check_state judge_status(int status)
+static enum check_result judge_status(int status)
 {
 	if (status >= 500)
 		return CHECK_CRITICAL;
 	return status >= 400 ? CHECK_WARNING : CHECK_OK;
 }
 
-static enum check_state judge(const struct fcgiget_options *o, const struct outcomes *t)
+static enum check_result judge(const struct fcgiget_options *o, const struct outcomes *t)
 {
-	enum check_state by_time = judge_time(o, t->last.time);
-	enum check_state by_status = judge_status(t->last.status);
+	enum check_result by_time = judge_time(o, t->last.time);
+	enum check_result by_status = judge_status(t->last.status);
 
 	if (t->of[OUTCOME_DONE] == 0)
 		return CHECK_CRITICAL;
@@ -75,7 +75,7 @@ static void put_threshold(int64_t ms)
 }
 
 static void put_line(const struct fcgiget_options *o, const struct outcomes *t,
-    enum check_state state)
+    enum check_result state)
 {
 	char text[TEXT_MAX];
 
@@ -90,10 +90,10 @@ static void put_line(const struct fcgiget_options *o, const struct outcomes *t,
 	putchar('\n');
 }
 
-enum check_state check_run(const struct fcgiget_options *o)
+enum check_result check_run(const struct fcgiget_options *o)
 {
 	struct outcomes t;
-	enum check_state state;
+	enum check_result state;
 
 	if (load_run(o, 1, 1, &t) != EXIT_OK)
 		return check_refuse(t.error);

@@ -11,12 +11,12 @@
 #include "fcgiget/fcgiget_options.h"
 
 /* The exit statuses of a plug-in. */
-enum check_state { CHECK_OK, CHECK_WARNING, CHECK_CRITICAL, CHECK_UNKNOWN };
+enum check_result { CHECK_OK, CHECK_WARNING, CHECK_CRITICAL, CHECK_UNKNOWN };
 
 /* Makes the check and prints the line. */
-enum check_state check_run(const struct fcgiget_options *o);
+enum check_result check_run(const struct fcgiget_options *o);
 
 /* Prints a line that says why there could be no check. */
-enum check_state check_refuse(const char *why);
+enum check_result check_refuse(const char *why);
 
 #endif
