@@ -350,4 +350,14 @@ scenario 'nothing is left open' => sub {
 };
 
 $bridge->stop;
+# execve() would say ETXTBSY; cgibridge-preload(7) tells the difference.
+scenario 'a script that is open for writing' => sub {
+    my $of = preloading();
+    my $path = sh('open.sh', "echo open\n");
+    open my $writer, '+<', $path or die "$path: $!";
+    is_deeply(growth($of, sub { is(answer($of, 'open.sh'), "open\n", 'runs') }), [ 1, 0 ],
+        'preloaded');
+    $of->stop;
+};
+
 done_testing;
