@@ -6,7 +6,10 @@
  *
  * good; mute (reports no exits, and answers no ping); unready (says nothing); hang (starts
  * nothing); end (ends instead of starting something); say (answers each "start" with TEXT, whose
- * words are separated by '|': % stands for the serial).
+ * words are separated by '|': % stands for the serial); child (forks, and the child says TEXT and
+ * waits); early (says TEXT before it is ready); deaf (does not read); close (closes its socket);
+ * leave (ends when its script has begun); lie (says at once that its script has ended); stay
+ * (is stale, starts nothing, and does not end).
  */
 #include "check_util.h"
 
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,6 +29,8 @@
 #include "cgi/preload.h"
 
 /* ---- the preloader ------------------------------------------------------------------------ */
+
+enum { SLOTS = 8 };
 
 static const char *mood = "";
 
@@ -76,20 +82,52 @@ static void become(char *packet, const int fds[3])
 	_exit(127);
 }
 
+_Noreturn static void wait_closed(void)
+{
+	close(0);
+	for (;;)
+		pause();
+}
+
+static void start_child(char *packet, const int fds[3], const char *text)
+{
+	char report[64];
+	pid_t pid = fork();
+
+	if (pid == 0 && strcmp(mood, "child") == 0) {
+		say(text, skip(packet, 1));
+		for (;;)
+			pause();
+	}
+	if (pid == 0)
+		become(packet, fds);
+	sprintf(report, "exit|%ld|0|0", (long)pid);
+	if (strcmp(mood, "leave") == 0 || strcmp(mood, "lie") == 0)
+		poll(NULL, 0, 200); /* the script has begun by then, or the test sees nothing */
+	if (strcmp(mood, "lie") == 0)
+		say(report, "");
+	if (strcmp(mood, "leave") == 0)
+		_exit(0);
+}
+
 static void answer(char *packet, const int fds[3], const char *text)
 {
 	if (strcmp(packet, "ping") == 0 && strcmp(mood, "mute") != 0)
 		say("pong", "");
-	if (strcmp(packet, "retire") == 0)
+	if (strcmp(packet, "retire") == 0 && strcmp(mood, "stay") != 0)
 		_exit(0);
 	if (strcmp(packet, "start") != 0)
 		return;
 	if (strcmp(mood, "end") == 0)
 		_exit(7);
+	if (strcmp(mood, "close") == 0)
+		wait_closed();
 	if (strcmp(mood, "say") == 0)
 		say(text, skip(packet, 1));
-	else if (strcmp(mood, "hang") != 0 && fork() == 0)
-		become(packet, fds);
+	else if (strcmp(mood, "stay") == 0)
+		say("stale|%", skip(packet, 1));
+	else if (strcmp(mood, "hang") != 0)
+		start_child(packet, fds, text);
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
 }
@@ -120,8 +158,12 @@ _Noreturn static void be_preloader(const char *text)
 	int status;
 	pid_t pid;
 
+	if (strcmp(mood, "early") == 0)
+		say(text, "");
 	if (strcmp(mood, "unready") != 0)
 		say("ready|1|FIXED", "");
+	while (strcmp(mood, "deaf") == 0)
+		pause();
 	for (;;) {
 		if (poll(&item, 1, 10) > 0)
 			hear(text);
@@ -148,7 +190,6 @@ static struct preload_times times;
 static struct preload_answer answered;
 static int answers, exits, exit_status;
 static int descriptors;
-static int slot; /* of the last one */
 
 static void on_signal(void *context, int signo)
 {
@@ -164,11 +205,12 @@ static void setup(void)
 	temp_make();
 	descriptors = count_fds();
 	loop = loop_new();
-	board = scoreboard_new(1, 4);
+	board = scoreboard_new(1, SLOTS);
 	ck_assert(loop != NULL && board != NULL);
 	ck_assert_int_eq(loop_signals(loop, signals, on_signal, NULL), 0);
 	ck_assert_int_eq(children_init(&children, loop, board, 50), 0);
 	ck_assert_int_eq(environment_init(&environment, inherited, NULL), 0);
+	options.preload_learn = false;
 	times = (struct preload_times){patience(2000), patience(5000), patience(5000)};
 	answers = exits = 0;
 }
@@ -213,13 +255,12 @@ static void begin_as(const char *as)
 
 static void on_answer(void *context, const struct preload_answer *given)
 {
-	(void)context;
 	answers++;
 	answered = *given;
 	if (given->outcome == PRELOAD_STARTED)
 		close(given->pipes.out);
 	else
-		scoreboard_release(board, slot);
+		scoreboard_release(board, *(const int *)context);
 }
 
 static void on_exit_of(void *context, int status)
@@ -244,15 +285,18 @@ static char *no_environment[] = {
 /* Starts the script, or does not. */
 static struct child *start(const char *path, char **argv, char **envp, const char *dir)
 {
+	static int slots[SLOTS]; /* each is its own number */
 	struct child_plan plan = {.argv = argv, .envp = envp, .dir = dir};
 	struct preload_script given = {path, &plan, on_answer, on_exit_of, NULL};
 	struct child *child;
 
-	plan.slot = slot = scoreboard_claim(board, 0);
-	ck_assert_int_ge(slot, 0);
+	plan.slot = scoreboard_claim(board, 0);
+	ck_assert_int_ge(plan.slot, 0);
+	slots[plan.slot] = plan.slot;
+	given.context = &slots[plan.slot];
 	child = preload_start(preload, &given);
 	if (child == NULL)
-		scoreboard_release(board, slot);
+		scoreboard_release(board, plan.slot);
 	return child;
 }
 
@@ -326,6 +370,7 @@ END_TEST
 /* Each is one that exec has to start. */
 START_TEST(what_does_not_fit)
 {
+	struct rlimit limit, low;
 	char *other[] = {(char[]){"LANG=de"}, (char[]){"FIXED=1"}, NULL};
 	char *fewer[] = {(char[]){"LANG=C"}, NULL};
 	char *more[] = {(char[]){"LANG=C"}, (char[]){"FIXED=1"}, (char[]){"LC_ALL=C"}, NULL};
@@ -344,6 +389,12 @@ START_TEST(what_does_not_fit)
 	ck_assert_ptr_null(start(path, argv, more, "/"));
 	ck_assert_ptr_null(start(path, argv, too_large, "/"));
 	ck_assert_ptr_null(start(path, argv, no_environment, "relative"));
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = limit;
+	low.rlim_cur = 3; /* no pipe */
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	ck_assert_ptr_null(start(path, argv, no_environment, "/"));
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_ptr_nonnull(start(path, argv, no_environment, NULL));
 	ck_assert(turn_until(loop, is_over, NULL));
 	temp_write("x", 0644, "#!/bin/sh\n");
@@ -446,6 +497,109 @@ START_TEST(an_answer)
 }
 END_TEST
 
+/* The child leads no group: it cannot be the script. */
+static const struct {
+	const char *text;
+	enum preload_outcome outcome;
+} said_by_child[] = {
+    {"start|%|4711", PRELOAD_LOST}, {"start|4711|4711", PRELOAD_EXEC}, {"nonsense", PRELOAD_EXEC}};
+
+START_TEST(what_a_child_says)
+{
+	char as[256];
+
+	script("#!/bin/sh", "exit 0");
+	snprintf(as, sizeof as, "child '%s'", said_by_child[_i].text);
+	begin_as(as);
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, said_by_child[_i].outcome);
+	ck_assert_int_eq(exits, 0);
+}
+END_TEST
+
+START_TEST(what_comes_before_ready_is_wrong)
+{
+	times.ready = patience(500);
+	capture_begin();
+	begin_as("early pong");
+	turn_for(loop, 300);
+	ck_assert_ptr_nonnull(strstr(capture_end(), "\"pong\" is wrong"));
+}
+END_TEST
+
+START_TEST(one_that_closes_its_socket)
+{
+	script("#!/bin/sh", "exit 0");
+	begin_as("close");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_EXEC);
+}
+END_TEST
+
+/* Its script goes on, and its end is noticed. */
+START_TEST(one_that_ends_before_its_script)
+{
+	script("#!/bin/sh", "sleep 1");
+	begin_as("leave");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_STARTED);
+	ck_assert_int_eq(exits, 1);
+	ck_assert_int_eq(exit_status, 0);
+}
+END_TEST
+
+START_TEST(an_end_that_is_none)
+{
+	const char *log;
+
+	script("#!/bin/sh", "sleep 1");
+	capture_begin();
+	begin_as("lie");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_over, NULL));
+	log = capture_end();
+	ck_assert_int_eq(exits, 1);
+	ck_assert_ptr_nonnull(strstr(log, "\"exit\" is wrong"));
+}
+END_TEST
+
+START_TEST(one_that_is_stale_and_stays_is_ended)
+{
+	script("#!/bin/sh", "exit 0");
+	times.silence = 100;
+	begin_as("stay");
+	(void)start_when_ready();
+	ck_assert(turn_until(loop, is_answered, NULL));
+	ck_assert_int_eq(answered.outcome, PRELOAD_EXEC);
+	turn_for(loop, 300);
+}
+END_TEST
+
+/* What does not fit into its socket is for exec. */
+START_TEST(one_that_does_not_read)
+{
+	char *large = calloc(1, 100000);
+	char *envp[] = {(char[]){"LANG=C"}, (char[]){"FIXED=1"}, large, NULL};
+	char path[PATH_MAX];
+	char *argv[] = {path, NULL};
+	int sent = 1;
+
+	memset(large, 'x', 99999);
+	strcpy(path, script("#!/bin/sh", "exit 0"));
+	begin_as("deaf");
+	(void)start_when_ready();
+	while (sent < SLOTS && start(path, argv, envp, "/") != NULL)
+		sent++;
+	ck_assert_int_lt(sent, SLOTS);
+	preload_stop(preload);
+	ck_assert_int_eq(answers, sent);
+	free(large);
+}
+END_TEST
+
 START_TEST(an_answer_that_is_too_long)
 {
 	char as[2048] = "say ";
@@ -537,6 +691,7 @@ START_TEST(three_that_start_nothing_are_the_last)
 	const char *log;
 
 	times.ready = 50;
+	options.preload_learn = true;
 	capture_begin();
 	if (_i == 1)
 		begin_as("unready");
@@ -558,6 +713,13 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_handler_counts_for_a_script_without_words);
 	tcase_add_test(tcase, many_files_with_words);
 	tcase_add_loop_test(tcase, an_answer, 0, sizeof said / sizeof *said);
+	tcase_add_loop_test(tcase, what_a_child_says, 0, sizeof said_by_child / sizeof *said_by_child);
+	tcase_add_test(tcase, what_comes_before_ready_is_wrong);
+	tcase_add_test(tcase, one_that_closes_its_socket);
+	tcase_add_test(tcase, one_that_ends_before_its_script);
+	tcase_add_test(tcase, an_end_that_is_none);
+	tcase_add_test(tcase, one_that_is_stale_and_stays_is_ended);
+	tcase_add_test(tcase, one_that_does_not_read);
 	tcase_add_test(tcase, an_answer_that_is_too_long);
 	tcase_add_test(tcase, one_that_ends_has_started_nothing);
 	tcase_add_test(tcase, a_script_that_was_stopped_meanwhile_is_said_to_be);

@@ -34,7 +34,7 @@ struct preload;
 struct preload_times {
 	int64_t answer; /* that a preloader may take to start a script */
 	int64_t ready;  /* that it may take to be ready */
-	int64_t silence; /* until it has to have answered a "ping" */
+	int64_t silence; /* until it answers a "ping", or ends after the last of its scripts */
 };
 
 extern const struct preload_times preload_times;

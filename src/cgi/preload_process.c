@@ -21,8 +21,7 @@
 
 enum {
 	PACKETS_A_TURN = 64,
-	EOF_TIME = 100,     /* ms until the exit that goes with the end of its socket */
-	RETIRE_TIME = 5000, /* ms to exit after the last of its scripts */
+	EOF_TIME = 100, /* ms until the exit that goes with the end of its socket */
 };
 
 static void receive(struct preload_process *process, int most);
@@ -169,7 +168,7 @@ static void watch_answers(struct preload_process *process)
 		loop_timer_set(loop, &process->timer,
 		    process->first_waiting->deadline - loop_now(loop));
 	else if (process->state == PRELOAD_RETIRING && process->running == NULL)
-		loop_timer_set(loop, &process->timer, RETIRE_TIME);
+		loop_timer_set(loop, &process->timer, preload_of(process)->parts.times->silence);
 	else
 		loop_timer_clear(loop, &process->timer);
 }

@@ -82,8 +82,6 @@ void preload_process_report(struct preload_process *process, const char *how)
 {
 	struct preloader *preloader = process->preloader;
 
-	if (preloader->preload->stopped)
-		return;
 	log_warn("preloader for %s (pid %ld) %s", preloader->interpreter, (long)process->child.pid,
 	    how);
 	if (!process->proven && preloader->current == process)
