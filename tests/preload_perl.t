@@ -5,6 +5,7 @@
 # is run both ways and compared: output, errors, status.
 use v5.36;
 use Config;
+use Cwd ();
 use Test::More;
 use Bridge;
 use Preload;
@@ -272,6 +273,19 @@ scenario 'its arguments' => sub {
     my $by_hand = run_program([ $perl, $program ]);
     is($by_hand->{exit}, 1, 'without a socket it ends');
     like($by_hand->{err}, qr/^descriptor 0 is not a socket$/, 'and says why');
+};
+
+scenario 'a link leads to it, and modules have /dev/null as their input' => sub {
+    symlink Cwd::abs_path($program), my $link = file();
+    own_module('Reads', 'our @lines = <STDIN>; sub lines { scalar @lines }');
+    for ($program, $link) {
+        my $p = Preload->start([ $perl, $_, 'Own::Reads' ],
+            env => { %plain, PERL5LIB => tmp() . '/own' });
+        is(join(' ', map { readlink "/proc/$p->{pid}/fd/$_" } 0, 3), '/dev/null /dev/null',
+            "$_: its descriptors");
+        is($p->run([ perl_script('use Own::Reads; print Own::Reads::lines()') ])->{out}, 0,
+            'the module has read nothing');
+    }
 };
 
 # ---- files that change, and learning ---------------------------------------------------

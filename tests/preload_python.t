@@ -5,6 +5,7 @@
 # here is run by exec, by a preloader without modules and by one with many, and compared:
 # output, errors, status.
 use v5.36;
+use Cwd ();
 use Errno qw(ENOENT EPERM);
 use Test::More;
 use Bridge;
@@ -461,6 +462,12 @@ scenario 'its arguments' => sub {
     my $by_hand = run_program([ $python, $program ]);
     is($by_hand->{exit}, 1, 'without a socket it ends');
     is($by_hand->{err}, "descriptor 0 is not a socket\n", 'and says why');
+};
+
+scenario 'a link leads to it' => sub {
+    symlink Cwd::abs_path($program), my $link = file();
+    my $p = Preload->new([ $python, $link ], env => \%with_own);
+    is(($p->packet(20))[0], 'ready', 'it finds its other parts') or diag($p->log);
 };
 
 scenario 'a module that writes something when it is imported' => sub {
