@@ -91,7 +91,6 @@ int preloader_check(const struct value_preload *preload, bool learn, struct faul
 	if (pid > 0) {
 		failed = receive_ready(ends[0], why);
 		kill(-pid, SIGKILL);
-		kill(pid, SIGKILL); /* in case it has left its group */
 		kill(pid, SIGKILL); /* it may have left its group */
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
