@@ -6,7 +6,6 @@
 use v5.36;
 use POSIX ();
 use Test::More;
-use Time::HiRes qw(time sleep);
 use FastCGI;
 use Bridge;
 
@@ -113,16 +112,21 @@ sub ok_alone (@workers) {
     ok(wait_until(10, sub { !grep { Bridge::children($_) } @workers }), 'no process is left');
 }
 
-my $standin;
-my @args = qw(--timeout 1s --watchdog 3s);
+# A container may have the device, and neither let it be opened nor mounted.
+my $standin = mount_standin() or plan skip_all => '/dev/fuse cannot be mounted';
+system('umount', $mnt) == 0 or die "umount $mnt\n";
+waitpid $standin, 0;
+
+my @args = ('--watchdog', slow(3) . 's');
+my @soon = (CGIBRIDGE_TIMEOUT => '1s'); # for those that nothing answers
 
 scenario 'a file system that is mounted while the bridge runs' => sub {
     my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
     my @workers = $bridge->workers;
-    $standin = mount_standin() or BAIL_OUT('/dev/fuse cannot be mounted');
+    $standin = mount_standin() or die "/dev/fuse cannot be mounted\n";
     is_remote(remote($bridge), 'its scripts run');
     hold(qw(LOOKUP GETATTR));
-    my ($c) = start_remote($bridge, 1);
+    my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon);
     $bridge->ok_serves('unix', @workers);
     is(FastCGI::status($c->wait_end(1)), 504, 'its script gets 504');
     release();
@@ -137,7 +141,7 @@ for my $ops ([ qw(LOOKUP GETATTR) ], [ qw(OPEN READ) ]) {
         my @workers = $bridge->workers;
         my $mark = $bridge->mark;
         hold(@$ops);
-        my @c = start_remote($bridge, 20);
+        my @c = start_remote($bridge, 20, "$mnt/x.cgi", @soon);
         $bridge->ok_serves('unix', @workers) for 1 .. 3;
         is(FastCGI::status($_->wait_end(1)), 504, 'it gets 504') for @c;
         is(scalar(() = $bridge->log_since($mark) =~
@@ -160,7 +164,7 @@ scenario 'through a symbolic link that has been followed before' => sub {
     my @workers = $bridge->workers;
     is_remote(remote($bridge, "$link/x.cgi"), 'its script runs');
     hold(qw(LOOKUP GETATTR));
-    my ($c) = start_remote($bridge, 1, "$link/x.cgi");
+    my ($c) = start_remote($bridge, 1, "$link/x.cgi", @soon);
     $bridge->ok_serves('unix', @workers);
     is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
     release();
@@ -174,7 +178,7 @@ for my $more ([ FCGI_CHDIR => $mnt ], [ PATH_INFO => "/../mnt/x.cgi" ],
         my @workers = $bridge->workers;
         hold(qw(LOOKUP GETATTR));
         my $c = $bridge->connect('unix');
-        $c->start(1, $bridge->params('hello', @$more));
+        $c->start(1, $bridge->params('hello', @$more, @soon));
         $bridge->ok_serves('unix', @workers);
         isnt(FastCGI::status($c->wait_end(1)), 500, 'it has an answer');
         $bridge->ok_serves('unix', @workers);
@@ -184,7 +188,7 @@ for my $more ([ FCGI_CHDIR => $mnt ], [ PATH_INFO => "/../mnt/x.cgi" ],
 }
 
 scenario 'a body of unknown length comes meanwhile' => sub {
-    my $bridge = Bridge->start(sockets => ['unix'], args => [ qw(--timeout 20s --watchdog 3s) ]);
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
     hold(qw(LOOKUP));
     my $c = $bridge->connect('unix');
     $c->start(1, $bridge->params('x.cgi', SCRIPT_FILENAME => "$mnt/x.cgi",
@@ -196,7 +200,7 @@ scenario 'a body of unknown length comes meanwhile' => sub {
 };
 
 scenario 'the client leaves' => sub {
-    my $bridge = Bridge->start(sockets => ['unix'], args => [ qw(--timeout 60s --watchdog 3s) ]);
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
     my @workers = $bridge->workers;
     hold(qw(LOOKUP));
     my ($c) = start_remote($bridge, 1);
@@ -210,7 +214,7 @@ scenario 'the client leaves' => sub {
 for my $signal (qw(TERM QUIT)) {
     scenario "$signal while a file system hangs" => sub {
         my $bridge = Bridge->start(sockets => ['unix'],
-            args => [ qw(--timeout 60s --watchdog 3s --drain-timeout 1s --kill-delay 200ms) ]);
+            args => [ @args, qw(--drain-timeout 1s --kill-delay 200ms) ]);
         hold(qw(LOOKUP));
         my ($c) = start_remote($bridge, 1);
         $bridge->signal($signal);
