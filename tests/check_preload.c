@@ -480,7 +480,8 @@ START_TEST(an_answer)
 	char as[256];
 	const char *log;
 
-	times.answer = patience(500);
+	if (strstr(said[_i].log, "within") != NULL)
+		times.answer = patience(500);
 	script("#!/bin/sh", "exit 0");
 	snprintf(as, sizeof as, "say '%s'", said[_i].text);
 	capture_begin();
@@ -667,7 +668,11 @@ START_TEST(one_that_reports_no_end)
 	script("#!/bin/sh", "exit 3");
 	capture_begin();
 	begin_as("mute");
-	(void)start_when_ready();
+	do { /* it may take longer than it may, on a busy machine */
+		answers = 0;
+		(void)start_when_ready();
+		ck_assert(turn_until(loop, is_answered, NULL));
+	} while (answered.outcome != PRELOAD_STARTED);
 	ck_assert(turn_until(loop, is_over, NULL));
 	preload_stop(preload);
 	log = capture_end();
@@ -678,18 +683,16 @@ START_TEST(one_that_reports_no_end)
 }
 END_TEST
 
-static bool has_restarted_twice(void *context)
+static bool are_given_up(void *context)
 {
 	(void)context;
-	return tally_count(scoreboard_tally(board, 0), TALLY_PRELOADERS) >= 2;
+	return capture_has("the last 3 ended before");
 }
 
 static const char *const never_ready[] = {"/none/such", "(this one)", "/bin/true"};
 
 START_TEST(three_that_start_nothing_are_the_last)
 {
-	const char *log;
-
 	times.ready = 50;
 	options.preload_learn = true;
 	capture_begin();
@@ -697,10 +700,9 @@ START_TEST(three_that_start_nothing_are_the_last)
 		begin_as("unready");
 	else
 		begin(never_ready[_i]);
-	ck_assert(turn_until(loop, has_restarted_twice, NULL));
-	turn_for(loop, 300);
-	log = capture_end();
-	ck_assert_msg(strstr(log, "the last 3 ended before") != NULL, "%s", log);
+	ck_assert(turn_until(loop, are_given_up, NULL));
+	(void)capture_end();
+	ck_assert_uint_eq(tally_count(scoreboard_tally(board, 0), TALLY_PRELOADERS), 2);
 }
 END_TEST
 

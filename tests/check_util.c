@@ -130,17 +130,28 @@ void capture_begin(void)
 	ck_assert_int_eq(fcntl(true_stderr, F_SETFD, FD_CLOEXEC), 0);
 }
 
-const char *capture_end(void)
+static void read_captured(void)
 {
 	ssize_t n;
 
 	fflush(stderr);
 	n = pread(STDERR_FILENO, captured, sizeof captured - 1, 0);
+	captured[n > 0 ? n : 0] = '\0';
+}
+
+const char *capture_end(void)
+{
+	read_captured();
 	dup2(true_stderr, STDERR_FILENO);
 	close(true_stderr);
 	true_stderr = -1;
-	captured[n > 0 ? n : 0] = '\0';
 	return captured;
+}
+
+bool capture_has(const char *text)
+{
+	read_captured();
+	return strstr(captured, text) != NULL;
 }
 
 /* ---- signals ---------------------------------------------------------------------- */

@@ -46,6 +46,9 @@ void temp_mkdir(const char *name);
 void capture_begin(void);
 const char *capture_end(void);
 
+/* Whether `text` is in what has been captured by now. */
+bool capture_has(const char *text);
+
 /* ---- the process' signals ------------------------------------------------------ */
 
 /* Around a test that has a loop take signals over. */
