@@ -457,10 +457,11 @@ void relay_hold(struct relay *relay)
 
 void relay_let_go(struct relay *relay)
 {
-	bool ended = relay->state == RELAY_HELD_ENDED;
+	bool ended;
 
 	if (!relay_is_holding(relay) || outlet_waiting(relay->out) >= RELAY_HIGH)
 		return;
+	ended = relay->state == RELAY_HELD_ENDED;
 	set_state(relay, RELAY_HEAD);
 	examine_kept(relay, ended);
 	relay_resume(relay);
