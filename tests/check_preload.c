@@ -9,7 +9,7 @@
  * words are separated by '|': % stands for the serial); child (forks, and the child says TEXT and
  * waits); early (says TEXT before it is ready); deaf (does not read); close (closes its socket);
  * leave (ends when its script has begun); lie (says at once that its script has ended); stay
- * (is stale, starts nothing, and does not end).
+ * (is stale, starts nothing, and does not end); chat (the same, and says so again and again).
  */
 #include "check_util.h"
 
@@ -17,6 +17,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,11 +112,19 @@ static void start_child(char *packet, const int fds[3], const char *text)
 		_exit(0);
 }
 
+static bool stays(void)
+{
+	return strcmp(mood, "stay") == 0 || strcmp(mood, "chat") == 0;
+}
+
+static bool is_retired;
+
 static void answer(char *packet, const int fds[3], const char *text)
 {
+	is_retired = is_retired || strcmp(packet, "retire") == 0;
 	if (strcmp(packet, "ping") == 0 && strcmp(mood, "mute") != 0)
 		say("pong", "");
-	if (strcmp(packet, "retire") == 0 && strcmp(mood, "stay") != 0)
+	if (strcmp(packet, "retire") == 0 && !stays())
 		_exit(0);
 	if (strcmp(packet, "start") != 0)
 		return;
@@ -124,7 +134,7 @@ static void answer(char *packet, const int fds[3], const char *text)
 		wait_closed();
 	if (strcmp(mood, "say") == 0)
 		say(text, skip(packet, 1));
-	else if (strcmp(mood, "stay") == 0)
+	else if (stays())
 		say("stale|%", skip(packet, 1));
 	else if (strcmp(mood, "hang") != 0)
 		start_child(packet, fds, text);
@@ -167,6 +177,8 @@ _Noreturn static void be_preloader(const char *text)
 	for (;;) {
 		if (poll(&item, 1, 10) > 0)
 			hear(text);
+		if (is_retired && strcmp(mood, "chat") == 0)
+			say("stale|0", "");
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 			sprintf(report, "exit|%ld|%d|%d", (long)pid, status >> 8, status & 127);
 			if (strcmp(mood, "mute") != 0)
@@ -567,15 +579,25 @@ START_TEST(an_end_that_is_none)
 }
 END_TEST
 
+static bool is_not_there(void *context)
+{
+	return kill(*(const pid_t *)context, 0) != 0;
+}
+
 START_TEST(one_that_is_stale_and_stays_is_ended)
 {
+	static const char *const moods[] = {"stay", "chat"};
+	pid_t pid;
+
 	script("#!/bin/sh", "exit 0");
 	times.silence = 100;
-	begin_as("stay");
+	begin_as(moods[_i]);
 	(void)start_when_ready();
+	pid = atomic_load(scoreboard_preloader(board, 0, 0));
+	ck_assert_int_gt(pid, 0);
 	ck_assert(turn_until(loop, is_answered, NULL));
 	ck_assert_int_eq(answered.outcome, PRELOAD_EXEC);
-	turn_for(loop, 300);
+	ck_assert(turn_until(loop, is_not_there, &pid));
 }
 END_TEST
 
@@ -720,7 +742,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, one_that_closes_its_socket);
 	tcase_add_test(tcase, one_that_ends_before_its_script);
 	tcase_add_test(tcase, an_end_that_is_none);
-	tcase_add_test(tcase, one_that_is_stale_and_stays_is_ended);
+	tcase_add_loop_test(tcase, one_that_is_stale_and_stays_is_ended, 0, 2);
 	tcase_add_test(tcase, one_that_does_not_read);
 	tcase_add_test(tcase, an_answer_that_is_too_long);
 	tcase_add_test(tcase, one_that_ends_has_started_nothing);

@@ -65,6 +65,7 @@ struct preload_process {
 	int noted;          /* in the scoreboard; -1: there was no room */
 	int64_t begun;      /* loop time */
 	int64_t pinged;     /* the same, while it has not answered that; 0: nothing to answer */
+	int64_t retire_by;  /* the same, RETIRING without scripts; 0: not yet */
 	unsigned long serial; /* the last one */
 	int fd;             /* our end of its socket */
 	struct loop_watch socket;

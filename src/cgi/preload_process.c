@@ -157,6 +157,17 @@ static void receive(struct preload_process *process, int most)
 	}
 }
 
+/* It has no script any more, and gets none: whatever it says, it has to exit in time. */
+static void await_retirement(struct preload_process *process)
+{
+	const struct preload *preload = preload_of(process);
+	int64_t now = loop_now(preload_loop(preload));
+
+	if (process->retire_by == 0)
+		process->retire_by = now + preload->parts.times->silence;
+	loop_timer_set(preload_loop(preload), &process->timer, process->retire_by - now);
+}
+
 /* Waits for the answer to the first script that has none. */
 static void watch_answers(struct preload_process *process)
 {
@@ -168,7 +179,7 @@ static void watch_answers(struct preload_process *process)
 		loop_timer_set(loop, &process->timer,
 		    process->first_waiting->deadline - loop_now(loop));
 	else if (process->state == PRELOAD_RETIRING && process->running == NULL)
-		loop_timer_set(loop, &process->timer, preload_of(process)->parts.times->silence);
+		await_retirement(process);
 	else
 		loop_timer_clear(loop, &process->timer);
 }
