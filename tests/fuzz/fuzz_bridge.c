@@ -23,6 +23,8 @@ static struct environment environment;
 static struct admission admission;
 static struct relay_scratch scratch;
 static struct flaw_log flaws;
+static struct mounts mounts; /* none: every file system answers */
+static struct scouts scouts;
 static struct request_services services;
 
 static void on_count(struct conn_owner *of)
@@ -52,8 +54,9 @@ void fuzz_bridge_open(void)
 	services = (struct request_services){.loop = loop, .options = &options,
 	    .environment = &environment, .admission = &admission, .children = &children,
 	    .scratch = &scratch, .flaws = &flaws, .sink = &sink, .left = &left,
-	    .times = request_times};
+	    .mounts = &mounts, .scouts = &scouts, .times = request_times};
 	left_init(&left, loop, &children);
+	scouts_init(&scouts, loop);
 	request_sink_init(&sink, &services);
 	set_times();
 	owner = (struct conn_owner){.services = &services, .times = &times, .max = 100,
