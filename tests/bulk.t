@@ -246,7 +246,7 @@ on_both 'a script that takes its output back' => sub ($kind) {
     close $shut;
     wait_until(5, sub { -e "$mark.done" });
     $c->read_until(10, sub { $r->{end} });
-    if ($bridge->log_since($log) =~ /taken back output/) {
+    if ($bridge->log_since($log) =~ /read back output/) {
         like($c->{closed}, qr/^(?:eof|reset)/, 'it was on its way: the connection is closed');
         ok(!$r->{end}, 'and nothing pretends that it were all');
     } else {

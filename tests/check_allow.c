@@ -135,7 +135,7 @@ START_TEST(without_networks_it_is_loopback)
 		ck_assert_msg(lets_in(in[i]), "%s", in[i]);
 	for (size_t i = 0; i < sizeof out / sizeof *out; i++)
 		ck_assert_msg(!lets_in(out[i]), "%s", out[i]);
-	ck_assert_str_eq(why.text, "[::127.0.0.1]:0: only loopback may, without --allow");
+	ck_assert_str_eq(why.text, "[::127.0.0.1]:0: without --allow, only loopback may connect");
 }
 END_TEST
 

@@ -539,7 +539,7 @@ START_TEST(a_host_with_another_address_is_bound_anew)
 		ck_assert_uint_eq(listeners.count, 1);
 		ck_assert_uint_eq(bound_to(listeners.items[0].fd), (unsigned)time + 1);
 		ck_assert_int_eq(strstr(said, "no longer listening on tcp:app") != NULL, time);
-		ck_assert_int_eq(strstr(said, "another address than before") != NULL, time);
+		ck_assert_int_eq(strstr(said, "a different address than before") != NULL, time);
 	}
 }
 END_TEST

@@ -378,7 +378,7 @@ scenario 'a way back' => sub {
     my $r = run_program([ is_program('setpriv', 'util-linux'), '--securebits',
         '+no_setuid_fixup', '--', @program, '-s', "unix:$tmp/back", '-u', 'nobody' ]);
     is($r->{exit}, 1, 'exit status 1') or diag($r->{err});
-    like($r->{err}, qr/\Acgibridge: the way back from --user to root is open[^\n]*\n\z/,
+    like($r->{err}, qr/\Acgibridge: after the change to --user, root can be regained[^\n]*\n\z/,
         'one line says why');
     ok(!-e "$tmp/back", 'no socket is left');
 };

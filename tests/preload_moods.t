@@ -20,7 +20,7 @@ my %moods = (
     'lie-parent' => [ 0, 200, qr/broke the protocol: "start" is wrong/ ],
     'pong' => [ 0, 200, qr/broke the protocol: "pong" is wrong/ ],
     'garbage' => [ 0, 200, qr/broke the protocol: "gibberish\\x01" is wrong/ ],
-    'no-group' => [ 0, 500, qr/does not say as which process it runs/ ],
+    'no-group' => [ 0, 500, qr/its preloader did not give its process id/ ],
     'twice' => [ 1, 200, qr/broke the protocol: "start" is wrong/ ],
     'die-after' => [ 1, 200, qr/was killed by signal 9/ ],
     'fail-fork' => [ 0, 200, undef ],
@@ -167,7 +167,7 @@ scenario 'its standard error' => sub {
 };
 
 scenario '--check runs it' => sub {
-    my %words = ('' => undef, 'dies-first' => 'it ends before it is ready',
+    my %words = ('' => undef, 'dies-first' => 'it ended before it was ready',
         'garbage-first' => 'it does not speak the protocol of cgibridge-preload\(7\)',
         'garbage-first other-group' => 'it does not speak the protocol of cgibridge-preload\(7\)',
         'bad-version' => 'it does not speak the protocol of cgibridge-preload\(7\)');

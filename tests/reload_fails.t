@@ -133,7 +133,7 @@ scenario 'the heir finds no descriptors' => sub {
     ok($bridge->wait_for_log(qr/the new image cannot take over/, 15, from => $mark),
         'it cannot take over');
     like($bridge->log_since($mark), qr/cannot start: Too many open files/, 'the log says why');
-    ok($bridge->wait_for_log(qr/cannot look after the workers/, 15, from => $mark),
+    ok($bridge->wait_for_log(qr/cannot supervise the old workers/, 15, from => $mark),
         'nor can it watch them');
     is(readlink '/proc/' . $bridge->pid . '/fd/0', $null, 'its standard input is still there');
     is_hello($bridge->get('tcp', 'hello'), 'they serve');

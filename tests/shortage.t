@@ -60,7 +60,7 @@ on_both 'the limit of connections is said once' => sub ($kind) {
     $_->start(1, $bridge->params('hello')) for @c;
     $_->wait_end(1, 20) for @c; # as some end others are let in, up to the limit each time
     is(scalar(grep { FastCGI::body($_->{req}{1}) eq "hello\n" } @c), 30, 'all are served');
-    said_once($bridge, $mark, qr/\d connections, all that the limit of open files leaves room for/);
+    said_once($bridge, $mark, qr/\d connections, as many as the limit of open files allows/);
     $bridge->stop;
 };
 
@@ -98,7 +98,7 @@ on_both 'no memory' => sub ($kind) {
         $n{ $r ? FastCGI::status($r) : 'cut' }++;
     }
     my $log = $bridge->log_since($mark);
-    unlike($log, qr/no CGI response|Cannot allocate memory; still running|taken back/,
+    unlike($log, qr/no CGI response|Cannot allocate memory; still running|read back/,
         'no script is blamed');
     like($log, qr/ 503: out of memory for its output /, 'the log says what there was none for')
         if !$checked;

@@ -52,8 +52,8 @@ static void log_cut(struct request_link *link, const struct request *request)
 	char peer[ADDRESS_TEXT_MAX];
 
 	on_describe(link, peer, sizeof peer);
-	log_info("request %u from %s: its response is cut, but ended as usual: other requests "
-	    "use its connection",
+	log_info("request %u from %s: its response is cut, but ends like a whole one, as other "
+	    "requests use its connection",
 	    (unsigned)request_id(request), peer);
 }
 
@@ -226,10 +226,10 @@ static void end_writing(struct conn *conn)
 		conn_close(conn);
 		break;
 	case OUTLET_TAKEN_BACK:
-		conn_reject(conn, "a script has taken back output that its client was told of");
+		conn_reject(conn, "a script has read back output that was already announced");
 		break;
 	case OUTLET_NO_MEMORY:
-		conn_reject(conn, "out of memory for output that its client has not taken yet");
+		conn_reject(conn, "out of memory for output that the client has not read yet");
 		break;
 	}
 }
@@ -307,7 +307,7 @@ static void on_write_time(struct conn *conn)
 	if (conn->state == CONN_GRACE) {
 		conn_set_state(conn, CONN_LEAVING);
 	} else if (outlet_taken(&conn->out) == conn->taken) {
-		snprintf(why, sizeof why, "its client has read nothing of its answer for %lld s",
+		snprintf(why, sizeof why, "the client has read none of its answer for %lld s",
 		    (long long)conn->owner->times->write / 1000);
 		conn_reject(conn, why);
 		return;

@@ -212,7 +212,7 @@ void conn_read_records(struct conn *conn, const unsigned char *bytes, size_t len
 		return;
 	conn->unread = malloc(sizeof *conn->unread + (len - taken));
 	if (conn->unread == NULL) {
-		conn_reject(conn, "no memory for what it sends before it takes its answers");
+		conn_reject(conn, "no memory for what the client sends before it reads its answers");
 		return;
 	}
 	conn->unread->at = 0;

@@ -231,13 +231,13 @@ static void run_preloaded(struct request *request, const struct preload_answer *
 		request_set_state(request, REQUEST_DETACHED); /* its client left meanwhile */
 }
 
-/* Nobody can say as which process it runs, if it does: once more would be once too often. */
+/* It may be running, as an unknown process: it must not be started a second time. */
 static void lose_script(struct request *request)
 {
 	scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
 	request_count(request, TALLY_SPAWN_FAILURES);
 	request_refuse(request, 500, "the script cannot be run",
-	    "its preloader does not say as which process it runs");
+	    "its preloader did not give its process id");
 }
 
 static void on_preloaded(void *context, const struct preload_answer *answer)
@@ -611,7 +611,7 @@ static void refuse_scout(struct request *request, int error)
 {
 	char reason[256];
 
-	snprintf(reason, sizeof reason, "cannot start a process that asks its file system: %s%s",
+	snprintf(reason, sizeof reason, "cannot start a process to access its file system: %s%s",
 	    strerror(error), sys_remedy(error));
 	request_refuse(request, 503, "out of resources", reason);
 }

@@ -53,7 +53,7 @@ enum preload_outcome {
 	PRELOAD_FAILED,  /* it cannot run, for the reason `fault`, which exec would meet as well */
 	PRELOAD_EXEC,    /* it has not been started: start it by exec */
 	PRELOAD_STOPPED, /* the same, and it has been stopped meanwhile */
-	PRELOAD_LOST,    /* it may run, but nobody can tell as which process */
+	PRELOAD_LOST,    /* it may run, but its pid is unknown */
 };
 
 struct preload_answer {

@@ -45,8 +45,8 @@ static void turn_off(struct preloader *preloader)
 {
 	preloader->current = NULL;
 	preloader_set_state(preloader, PRELOADER_OFF);
-	log_error("preloader for %s: the last %d ended before they had started a script: it is not "
-		  "used until the next reload, and scripts are started without it",
+	log_error("preloader for %s: the last %d ended before they had started a script: scripts are "
+		  "started without it until the next reload",
 	    preloader->interpreter, FAILURES_MAX);
 }
 

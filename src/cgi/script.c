@@ -137,7 +137,7 @@ static int from_url(const char *directory, const char *below, struct path *path,
 	if (path_join(path, directory, len, below) != 0)
 		return refuse_errno(refusal, directory, errno);
 	if (climbs(path->text + len))
-		return refuse(refusal, 404, path->text, "the part of it from the URL has \"..\"");
+		return refuse(refusal, 404, path->text, "its part from the URL contains \"..\"");
 	return 0;
 }
 
@@ -149,7 +149,7 @@ static int name_path(const struct params *params, struct path *path, struct scri
 
 	/* HAProxy passes on a URL as it is, also inside SCRIPT_FILENAME */
 	if (name != NULL && climbs(name))
-		return refuse(refusal, 404, name, "the part of it from the URL has \"..\"");
+		return refuse(refusal, 404, name, "its part from the URL contains \"..\"");
 	if (file != NULL)
 		return from_filename(file, path, refusal);
 	root = params_get_filled(params, "DOCUMENT_ROOT");
@@ -244,7 +244,7 @@ static int find_file(struct path *path, struct script_refusal *refusal)
 	if (refusal->status != 404 || !reread(path))
 		return -1;
 	if (!climbed && climbs(path->text))
-		return refuse(refusal, 404, path->text, "the part of it from the URL has \"..\"");
+		return refuse(refusal, 404, path->text, "its part from the URL contains \"..\"");
 	return split(path, refusal);
 }
 
@@ -424,8 +424,8 @@ static int refuse_rootless(const char *path, struct script_refusal *refusal)
 	if (realpath(path, canonical) == NULL || strcmp(canonical, path) == 0)
 		return refuse(refusal, 403, path, "not below a directory given by --root");
 	refusal->status = 403;
-	snprintf(refusal->reason, sizeof refusal->reason, "%.200s: it is %.200s by a symbolic link, not "
-	    "below a directory given by --root", path, canonical);
+	snprintf(refusal->reason, sizeof refusal->reason, "%.200s: a symbolic link to %.200s, "
+	    "which is not below a directory given by --root", path, canonical);
 	return -1;
 }
 

@@ -222,8 +222,8 @@ static int make_sure(const struct identity *identity, struct fault *why)
 	if (getuid() != identity->uid || geteuid() != identity->uid)
 		return fault_set(why, "the system did not change the user (--user)");
 	if (identity->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))
-		return fault_set(why, "the way back from --user to root is open: start it without "
-				 "CAP_SETUID, or as root");
+		return fault_set(why, "after the change to --user, root can be regained: start it "
+				 "without CAP_SETUID, or as root");
 	return 0;
 }
 

@@ -68,10 +68,10 @@ static int receive_ready(int end, struct fault *why)
 	ssize_t len;
 
 	if (!wait_for_packet(end))
-		return fault_set(why, "it is not ready after %d s", PRELOADER_CHECK_TIME / 1000);
+		return fault_set(why, "it was not ready after %d s", PRELOADER_CHECK_TIME / 1000);
 	len = packet_receive(end, packet, sizeof packet, &sender);
 	if (len == 0)
-		return fault_set(why, "it ends before it is ready");
+		return fault_set(why, "it ended before it was ready");
 	if (len < (ssize_t)sizeof wanted || memcmp(packet, wanted, sizeof wanted) != 0)
 		return fault_set(why, "it does not speak the protocol of cgibridge-preload(7)");
 	return 0;

@@ -375,7 +375,7 @@ static struct handover_socket *find_handed_over(struct handover *handover,
 
 	if (socket == NULL || address->kind != ADDRESS_TCP || address_is_bound(address, socket->fd))
 		return socket;
-	log_info("%s is another address than before", address->url);
+	log_info("%s has a different address than before", address->url);
 	return NULL;
 }
 
@@ -393,7 +393,7 @@ static int open_socket(struct listeners *listeners, const struct address *addres
 	snprintf(listener.name, sizeof listener.name, "%s", address->url);
 	if (inherited_has(address)) {
 		log_error("cannot listen on %s: it is already inherited: leave out this "
-		    "--socket, and it is served",
+		    "--socket to have it served",
 		    listener.name);
 		return -1;
 	}
@@ -472,8 +472,8 @@ static void warn_unused(const struct listeners *listeners)
 
 		inherited_text(fd, text);
 		if (is_listening(fd) && !serves(listeners, fd))
-			log_warn("%s is not served, as --socket names others (without --socket "
-			    "it is)",
+			log_warn("%s is not served, as --socket names others (it would be, "
+			    "without --socket)",
 			    text);
 	}
 }

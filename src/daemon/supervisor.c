@@ -85,7 +85,7 @@ static void reopen_logs(const struct supervisor *supervisor)
 	accesslog_reopen();
 	if (!group_signal(&supervisor->workers, SIGUSR1) ||
 	    !group_signal(&supervisor->old_workers, SIGUSR1))
-		log_warn("not all workers can be told to open the log files again: %s", strerror(errno));
+		log_warn("not all workers could be told to open the log files again: %s", strerror(errno));
 }
 
 static void on_signal(void *context, int signo)
@@ -113,7 +113,7 @@ static void on_signal(void *context, int signo)
 		show_status(supervisor);
 		break;
 	default:
-		log_warn("signal %d has no meaning here: TERM stops, HUP reloads", signo);
+		log_warn("signal %d has no effect: TERM stops, HUP reloads", signo);
 	}
 }
 
@@ -321,8 +321,8 @@ int supervisor_hold(struct handover *handover, char **argv)
 	sys_signals_block(NULL);
 	if (listeners_keep(&listeners, handover) != 0)
 		return 1;
-	log_error("the new image cannot take over: the workers from before go on, and it is tried "
-		  "again every %d s", RETRY);
+	log_error("the new image cannot take over: the old workers go on, and it tries again every "
+		  "%d s", RETRY);
 	for (;;) {
 		supervisor = (struct supervisor){.options = &options,
 		    .listeners = &listeners,
@@ -330,7 +330,7 @@ int supervisor_hold(struct handover *handover, char **argv)
 		    .ready_end = -1};
 		if (supervisor_init(&supervisor, argv) == 0)
 			break;
-		log_error("cannot look after the workers from before: %s: trying again", strerror(errno));
+		log_error("cannot supervise the old workers: %s: trying again", strerror(errno));
 		supervisor_fini(&supervisor);
 		if (is_stop_pending()) { /* the workers end, too: their lifeline closes */
 			listeners_unlink(&listeners);

@@ -188,7 +188,7 @@ static bool must_wait(const struct supervisor *supervisor)
 
 static void wait_for_turn(struct supervisor *supervisor)
 {
-	log_info("reload waits for %zu workers from before the last one",
+	log_info("the reload waits for %zu workers from before the last reload",
 	    supervisor->old_workers.alive);
 	reload_set_state(&supervisor->reload, RELOAD_WAITING);
 }
@@ -286,7 +286,7 @@ static void start_trial(struct supervisor *supervisor)
 
 	reload_set_state(reload, RELOAD_TRIAL);
 	if (reload->program == NULL) {
-		go_on(supervisor, "the program's own path is not known: start it by an absolute path");
+		go_on(supervisor, "the path of the program is unknown: start it by an absolute path");
 		return;
 	}
 	pid = fork();

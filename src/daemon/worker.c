@@ -225,8 +225,8 @@ static void log_full(struct worker *worker)
 	if (now < worker->full_quiet)
 		return;
 	worker->full_quiet = now + FAILURE_PAUSE;
-	log_warn("%zu connections, all that the limit of open files leaves room for: no more are "
-		 "accepted until one ends",
+	log_warn("%zu connections, as many as the limit of open files allows: no more are accepted "
+		 "until one ends",
 	    worker->owner.count);
 }
 
