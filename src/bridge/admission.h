@@ -2,9 +2,10 @@
 /*
  * admission: decides which request may start its script now.
  *
- * The limit is the scoreboard's; this is one worker's queue in front of it.  First come, first
- * served within a worker; between workers, a released slot wakes one that has requests waiting.
- * A request that waits too long, or finds the queue full, is refused with 503.
+ * The limit is the scoreboard's; this is one worker's queue in front of it.  Requests of a worker
+ * are served in the order in which they came; across workers, a released slot wakes one of those
+ * with waiting requests.  A request that waits too long, or finds the queue full, is refused
+ * with 503.
  */
 #ifndef CGIBRIDGE_ADMISSION_H
 #define CGIBRIDGE_ADMISSION_H
@@ -49,7 +50,7 @@ struct admission {
 	struct loop_timer timer;       /* the deadline of the first in the queue */
 	struct loop_task retry;        /* serves the queue again */
 	size_t running;                /* tickets that run */
-	bool stalled;                  /* until one of these ends, which may free descriptors */
+	bool stalled;                  /* no descriptors: waits for one of these to end */
 	int64_t quiet;                 /* loop time until which a shortage is not logged */
 };
 
@@ -65,17 +66,20 @@ enum admission_answer admission_ask(struct admission *admission, struct admissio
     admission_fn *decided) MUST_CHECK;
 
 /*
- * Releases its slot: there were no descriptors for its script (`error`, for the log).  The
- * ticket waits, as the first, until a script of this worker has ended, and `ticket->decided` is
- * called once more.  False if no script runs: the slot is still the caller's.
+ * Releases the ticket's slot, because there were no descriptors for its script (`error`, for the
+ * log).  The ticket waits at the head of the queue until a script of this worker has ended; then
+ * `ticket->decided` is called once more.  False if no script runs: the caller keeps the slot.
  */
 bool admission_put_back(struct admission *admission, struct admission_ticket *ticket,
     int error) MUST_CHECK;
 
-/* The script of `ticket` runs now, and holds descriptors. */
+/* Records that the script of `ticket` runs, and so holds descriptors. */
 void admission_begin(struct admission *admission, struct admission_ticket *ticket);
 
-/* Leaves the queue, or its script has ended; does nothing if `ticket` neither waits nor runs. */
+/*
+ * Removes `ticket` from the queue, or records that its script has ended; does nothing if it
+ * neither waits nor runs.
+ */
 void admission_leave(struct admission *admission, struct admission_ticket *ticket);
 
 #endif

@@ -24,8 +24,8 @@
  * closing would hang it.
  *
  * A client that has set KEEP_CONN does not expect the bridge to close the connection, and may
- * be sending its next request just then.  GRACE therefore still answers a request that is on
- * its way, and afterwards only the bridge's side is shut, right after the last answer.
+ * be sending its next request at that moment.  So a connection in GRACE still answers a request
+ * that is on its way; then only the bridge's side is shut, right after the last answer.
  *
  * Only this family decides which events of the socket are watched.
  */
@@ -49,9 +49,9 @@ struct conn_times {
 	int64_t busy;   /* ... unless they have kept coming for this long */
 	int64_t idle;  /* OPEN: for the next request */
 	int64_t write; /* for a client to take any of its answer */
-	int64_t quiet; /* DRAIN: of silence, before the bridge's side is shut */
-	int64_t leave; /* SHUT: of silence, from a client that has ended all FCGI_STDIN */
-	int64_t drain; /* DRAIN and SHUT, in all */
+	int64_t quiet; /* DRAIN: for silence, before the bridge's side is shut */
+	int64_t leave; /* SHUT: for silence from a client that has ended all FCGI_STDIN */
+	int64_t drain; /* DRAIN and SHUT together */
 };
 
 extern const struct conn_times conn_times; /* the times that a worker uses */
@@ -63,7 +63,7 @@ struct conn_owner {
 	struct conn *first; /* all connections of the worker */
 	size_t count;
 	int64_t leave_by;   /* draining: when connections end even if requests keep coming */
-	size_t max;         /* how many it accepts; for FCGI_GET_VALUES */
+	size_t max;         /* the most connections that it accepts; for FCGI_GET_VALUES */
 	unsigned char *scratch; /* CONN_SCRATCH bytes that every read goes through */
 	void (*opened)(struct conn_owner *owner); /* `count` has grown; nothing has been read yet */
 	void (*closed)(struct conn_owner *owner); /* `count` has shrunk */

@@ -14,9 +14,9 @@ enum conn_state {
 	CONN_NEW,     /* no request has begun yet: a client that connects means to send one */
 	CONN_OPEN,    /* every BEGIN_REQUEST had KEEP_CONN: the client may send another */
 	CONN_GRACE,   /* the worker drains: waits a moment for a request on its way */
-	CONN_LEAVING, /* as OPEN, but it ends with the answers to the requests begun */
+	CONN_LEAVING, /* like OPEN, but it ends after the answers to the requests that have begun */
 	CONN_LAST,    /* the same, and the client knows: a BEGIN_REQUEST had no KEEP_CONN */
-	CONN_HALF,    /* the client has shut its side: it ends with those answers, too */
+	CONN_HALF,    /* the client has shut its side: it ends after those answers, too */
 	CONN_DRAIN,   /* all answers are out: reads what the client still sends */
 	CONN_SHUT,    /* the same, and the bridge's side is shut */
 	CONN_FAILED,  /* a record could not be made: it is closed in its next turn */
@@ -43,7 +43,7 @@ struct conn {
 	unsigned char begin[FCGI_BODY_LEN];
 	size_t begin_len;
 	struct buf values;          /* content of a GET_VALUES record that is coming in */
-	struct conn_unread *unread; /* read, but not looked at for want of room in `out`; or NULL */
+	struct conn_unread *unread; /* read, but not handled for lack of room in `out`; or NULL */
 	struct outlet out;
 	struct request_list requests; /* the active ones: END_REQUEST is yet to come */
 	struct request_list ended;    /* those whose id is still needed */
@@ -57,7 +57,7 @@ static inline struct loop *conn_loop(const struct conn *conn)
 	return conn->owner->services->loop;
 }
 
-/* Whether its records are acted on, and its requests answered. */
+/* Whether the connection's records are handled, and its requests answered. */
 static inline bool conn_is_served(const struct conn *conn)
 {
 	return conn->state <= CONN_HALF;
@@ -87,10 +87,10 @@ void conn_set_state(struct conn *conn, enum conn_state state);
 /* Something has changed: posts the connection's turn. */
 void conn_touch(struct conn *conn);
 
-/* Closes it as it is: its client is gone, or has received everything. */
+/* Closes it at once: its client is gone, or has received everything. */
 void conn_close(struct conn *conn);
 
-/* Closes it, and logs which one and why. */
+/* Closes it, and logs its client and `why`. */
 void conn_reject(struct conn *conn, const char *why);
 
 /* The request with this `id`, ended or not; NULL if there is none. */
@@ -118,8 +118,9 @@ struct conn_values {
 };
 
 /*
- * Writes to `out`, which has `room` bytes, the known ones of the names in the `len` bytes at
- * `asked`, the content of a FCGI_GET_VALUES record.  Returns how many bytes it wrote.
+ * Answers a FCGI_GET_VALUES record whose content is the `len` bytes at `asked`: writes those of
+ * its names that are known, with their values, to `out`, which has `room` bytes.  Returns how
+ * many bytes it wrote.
  */
 size_t conn_put_values(unsigned char *out, size_t room, const struct conn_values *values,
     const unsigned char *asked, size_t len);
@@ -132,7 +133,7 @@ size_t conn_put_values(unsigned char *out, size_t room, const struct conn_values
  */
 void conn_read_records(struct conn *conn, const unsigned char *bytes, size_t len);
 
-/* Goes on with `conn->unread`, as far as there is room. */
+/* Handles more of `conn->unread`, as far as there is room for answers. */
 void conn_read_unread(struct conn *conn);
 
 /* ---- conn_read.c -------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * flaw_log: which flaws of which scripts have been logged lately.
+ * flaw_log: which flaws of which scripts have been logged recently.
  *
- * A script repeats its flaw in each response; one line a minute is enough.  The table has a
+ * A script repeats its flaw in each response, so one line a minute is enough.  The table has a
  * fixed size: when a row is full, its oldest entry is dropped, and that flaw is logged again
  * sooner.
  */

@@ -2,8 +2,8 @@
 /*
  * front_end: which web server a request comes from, and its quirks.
  *
- * Found once, from SERVER_SOFTWARE.  Each quirk is a predicate here; its callers know the
- * quirk, but not the web server.
+ * The web server is determined once, from SERVER_SOFTWARE.  Each quirk is a predicate here, so
+ * that its callers know the quirk, but not the web server.
  */
 #ifndef CGIBRIDGE_FRONT_END_H
 #define CGIBRIDGE_FRONT_END_H
@@ -24,14 +24,14 @@ enum front_end front_end_of(const struct params *params);
 
 /*
  * Whether it stops sending FCGI_STDIN, without ending it, once it has the header block of the
- * answer.  A script that writes that first and then reads on, like git-http-backend, would wait
- * for ever.
+ * answer.  A script that writes its headers and then continues to read, like git-http-backend,
+ * would wait for ever.
  */
 bool front_end_stops_stdin(enum front_end front_end);
 
 /*
- * Whether it stops reading its client's body once it has END_REQUEST, without closing that
- * connection: a client that sends a large body hangs until `timeout client`.
+ * Whether it stops reading its client's body once it has END_REQUEST, without closing the
+ * client's connection: a client that sends a large body hangs until HAProxy's `timeout client`.
  */
 bool front_end_needs_stdin(enum front_end front_end);
 
@@ -42,13 +42,13 @@ bool front_end_needs_stdin(enum front_end front_end);
  */
 bool front_end_drops_body(enum front_end front_end);
 
-/* Whether it serves a local redirect itself that comes as X-Accel-Redirect. */
+/* Whether it serves a local redirect itself if it gets it as X-Accel-Redirect. */
 bool front_end_redirects(enum front_end front_end);
 
 /*
  * Whether it takes the end of a connection for the end of the response.  nginx does, unless it
- * buffers the response and keeps the connection; but it never does after a record that it does
- * not expect, such as FCGI_UNKNOWN_TYPE.
+ * buffers the response and keeps the connection, or has got a record that it does not expect,
+ * such as FCGI_UNKNOWN_TYPE.
  */
 bool front_end_trusts_eof(enum front_end front_end);
 

@@ -51,9 +51,9 @@
 
 /*
  * The most that a connection's buffer of records holds: the size that relays let it grow to,
- * one record on top, the page that may answer the record read then, and some room for
- * management records; and for each request the records that it may end with, whether there is
- * room or not: a page of the bridge, the rest of its stderr, and END_REQUEST.
+ * one more record, the page that may answer the record read at that point, and some room for
+ * management records; and in addition, for each request, the records that it may end with even
+ * if there is no room: a page of the bridge, the rest of its stderr, and END_REQUEST.
  */
 enum {
 	REQUEST_OUT_MAX = RELAY_HIGH + 2 * FCGI_MAX_CONTENT + RESPONSE_GROWTH_MAX + 16 * 1024,
@@ -95,7 +95,7 @@ struct request_services {
 
 struct request;
 
-/* Requests of one owner, the oldest first; each is in one list at most.  See below. */
+/* Requests of one owner, the oldest first; a request is in one list at most.  See below. */
 struct request_list {
 	struct request *first; /* NULL: none */
 };
@@ -146,7 +146,7 @@ struct request_result {
 struct request *request_new(struct request_link *link,
     const struct request_begin *begin) MUST_CHECK;
 
-/* Frees it, ended or never started: a script that runs has been handed to left.c by then. */
+/* Frees it, ended or never started; a script that still runs must have been handed to left.c. */
 void request_free(struct request **request);
 
 /* Frees it after this turn's events. */
@@ -167,8 +167,8 @@ void request_read_params(struct request *request, const void *bytes, size_t len)
 void request_read_stdin(struct request *request, const void *bytes, size_t len);
 
 /*
- * Whether further FCGI_STDIN can be moved to its script without being read; and doing so, as
- * body_move(), with up to `len` bytes of it that wait in socket `from`.
+ * The first tells whether further FCGI_STDIN can be moved to the script without being read; the
+ * second moves up to `len` bytes of it that wait in socket `from`, like body_move().
  */
 bool request_moves_stdin(const struct request *request);
 ssize_t request_move_stdin(struct request *request, int from, size_t len) MUST_CHECK;
@@ -179,12 +179,12 @@ void request_await_room(struct request *request);
 /* FCGI_ABORT_REQUEST: ends it now; --on-disconnect decides whether its script is stopped. */
 void request_abort(struct request *request);
 
-/* The client is gone: as request_abort(), but without an answer; logs `why` unless it is NULL. */
+/* The client is gone: like request_abort(), but without an answer; logs `why` unless NULL. */
 void request_lose(struct request *request, const char *why);
 
 /*
- * Whether its script is to go on when its client has closed the connection: for its grace
- * period, or because of --on-disconnect.  After ABORT_REQUEST only the latter counts.
+ * Whether its script may go on when its client has closed the connection: for the grace period,
+ * or because of --on-disconnect.  After ABORT_REQUEST, only --on-disconnect counts.
  */
 bool request_may_detach(const struct request *request);
 bool request_ignores_abort(const struct request *request);
@@ -198,7 +198,7 @@ void request_stop(struct request *request);
 /* Whether more FCGI_STDIN has somewhere to go; `alone`: no other request uses the connection. */
 bool request_wants_input(const struct request *request, bool alone);
 
-/* Whether all of it has arrived: only then can a half-closed connection still get its answer. */
+/* Whether all of it has arrived; otherwise a half-closed connection cannot get its answer. */
 bool request_is_whole(const struct request *request);
 
 /* The connection's buffer has room again. */

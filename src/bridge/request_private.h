@@ -3,9 +3,9 @@
  * request_private: shared by request.c and the request_*.c files.  No other file includes it.
  *
  * They form a chain, each calling those before it: request_report, request_slow, request_end,
- * request_run, request_start, request_redirect, request.  Beside it are request_list, which does
- * not know the others, request_pages, which request_start calls, and request_sink, which none of
- * them calls.
+ * request_run, request_start, request_redirect, request.  Outside the chain are request_list,
+ * which calls none of the others, request_pages, which request_start calls, and request_sink,
+ * which none of them calls.
  */
 #ifndef CGIBRIDGE_REQUEST_PRIVATE_H
 #define CGIBRIDGE_REQUEST_PRIVATE_H
@@ -15,8 +15,8 @@
 #include "bridge/request.h"
 
 /*
- * request.h has the picture.  From RUNNING to EXITING its script has been started; STARTING is
- * for a preloaded one, which may be running by then without our knowing.
+ * request.h has the picture.  From RUNNING to EXITING its script has been started; in STARTING,
+ * a preloader may have started it without our knowing yet.
  */
 enum request_state {
 	REQUEST_PARAMS,    /* PARAMS are coming in */
@@ -33,7 +33,7 @@ enum request_state {
 	REQUEST_ENDED,     /* all its records are in `out`, or will never be */
 };
 
-/* How long it may take, and what happens if its client leaves: by option, or by parameter. */
+/* How long it may take, and what happens if its client leaves; set by option or by parameter. */
 struct request_limits {
 	int64_t timeout; /* --timeout, or CGIBRIDGE_TIMEOUT; ms, 0: none */
 	int64_t idle;    /* --idle-timeout, or CGIBRIDGE_IDLE_TIMEOUT; ms, 0: none */
@@ -135,7 +135,7 @@ static inline bool request_may_redirect(const struct request *request)
 
 /* ---- request_report.c --------------------------------------------------------- */
 
-/* Keeps the parameters that log lines show; the parameters are about to be freed. */
+/* Keeps copies of the parameters that log lines show, as the parameters are about to be freed. */
 void request_keep_log_fields(struct request *request);
 
 /*
@@ -155,7 +155,7 @@ const char *request_account(const struct request *request, char *text, size_t si
 /* Logs `what` went wrong, with the request's history so far. */
 void request_log_failure(const struct request *request, const char *what);
 
-/* Logs the flaws of a response that is sent: each once, and at most once a minute for a script. */
+/* Logs the flaws of a response that is sent; each at most once a minute for the same script. */
 void request_log_flaws(struct request *request);
 
 /* The HTTP status of the answer that was sent to the client; 0: none. */
@@ -182,12 +182,12 @@ void request_slow_end(struct request *request);
 
 void request_set_state(struct request *request, enum request_state state);
 
-/* Clears all timers, and what it was to do later. */
+/* Clears all its timers, and its task for later. */
 void request_clear_timers(struct request *request);
 
 /*
- * Ends it as it is: frees everything but the id, which the connection needs.  Its script, if it
- * still runs, goes on without it (left.h).
+ * Ends it in its present state: frees everything except the id, which the connection needs.  If
+ * its script still runs, that goes on without it (left.h).
  */
 void request_end(struct request *request, uint32_t app_status);
 
@@ -196,8 +196,8 @@ void request_hold_end(struct request *request);
 void request_release_end(struct request *request);
 
 /*
- * Ends it with a page of the bridge if none of an answer has been sent; otherwise in such a way
- * that the client does not take a part for the whole.
+ * Ends it with a page of the bridge if nothing of an answer has been sent; otherwise in such a
+ * way that the client does not take part of a response for a whole one.
  */
 void request_fail(struct request *request, int status, const char *detail, uint32_t app_status);
 
@@ -207,10 +207,10 @@ void request_refuse(struct request *request, int status, const char *detail, con
 /* Its script has exited, but a silent descendant holds its output: ends the response here. */
 void request_cut_output(struct request *request);
 
-/* Ends it for an output that is not a CGI response. */
+/* Ends it because its script's output is not a CGI response. */
 void request_fail_response(struct request *request);
 
-/* Ends it for want of memory for `what`, which is not its script's fault. */
+/* Ends it for lack of memory for `what`, which is not its script's fault. */
 void request_starve(struct request *request, const char *what);
 
 /*
@@ -219,13 +219,13 @@ void request_starve(struct request *request, const char *what);
  */
 void request_leave_script(struct request *request);
 
-/* Its local redirect is not followed: sends it. */
+/* Sends its local redirect to the client, instead of following it. */
 void request_pass_redirect(struct request *request);
 
 /* Ends it: its output has ended; the script has exited, or goes on without it. */
 void request_complete(struct request *request);
 
-/* Its result is not wanted any more: stops the script if `how` is ON_DISCONNECT_KILL. */
+/* Its result is no longer wanted: stops the script if `how` is ON_DISCONNECT_KILL. */
 void request_stop_script(struct request *request, enum on_disconnect how);
 
 /* ---- request_run.c ------------------------------------------------------------ */
@@ -247,7 +247,7 @@ void request_limit_silence(struct request *request);
 
 /* ---- request_pages.c ---------------------------------------------------------- */
 
-/* Answers and ends it if it is for --status-path or --ping-path; else returns false. */
+/* Answers and ends it if it is for --status-path or --ping-path; otherwise returns false. */
 bool request_answer_page(struct request *request) MUST_CHECK;
 
 /* ---- request_start.c ---------------------------------------------------------- */

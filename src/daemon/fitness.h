@@ -2,10 +2,10 @@
 /*
  * fitness: whether a worker can do its work at all.
  *
- * Another process can lower a worker's limits while it runs (prlimit(2)).  Its loop still turns
- * and its signs of life go on, but every accept or spawn fails; or scripts, which inherit those
- * limits, die as soon as they run.  It cannot raise the limits itself; a new worker inherits
- * those of the supervisor.
+ * Another process can lower a worker's limits while the worker runs (prlimit(2)).  The worker's
+ * loop still turns and it still gives signs of life, but every accept or spawn fails; or scripts,
+ * which inherit those limits, die as soon as they run.  The worker cannot raise its limits; a new
+ * one inherits those of the supervisor.
  */
 #ifndef CGIBRIDGE_FITNESS_H
 #define CGIBRIDGE_FITNESS_H

@@ -8,14 +8,14 @@
  *   pid PID                     the supervisor
  *   lifeline READ WRITE         the workers' lifeline.stop
  *   drain WRITE MS              their lifeline.drain, and the time they take to drain
- *   syslog FACILITY PATH        if its log goes there: why it is not reloaded, too
+ *   syslog FACILITY PATH        if its log goes there, so that a failed reload is logged there
  *   board FD READ WRITE WORKERS SCRIPTS LAYOUT   the scoreboard (scoreboard_share())
  *   worker PID NUMBER           one each
  *   socket FD NAME              one each, NAME as in struct listener
- *   file FD DEVICE INODE        after its socket: the socket file that was made for it
+ *   file FD DEVICE INODE        after its socket: the socket file that was made for that
  *
- * Before that, a child tries the same start and reports whether it would succeed: it gets the
- * variable too, and knows from the pid that it is only a trial.
+ * Before the exec, a child tries the same start and reports whether it would succeed: it gets
+ * the variable too, and the pid in it tells it that it is only a trial.
  */
 #ifndef CGIBRIDGE_HANDOVER_H
 #define CGIBRIDGE_HANDOVER_H
@@ -103,7 +103,7 @@ int handover_give(const struct handover *handover, pid_t pid) MUST_CHECK;
 /* Removes the variable. */
 void handover_withdraw(void);
 
-/* Lets all descriptors of `handover` stay open across an exec, or not.  0, or -1 with errno. */
+/* Sets whether the descriptors of `handover` stay open across an exec.  0, or -1 with errno. */
 int handover_keep(const struct handover *handover, bool keep) MUST_CHECK;
 
 #endif

@@ -2,10 +2,10 @@
 /*
  * listener: the listening sockets, opened or inherited.
  *
- * They are inherited by LISTEN_FDS and LISTEN_PID (sd_listen_fds(3), implemented in
- * inherited.c), or as descriptor 0 (FastCGI 1.0 2.2), the way of spawn-fcgi and inetd.  A unix
- * socket is bound under a temporary name and renamed: it never has a wrong mode, and replaces a
- * stale one in one step.
+ * They are inherited through LISTEN_FDS and LISTEN_PID (sd_listen_fds(3), implemented in
+ * inherited.c), or as descriptor 0 (FastCGI 1.0 2.2), as spawn-fcgi and inetd pass them.  A unix
+ * socket is bound under a temporary name and renamed, so that it never has a wrong mode, and
+ * replaces a stale one in one step.
  */
 #ifndef CGIBRIDGE_LISTENER_H
 #define CGIBRIDGE_LISTENER_H
@@ -41,7 +41,7 @@ enum listener_failure {
 
 /*
  * Opens the sockets that `options` name, or takes them from `handover`; if they name none,
- * takes the inherited ones.  Sockets that an heir has no use for stay in `handover`.  All are
+ * takes the inherited ones.  Sockets that the heir does not need stay in `handover`.  All are
  * close-on-exec, non-blocking and at 3 or above; LISTEN_* is removed from the environment.
  * Errors are logged here, with a remedy.
  */

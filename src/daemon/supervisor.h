@@ -2,13 +2,13 @@
 /*
  * supervisor: keeps the workers alive, replaces itself, and stops them.
  *
- *   TERM, INT   drain: no new connections, running scripts end; again: at once
- *   QUIT        at once
+ *   TERM, INT   drain: no new connections, running scripts may end; a second one: stop at once
+ *   QUIT        stop at once
  *   USR1        open the log files again, in all workers
- *   HUP         reload: a new image of the program in this process, new workers;
- *               the old workers drain.  If the new one would not start, nothing changes.
+ *   HUP         reload: a new image of the program in this process, with new workers; the
+ *               old workers drain.  If the new image would not start, nothing changes.
  *
- * It runs no requests and parses no bytes from clients: no client can end it.
+ * It runs no requests and parses no bytes from clients, so no client can end it.
  */
 #ifndef CGIBRIDGE_SUPERVISOR_H
 #define CGIBRIDGE_SUPERVISOR_H

@@ -29,7 +29,7 @@ enum reload_state {
 	RELOAD_NONE,
 	RELOAD_WAITING,   /* for the workers of the last reload to end */
 	RELOAD_TRIAL,     /* a child tries whether the new image starts */
-	RELOAD_OUTDATED,  /* likewise, and HUP came since: if it fails, another one is due */
+	RELOAD_OUTDATED,  /* likewise, but HUP came since: if it fails, another trial is due */
 	RELOAD_CANCELLED, /* the service stops: the child was killed, and has not ended yet */
 };
 
@@ -103,7 +103,7 @@ struct supervisor {
 
 /* ---- supervisor_state.c ---------------------------------------------------------- */
 
-/* Each asserts that the new state may follow. */
+/* Each asserts that the new state may follow the old one. */
 void supervisor_set_state(struct supervisor *supervisor, enum supervisor_state state);
 void reload_set_state(struct reload *reload, enum reload_state state);
 void group_set_state(struct worker_group *group, enum group_state state);
@@ -125,8 +125,8 @@ bool group_signal(const struct worker_group *group, int signo);
 
 /*
  * Asks all to drain, or to stop at once: by a signal and, since a container may forbid signals,
- * by their lifeline.  When their time is up they are asked more firmly, and killed in the end.
- * Asking again, or for less, changes nothing.
+ * through their lifeline.  When their time is up, they are asked more firmly, and finally killed.
+ * To ask again, or for less, changes nothing.
  */
 void group_drain(struct worker_group *group);
 void group_quit(struct worker_group *group);
@@ -159,12 +159,12 @@ void workers_adopt(struct supervisor *supervisor);
 void workers_start(struct supervisor *supervisor);
 
 /*
- * Once no old worker is alive, says so and frees what the group holds: its scoreboard and its
- * pipes.  A reload that found none alive has such a group from the start.
+ * If no old worker is alive any more, logs that and frees what the group holds: its scoreboard
+ * and its pipes.  After a reload that found none alive, this is so from the start.
  */
 void workers_free_old(struct supervisor *supervisor);
 
-/* Worker `number` says that it serves. */
+/* Worker `number` has reported that it serves. */
 void workers_serve(struct supervisor *supervisor, int number);
 
 /* Kills workers that have been silent for --watchdog; returns whether all are well. */

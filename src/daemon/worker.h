@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * worker: one loop over the listening sockets, their connections, and the scripts.
+ * worker: one event loop for the listening sockets, their connections and the scripts.
  *
  *   RUNNING --TERM--> DRAINING ----all done---------------------------------> exit
  *      |                  | \--after --drain-timeout--> STOPPING--all killed--> exit
@@ -18,7 +18,7 @@
 #include "config/options.h"
 #include "stats/scoreboard.h"
 
-/* The things a worker is given.  All borrowed, all inherited by fork. */
+/* What a worker gets from the supervisor.  All of it is borrowed, and inherited by fork. */
 struct worker_plan {
 	const struct options *options;
 	struct listeners *listeners;
@@ -29,7 +29,7 @@ struct worker_plan {
 	int ready;        /* where it writes its number once it serves; closed after that */
 };
 
-/* The time that a worker takes to drain, at most, in ms. */
+/* The longest time that a worker takes to drain, in ms. */
 int64_t worker_drain_time(const struct options *options);
 
 /* Runs in the forked process until it is told to stop; returns the exit status. */
