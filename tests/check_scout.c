@@ -14,12 +14,12 @@
 #include "base/sys.h"
 #include "cgi/scout.h"
 
-enum { TASKS = 100 };
+enum { TASKS = 100, MANY = 5000 };
 
 static struct loop *loop;
 static struct scouts scouts;
 static int ended, wanted;
-static char places[TASKS]; /* contexts */
+static char places[MANY + 1]; /* contexts */
 static atomic_int *looked;        /* how many have looked, in shared memory */
 
 static void on_signal(void *context, int signo)
@@ -158,6 +158,23 @@ START_TEST(all_of_them_hang)
 }
 END_TEST
 
+/* One that has to wait costs no more when many wait: else the worker would be blocked after all. */
+START_TEST(many_wait_for_one_file_system)
+{
+	for (int i = 0; i < MANY; i++)
+		send_to(1, hang, i);
+	wanted = SCOUTS_A_DEVICE;
+	ck_assert(turn_until(loop, all_hang, NULL));
+	send_to(2, look, MANY);
+	wanted = 1;
+	ck_assert(turn_until(loop, all_ended, NULL));
+	for (int i = 0; i < MANY; i++)
+		scouts_forget(&scouts, &places[i]);
+	ck_assert(turn_until(loop, none_left, NULL));
+	ck_assert_int_eq(*looked, SCOUTS_A_DEVICE + 1);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -165,6 +182,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, more_than_there_may_be_at_once);
 	tcase_add_test(tcase, one_file_system_hangs);
 	tcase_add_test(tcase, all_of_them_hang);
+	tcase_add_test(tcase, many_wait_for_one_file_system);
 }
 
 int main(void)

@@ -50,8 +50,8 @@ static bool may_follow(enum request_state from, enum request_state to)
 
 void request_set_state(struct request *request, enum request_state state)
 {
-	static const char *const names[] = {"params", "locating", "body", "queued", "starting", "running", "grace",
-	    "detached", "lingering", "exiting", "closing", "ended"};
+	static const char *const names[] = {"params", "locating", "body", "queued", "starting",
+	    "running", "grace", "detached", "lingering", "exiting", "closing", "ended"};
 
 	assert(may_follow(request->state, state));
 	log_debug("request %u: %s -> %s", (unsigned)request->id, names[request->state],

@@ -37,7 +37,10 @@ static void scout_free(struct scout *scout)
 {
 	struct scouts *scouts = scout->scouts;
 
-	LIST2_REMOVE(scouts->first, scouts->last, scout);
+	if (scout->state == SCOUT_WAITING)
+		LIST2_REMOVE(scouts->first, scouts->last, scout);
+	else
+		LIST_REMOVE(scouts->sent, scout);
 	free(scout);
 }
 
@@ -45,9 +48,7 @@ static bool may_be_sent(const struct scouts *scouts, dev_t device)
 {
 	int there = 0, all = 0;
 
-	for (const struct scout *scout = scouts->first; scout != NULL; scout = scout->next) {
-		if (scout->state == SCOUT_WAITING)
-			continue;
+	for (const struct scout *scout = scouts->sent; scout != NULL; scout = scout->next) {
 		all++;
 		there += scout->plan.device == device;
 	}
@@ -59,17 +60,22 @@ static void on_exit_of(struct loop_child *process, int status);
 /* 0, or -1 with errno.  A copy of a client's socket would stay open for as long as it hangs. */
 static int start(struct scout *scout)
 {
+	struct scouts *scouts = scout->scouts;
+	pid_t parent = getpid();
 	pid_t pid = fork();
 
 	if (pid < 0)
 		return -1;
 	if (pid == 0) {
 		sys_close_all();
+		sys_die_with_parent(parent);
 		scout->plan.look(scout->plan.context);
 		_exit(0);
 	}
+	LIST2_REMOVE(scouts->first, scouts->last, scout);
+	LIST_PREPEND(scouts->sent, scout);
 	set_state(scout, SCOUT_LOOKING);
-	loop_child_add(scout->scouts->loop, &scout->process, pid, on_exit_of);
+	loop_child_add(scouts->loop, &scout->process, pid, on_exit_of);
 	return 0;
 }
 
@@ -77,7 +83,7 @@ static int start(struct scout *scout)
 static struct scout *next_of(const struct scouts *scouts)
 {
 	for (struct scout *scout = scouts->first; scout != NULL; scout = scout->next)
-		if (scout->state == SCOUT_WAITING && may_be_sent(scouts, scout->plan.device))
+		if (may_be_sent(scouts, scout->plan.device))
 			return scout;
 	return NULL;
 }
@@ -114,10 +120,12 @@ void scouts_fini(struct scouts *scouts)
 
 	for (struct scout *scout = scouts->first; scout != NULL; scout = next) {
 		next = scout->next;
-		if (scout->state != SCOUT_WAITING) {
-			(void)kill(scout->process.pid, SIGKILL);
-			loop_child_remove(scouts->loop, &scout->process);
-		}
+		scout_free(scout);
+	}
+	for (struct scout *scout = scouts->sent; scout != NULL; scout = next) {
+		next = scout->next;
+		(void)kill(scout->process.pid, SIGKILL);
+		loop_child_remove(scouts->loop, &scout->process);
 		scout_free(scout);
 	}
 }
@@ -132,7 +140,8 @@ int scouts_send(struct scouts *scouts, const struct scout_plan *plan)
 	scout->scouts = scouts;
 	scout->plan = *plan;
 	LIST2_APPEND(scouts->first, scouts->last, scout);
-	if (next_of(scouts) != scout || start(scout) == 0)
+	/* older ones that wait for the same file system would have been sent before */
+	if (!may_be_sent(scouts, plan->device) || start(scout) == 0)
 		return 0;
 	error = errno;
 	scout_free(scout);
@@ -140,18 +149,23 @@ int scouts_send(struct scouts *scouts, const struct scout_plan *plan)
 	return -1;
 }
 
-void scouts_forget(struct scouts *scouts, const void *context)
+static struct scout *find(struct scout *scout, const void *context)
 {
-	struct scout *scout = scouts->first;
-
 	while (scout != NULL && (scout->plan.context != context || scout->state == SCOUT_FORGOTTEN))
 		scout = scout->next;
-	if (scout == NULL)
-		return;
-	if (scout->state == SCOUT_WAITING) {
-		scout_free(scout);
+	return scout;
+}
+
+void scouts_forget(struct scouts *scouts, const void *context)
+{
+	struct scout *scout = find(scouts->sent, context);
+
+	if (scout != NULL) {
+		set_state(scout, SCOUT_FORGOTTEN);
+		(void)kill(scout->process.pid, SIGKILL);
 		return;
 	}
-	set_state(scout, SCOUT_FORGOTTEN);
-	(void)kill(scout->process.pid, SIGKILL);
+	scout = find(scouts->first, context);
+	if (scout != NULL)
+		scout_free(scout);
 }

@@ -4,8 +4,8 @@
  *
  * A scout is forked from the worker, makes the calls that the worker would be blocked by, and
  * ends.  That it has ended is all that is learned from it: the worker then makes the same calls
- * itself.  A scout that is not waited for any more is killed; while the kernel does not let it
- * end, it counts.  At most SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all;
+ * itself.  A scout that is not waited for any more is killed, and so are all when the worker ends
+ * (on Linux, however it ends); while the kernel does not let it end, it counts.  At most SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all;
  * the others wait for one to end, without limit but that of their owners.
  */
 #ifndef CGIBRIDGE_SCOUT_H
@@ -24,7 +24,8 @@ struct scout;
 /* The scouts of one worker. */
 struct scouts {
 	struct loop *loop;
-	struct scout *first, *last; /* the oldest first */
+	struct scout *first, *last; /* those that wait, the oldest first */
+	struct scout *sent;         /* those that are processes, at most SCOUTS_MAX */
 };
 
 /* A task for a scout. */
@@ -48,7 +49,7 @@ int scouts_send(struct scouts *scouts, const struct scout_plan *plan) MUST_CHECK
 /* Whether there are any, waiting or not. */
 static inline bool scouts_any(const struct scouts *scouts)
 {
-	return scouts->first != NULL;
+	return scouts->first != NULL || scouts->sent != NULL;
 }
 
 /* The one with this context, if there is one, is not waited for any more. */
