@@ -21,7 +21,8 @@ static const char table[] =
     "42 22 0:47 / /srv/\\134x\\18 rw - fuse standin rw\n"
     "43 22 254:2 / /srv/local rw - xfs /dev/vdb rw\n"
     "44 22 0:48 / /home rw - autofs systemd-1 rw\n"
-    "45 22 0:49 / /fusectl rw - fusectl fusectl rw\n";
+    "45 22 0:49 / /fusectl rw - fusectl fusectl rw\n"
+    "46 23 0:50 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw\n";
 
 static const struct {
 	const char *path;
@@ -44,6 +45,7 @@ static const struct {
     {"/home/me/x", "/home"},
     {"/fusectl/x", NULL},
     {"/proc/self", NULL},
+    {"/proc/sys/fs/binfmt_misc/x", NULL},
 };
 
 static struct mounts mounts;
@@ -81,6 +83,18 @@ START_TEST(a_root_on_a_server)
 	memset(&mounts, 0, sizeof mounts);
 	read_text("22 1 0:20 / / rw - nfs server:/ rw\n");
 	ck_assert(!mounts_any(&mounts));
+}
+END_TEST
+
+/* Most machines have it: their requests must not pay for it. */
+START_TEST(an_automount_where_no_scripts_are)
+{
+	memset(&mounts, 0, sizeof mounts);
+	read_text("46 23 0:50 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw\n");
+	ck_assert(!mounts_any(&mounts));
+	read_text("46 23 0:50 / /process rw - nfs server: rw\n");
+	ck_assert(mounts_any(&mounts));
+	read_text("");
 }
 END_TEST
 
@@ -172,6 +186,7 @@ static void add_tests(TCase *tcase)
 {
 	tcase_add_loop_test(tcase, a_path, 0, sizeof paths / sizeof *paths);
 	tcase_add_test(tcase, a_root_on_a_server);
+	tcase_add_test(tcase, an_automount_where_no_scripts_are);
 	tcase_add_test(tcase, lines_that_are_cut);
 	tcase_add_test(tcase, a_path_that_is_too_long);
 	tcase_add_test(tcase, a_link);

@@ -28,6 +28,16 @@ static bool may_hang(const char *type)
 	return strncmp(type, "fuse.", 5) == 0;
 }
 
+/*
+ * When the root does not answer, nothing on this machine does; and with systemd, most machines
+ * have an autofs in /proc.
+ */
+static bool may_have_scripts(const char *mount_point)
+{
+	return strcmp(mount_point, "/") != 0 && strncmp(mount_point, "/proc/", 6) != 0 &&
+	    strncmp(mount_point, "/sys/", 5) != 0;
+}
+
 static bool is_octal(char c)
 {
 	return c >= '0' && c <= '7';
@@ -131,8 +141,7 @@ void mounts_parse(struct mounts *mounts, char *text)
 
 	forget_items(mounts);
 	for (char *at = strtok_r(text, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest))
-		/* when the root does not answer, nothing on this machine does */
-		if (split_line(&line, at) && may_hang(line.type) && strcmp(line.path, "/") != 0)
+		if (split_line(&line, at) && may_hang(line.type) && may_have_scripts(line.path))
 			add(mounts, &line);
 	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
 		if (!has_device(mounts, mounts->links[i].device))
@@ -188,13 +197,16 @@ static void on_change(struct loop_watch *watch, unsigned events)
 void mounts_init(struct mounts *mounts, struct loop *loop)
 {
 	int fd = sys_open_mounts();
+	bool watched;
 
 	*mounts = (struct mounts){.loop = loop};
 	loop_watch_init(&mounts->watch, on_change);
 	if (fd < 0)
 		return;
+	/* read after that: a change between open(2) and epoll_ctl(2) is not reported */
+	watched = loop_watch(loop, &mounts->watch, fd, LOOP_HUP) == 0;
 	read_table(mounts, fd);
-	if (loop_watch(loop, &mounts->watch, fd, LOOP_HUP) != 0)
+	if (!watched)
 		close(fd);
 }
 
