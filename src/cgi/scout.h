@@ -5,8 +5,9 @@
  * A scout is forked from the worker, makes the calls that the worker would be blocked by, and
  * ends.  That it has ended is all that is learned from it: the worker then makes the same calls
  * itself.  A scout that is not waited for any more is killed, and so are all when the worker ends
- * (on Linux, however it ends); while the kernel does not let it end, it counts.  At most SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all;
- * the others wait for one to end, without limit but that of their owners.
+ * (on Linux, however it ends); while the kernel does not let it end, it counts.  At most
+ * SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all; the others wait for one to
+ * end, without limit but that of their owners.
  */
 #ifndef CGIBRIDGE_SCOUT_H
 #define CGIBRIDGE_SCOUT_H
