@@ -515,7 +515,8 @@ static const struct {
 	const char *text;
 	enum preload_outcome outcome;
 } said_by_child[] = {
-    {"start|%|4711", PRELOAD_LOST}, {"start|4711|4711", PRELOAD_EXEC}, {"nonsense", PRELOAD_EXEC}};
+    {"start|%|4711", PRELOAD_LOST}, {"start|%|1", PRELOAD_LOST}, {"start|%|0", PRELOAD_LOST},
+    {"start|4711|4711", PRELOAD_EXEC}, {"nonsense", PRELOAD_EXEC}};
 
 START_TEST(what_a_child_says)
 {

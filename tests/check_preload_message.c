@@ -152,7 +152,7 @@ static const struct {
     WRONG("start\0" "-1\0" "2"), WRONG("start\0" "+1\0" "2"), WRONG("start\0" " 1\0" "2"),
     WRONG("start\0" "1x\0" "2"), WRONG("start\0" "18446744073709551616\0" "2"),
     WRONG("start\0" "1\0" "2147483648"), WRONG("start\0" "1\0" "-5"),
-    WRONG("start\0" "1\0" "0"), WRONG("start\0" "1\0" "1"), WRONG("exit\0" "1\0" "0\0" "0"),
+    WRONG("exit\0" "0\0" "0\0" "0"), WRONG("exit\0" "1\0" "0\0" "0"),
     WRONG("fail\0" "1\0" "exec\0" "2"), WRONG("fail\0" "1\0" "dir"), WRONG("fail\0" "1\0" "dir\0x"),
     WRONG("decline\0" "1"), WRONG("decline\0x\0y"), WRONG("stale"), WRONG("stale\0" "0\0" "1"),
     WRONG("exit\0" "5\0" "256\0" "0"), WRONG("exit\0" "5\0" "0\0" "127"),

@@ -78,6 +78,8 @@ static bool is_script(const struct preload *preload, pid_t pid)
 	pid_t session = getsid(pid);
 	pid_t group = session < 0 ? -1 : getpgid(pid); /* it may be reaped between the two */
 
+	if (pid <= 1) /* as -pid: more than a group */
+		return false;
 	if (session < 0 || group < 0)
 		return errno == ESRCH; /* some systems do not tell about other sessions */
 	return session == preload->session && group == pid;

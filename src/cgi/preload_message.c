@@ -121,7 +121,7 @@ static bool next_pid(struct reader *reader, struct preload_message *message)
 {
 	unsigned long number;
 
-	if (!next_number(reader, INT_MAX, &number) || number <= 1) /* as -pid: more than a group */
+	if (!next_number(reader, INT_MAX, &number))
 		return false;
 	message->pid = (pid_t)number;
 	return true;
@@ -137,6 +137,7 @@ static bool read_ready(struct reader *reader, struct preload_message *message)
 	return version != NULL && strcmp(version, "1") == 0;
 }
 
+/* Also with the number of a process that is no script: it says that this one begins. */
 static bool read_started(struct reader *reader, struct preload_message *message)
 {
 	return next_serial(reader, message) && next_pid(reader, message);
@@ -179,7 +180,8 @@ static bool read_exited(struct reader *reader, struct preload_message *message)
 	unsigned long status;
 	unsigned long signo;
 
-	if (!next_pid(reader, message) || !next_number(reader, 255, &status) ||
+	if (!next_pid(reader, message) || message->pid <= 1 ||
+	    !next_number(reader, 255, &status) ||
 	    !next_number(reader, 126, &signo) || (status != 0 && signo != 0))
 		return false;
 	message->status = (int)(status << 8 | signo);
