@@ -21,7 +21,7 @@ if (!$ENV{TEST_MOUNTS}) {
 # ---- the stand-in -----------------------------------------------------------------------------
 
 my %opcode = (LOOKUP => 1, GETATTR => 3, OPEN => 14, READ => 15, INIT => 26, OPENDIR => 27);
-my $program = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho remote\n";
+my $program = "#!/bin/sh\ncat >/dev/null\necho 'Content-Type: text/plain'\necho\necho remote\n";
 my $mnt = Bridge::tmp() . '/mnt';
 my $held = file(); # names of the operations that are not answered, while it is there
 my $holding = file(); # the stand-in makes it when it holds one back
@@ -210,6 +210,37 @@ scenario 'a body of unknown length comes meanwhile' => sub {
     ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
     release();
     is_remote($c->wait_end(1), 'the script runs');
+    $bridge->stop;
+};
+
+# More than is kept in memory: reading stops, and has to go on.
+scenario 'a long body, of known and of unknown length, and an abort' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
+    my @workers = $bridge->workers;
+    for my $more ([ CONTENT_LENGTH => 2_000_000 ], [ HTTP_TRANSFER_ENCODING => 'chunked' ]) {
+        hold(qw(LOOKUP));
+        my $c = $bridge->connect('unix');
+        $c->expect(1);
+        $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->params('x.cgi',
+            SCRIPT_FILENAME => "$mnt/x.cgi", REQUEST_METHOD => 'POST', @$more)));
+        ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
+        my $pid = fork // die "fork: $!\n";
+        if (!$pid) { # it may have to wait
+            $c->send(FastCGI::stdin(1, 'x' x 2_000_000) . FastCGI::stdin_end(1));
+            POSIX::_exit(0);
+        }
+        $bridge->ok_serves('unix', @workers);
+        release();
+        is_remote($c->wait_end(1), "@$more: the script runs");
+        Bridge::reap($pid, 10);
+    }
+    hold(qw(LOOKUP));
+    my ($c) = start_remote($bridge, 1);
+    $c->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    ok($c->wait_end(1), 'aborted: it has ended');
+    $bridge->ok_serves('unix', @workers);
+    release();
+    ok_alone(@workers);
     $bridge->stop;
 };
 
