@@ -244,6 +244,54 @@ scenario 'a long body, of known and of unknown length, and an abort' => sub {
     $bridge->stop;
 };
 
+scenario 'it hangs once a body of unknown length has begun' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, '--log-level', 'debug' ]);
+    my @workers = $bridge->workers;
+    my $mark = $bridge->mark;
+    my $c = $bridge->connect('unix');
+    $c->expect(1);
+    $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->params('x.cgi',
+        SCRIPT_FILENAME => "$mnt/x.cgi", REQUEST_METHOD => 'POST',
+        HTTP_TRANSFER_ENCODING => 'chunked', @soon)));
+    ok($bridge->wait_for_log(qr/request 1: locating -> body/, 10, from => $mark),
+        'its body is collected');
+    hold(qw(LOOKUP GETATTR));
+    $c->send(FastCGI::stdin(1, 'x') . FastCGI::stdin_end(1));
+    ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
+    $bridge->ok_serves('unix', @workers);
+    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+    release();
+    is_remote(remote($bridge), 'the next one runs');
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
+scenario 'it hangs while requests wait for a slot' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'],
+        args => [ @args, qw(--max-scripts 2 --queue-timeout 60s --status-path /status) ]);
+    my @workers = $bridge->workers;
+    my @hold = map { [ $bridge->connect('unix') ] } 1 .. 2;
+    $_->[1] = $bridge->start_waiting($_->[0]) for @hold;
+    my @c = map { $bridge->connect('unix') } 1 .. 2;
+    $c[$_]->start(1, $bridge->params('x.cgi', SCRIPT_FILENAME => "$mnt/x.cgi",
+        $_ ? () : @soon)) for 0, 1;
+    ok($bridge->wait_queued(2), 'they are queued');
+    hold(qw(LOOKUP GETATTR));
+    $bridge->end_waiting(@$_) for @hold;
+    ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
+    is(FastCGI::status($c[0]->wait_end(1)), 504, 'one gets 504');
+    $bridge->ok_serves('unix', @workers);
+    $c[1]->hang_up; # the other's client leaves
+    release();
+    my @more = map { [ $bridge->connect('unix') ] } 1 .. 2;
+    $_->[1] = $bridge->start_waiting($_->[0]) for @more;
+    pass('both slots are free again');
+    $bridge->end_waiting(@$_) for @more;
+    is_remote(remote($bridge), 'the next one runs');
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
 scenario 'the client leaves' => sub {
     my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
     my @workers = $bridge->workers;

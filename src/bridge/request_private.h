@@ -182,7 +182,7 @@ void request_slow_end(struct request *request);
 
 void request_set_state(struct request *request, enum request_state state);
 
-/* Clears all its timers, and its task for later. */
+/* Clears all its timers, and its task for later; no scout is waited for any more. */
 void request_clear_timers(struct request *request);
 
 /*

@@ -156,16 +156,18 @@ static struct scout *find(struct scout *scout, const void *context)
 	return scout;
 }
 
-void scouts_forget(struct scouts *scouts, const void *context)
+bool scouts_forget(struct scouts *scouts, const void *context)
 {
 	struct scout *scout = find(scouts->sent, context);
 
 	if (scout != NULL) {
 		set_state(scout, SCOUT_FORGOTTEN);
 		(void)kill(scout->process.pid, SIGKILL);
-		return;
+		return true;
 	}
 	scout = find(scouts->first, context);
-	if (scout != NULL)
-		scout_free(scout);
+	if (scout == NULL)
+		return false;
+	scout_free(scout);
+	return true;
 }
