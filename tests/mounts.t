@@ -185,6 +185,21 @@ scenario 'through a symbolic link that has been followed before' => sub {
     $bridge->stop;
 };
 
+scenario 'a handler on it, for local scripts' => sub {
+    my $local = Bridge::script('local.hx', "text\n");
+    my $bridge = Bridge->start(sockets => ['unix'],
+        args => [ @args, '--handler', ".hx=$mnt/x.cgi" ]);
+    my @workers = $bridge->workers;
+    is_remote(remote($bridge, $local), 'it runs');
+    hold(qw(LOOKUP GETATTR));
+    my ($c) = start_remote($bridge, 1, $local, @soon);
+    $bridge->ok_serves('unix', @workers);
+    is(FastCGI::status($c->wait_end(1)), 504, 'its script gets 504');
+    release();
+    is_remote(remote($bridge, $local), 'and runs when it answers again');
+    $bridge->stop;
+};
+
 for my $more ([ FCGI_CHDIR => $mnt ], [ PATH_INFO => "/../mnt/x.cgi" ],
     [ SCRIPT_FILENAME => undef, DOCUMENT_ROOT => $mnt, SCRIPT_NAME => '/x.cgi' ]) {
     scenario "named by $more->[0]" => sub {

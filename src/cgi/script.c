@@ -487,6 +487,24 @@ static const struct mount *find_mount(const struct params *params, struct path *
 	return mount;
 }
 
+/* That of a handler for an extension that `path` has somewhere: which file it names is not known. */
+static const struct mount *handler_mount(const struct options *options, const char *path,
+    const struct mounts *mounts)
+{
+	const struct mount *mount = NULL;
+	char extension[NAME_MAX + 1];
+
+	for (size_t i = 0; mount == NULL && i < options->handlers.count; i++) {
+		const struct value_handler *handler = &options->handlers.items[i];
+
+		snprintf(extension, sizeof extension, "%.*s", (int)handler->extension_len,
+		    handler->text);
+		if (strstr(path, extension) != NULL)
+			mount = mounts_find(mounts, handler->argv[0]);
+	}
+	return mount;
+}
+
 const struct mount *script_mount(const struct params *params, const struct options *options,
     const struct mounts *mounts)
 {
@@ -498,6 +516,8 @@ const struct mount *script_mount(const struct params *params, const struct optio
 	path_init(&path, NULL);
 	if (name_path(params, &path, &refusal) == 0)
 		mount = find_mount(params, &path, mounts);
+	if (mount == NULL)
+		mount = handler_mount(options, path.text, mounts);
 	path_fini(&path);
 	if (mount == NULL && directory != NULL)
 		mount = mounts_find(mounts, directory);

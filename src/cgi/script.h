@@ -33,8 +33,8 @@ int script_resolve(struct params *params, const struct options *options, struct 
     struct script_refusal *refusal) MUST_CHECK;
 
 /*
- * The mount that script_resolve() may be blocked by, or a start in the directory that FCGI_CHDIR
- * names; NULL: none that is known.  Makes no system calls.
+ * The mount that script_resolve() may be blocked by, or a start by a handler, or in the
+ * directory that FCGI_CHDIR names; NULL: none that is known.  Makes no system calls.
  */
 const struct mount *script_mount(const struct params *params, const struct options *options,
     const struct mounts *mounts) MUST_CHECK;
