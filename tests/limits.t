@@ -83,8 +83,14 @@ scenario 'RLIMIT_NPROC: 503 and its cure, then as before' => sub {
 sub ask_with_bodies ($bridge, $kind) {
     my $body = noise(60_000);
     my @c = map { $bridge->connect($kind) } 1 .. 60;
-    $_->start(1, $bridge->post('echo', $body, CONTENT_LENGTH => undef)) for @c;
-    return statuses(grep { $_->send(FastCGI::stdin_end(1)) } @c);
+    for my $c (@c) {
+        $c->expect(1);
+        $c->send(FastCGI::begin(1)
+            . FastCGI::params(1, $bridge->post('echo', $body, CONTENT_LENGTH => undef))
+            . FastCGI::stdin(1, $body));
+    }
+    $_->send(FastCGI::stdin_end(1)) for @c;
+    return statuses(@c);
 }
 
 on_both 'RLIMIT_AS: what there is no memory for gets 503, or is cut' => sub ($kind) {
@@ -133,6 +139,7 @@ scenario 'disk full: a body, the access log and the log' => sub {
     ok(wait_until(10, sub { slurp("$there/log") =~ /ready:/ }), 'it starts');
     my ($worker) = $bridge->workers;
     my $body = noise(400_000);
+    # of unknown length: all of it has to be held before the script starts
     my $post = sub { $bridge->get('unix', 'echo', [ CONTENT_LENGTH => undef ], body => $body) };
     is(FastCGI::body($post->()), $body, 'a body fits');
     fill("$there/filler");

@@ -42,6 +42,7 @@ my $owner = $$;
 my (%running, $serial, $tmp);
 
 $SIG{PIPE} = 'IGNORE';
+umask 022; # systemd, for one, complains of files that everybody may write
 
 # ---- small things ----------------------------------------------------------
 
@@ -449,10 +450,13 @@ sub params ($self, $name, @more) {
     return \@kept;
 }
 
-# A POST's parameters.
+# A POST's parameters; what `more` names replaces these, too.
 sub post ($self, $name, $body, @more) {
-    return $self->params($name, REQUEST_METHOD => 'POST', CONTENT_LENGTH => length $body,
-        CONTENT_TYPE => 'application/octet-stream', @more);
+    my %over = @more;
+    my %own = (REQUEST_METHOD => 'POST', CONTENT_LENGTH => length $body,
+        CONTENT_TYPE => 'application/octet-stream');
+    delete @own{ keys %over };
+    return $self->params($name, (map { $_ => $own{$_} } sort keys %own), @more);
 }
 
 # One request on a connection of its own: params, then FastCGI->ask()'s options.
