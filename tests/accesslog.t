@@ -53,6 +53,13 @@ sub wait_reopened ($bridge, $path, $old = qr/\Q$path\E\./) {
     });
 }
 
+scenario 'its mode, whatever the umask leaves open' => sub {
+    my $path = file();
+    my $bridge = Bridge->start(child => sub { umask 0 }, args => [ '--access-log', $path ]);
+    is((stat $path)[2] & 07777, 0640, 'as the manual has it');
+    $bridge->stop;
+};
+
 # ---- the line -----------------------------------------------------------------------
 
 on_both 'a line has what there is to know' => sub ($kind) {
