@@ -153,7 +153,7 @@ static char *read_all(int fd)
 {
 	size_t size = 16384, len = 0;
 	char *text = malloc(size);
-	ssize_t n = text == NULL ? -1 : lseek(fd, 0, SEEK_SET);
+	ssize_t n = text != NULL && lseek(fd, 0, SEEK_SET) == 0 ? 0 : -1;
 
 	while (n >= 0 && (n = read(fd, text + len, size - len - 1)) > 0) {
 		len += (size_t)n;
