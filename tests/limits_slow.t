@@ -124,7 +124,7 @@ scenario 'one client has all connections that there may be: others wait' => sub 
         prefix => [ 'sh', '-c', 'ulimit -n 400; exec "$@"', 'sh' ]);
     my @workers = $bridge->workers;
     my @c = map { $bridge->connect('unix') } 1 .. 400;
-    ok($bridge->wait_for_log(qr/\d connections, all that the limit of open files leaves/, 10),
+    ok($bridge->wait_for_log(qr/\d connections, as many as the limit of open files allows/, 10),
         'the log says so');
     my $other = $bridge->connect('unix');
     $other->start(1, $bridge->params('hello'));
