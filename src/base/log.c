@@ -79,6 +79,11 @@ struct text {
 	escape_fn *escape;
 };
 
+static struct text text_of(const char *words, escape_fn *escape)
+{
+	return (struct text){words, strlen(words), escape};
+}
+
 /* Writes the line for stderr, of at most `size` bytes; returns its length. */
 static size_t make_line(char *line, size_t size, enum log_level level, const struct text *text)
 {
@@ -92,10 +97,10 @@ static size_t make_line(char *line, size_t size, enum log_level level, const str
 static size_t make_lost_line(char *line, size_t size, unsigned long lost, const char *why)
 {
 	char words[128];
-	struct text text = {.at = words, .escape = escape_line};
+	struct text text;
 
 	snprintf(words, sizeof words, "log: lines lost: %lu: %s", lost, why);
-	text.len = strlen(words);
+	text = text_of(words, escape_line);
 	return make_line(line, size, LOG_LEVEL_WARN, &text);
 }
 
@@ -116,14 +121,14 @@ static int send_line(enum log_level level, const struct text *text)
 static int write_syslog(enum log_level level, const struct text *text)
 {
 	char before[128];
-	struct text lost = {.at = before, .escape = escape_line};
+	struct text lost;
 
 	if (log_diverted > 0) {
 		snprintf(before, sizeof before,
 		    "log: lines that went to standard error instead: %lu: the log daemon did not "
 		    "take them",
 		    log_diverted);
-		lost.len = strlen(before);
+		lost = text_of(before, escape_line);
 		if (send_line(LOG_LEVEL_WARN, &lost) != 0)
 			return -1;
 		log_diverted = 0;
@@ -147,12 +152,12 @@ static void PRINTF_LIKE(2, 0) write_message(enum log_level level, const char *fm
 {
 	int saved = errno;
 	char words[LOG_LINE_MAX];
-	struct text text = {.at = words, .escape = escape_line};
+	struct text text;
 
 	if (log_enabled(level)) {
 		errno = saved;
 		vsnprintf(words, sizeof words, fmt, args);
-		text.len = strlen(words);
+		text = text_of(words, escape_line);
 		write_line(level, &text);
 	}
 	errno = saved;
@@ -162,7 +167,7 @@ void log_warn_bytes(const char *bytes, size_t len, const char *fmt, ...)
 {
 	int saved = errno;
 	char words[LOG_LINE_MAX];
-	struct text text = {.at = words, .escape = escape_line};
+	struct text text;
 	size_t room;
 	va_list args;
 
@@ -171,7 +176,7 @@ void log_warn_bytes(const char *bytes, size_t len, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(words, sizeof words, fmt, args);
 	va_end(args);
-	text.len = strlen(words);
+	text = text_of(words, escape_line);
 	room = sizeof words - 1 - text.len;
 	if (len > room)
 		len = room;
@@ -185,7 +190,7 @@ void log_warn_bytes(const char *bytes, size_t len, const char *fmt, ...)
 void log_info_escaped(const char *words)
 {
 	int saved = errno;
-	struct text text = {words, strlen(words), escape_rest};
+	struct text text = text_of(words, escape_rest);
 
 	if (log_enabled(LOG_LEVEL_INFO))
 		write_line(LOG_LEVEL_INFO, &text);
