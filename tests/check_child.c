@@ -894,8 +894,8 @@ START_TEST(one_that_was_stopped_gets_it_when_it_begins)
 }
 END_TEST
 
-/* A process of our session that leads a group and does not end by TERM. */
-static pid_t stubborn_leader(void)
+/* A process that leads a group (setpgid(2)) or a session (setsid(2)) of its own. */
+static pid_t leader(bool of_session, bool is_stubborn)
 {
 	int said[2];
 	char byte;
@@ -904,9 +904,13 @@ static pid_t stubborn_leader(void)
 	ck_assert_int_eq(pipe(said), 0);
 	pid = fork();
 	if (pid == 0) {
-		setpgid(0, 0);
+		if (of_session)
+			setsid();
+		else
+			setpgid(0, 0);
 		sys_signals_reset(false);
-		signal(SIGTERM, SIG_IGN);
+		if (is_stubborn)
+			signal(SIGTERM, SIG_IGN);
 		(void)!write(said[1], "x", 1);
 		for (;;)
 			pause();
@@ -921,7 +925,7 @@ static pid_t stubborn_leader(void)
 START_TEST(a_number_that_came_round_is_left_alone)
 {
 	struct child *child = expect();
-	pid_t pid = stubborn_leader();
+	pid_t pid = leader(false, true);
 
 	ck_assert(child_begin(child, pid, clock_us()));
 	child_terminate(child);
@@ -941,7 +945,7 @@ START_TEST(a_younger_process_is_not_signalled)
 {
 	struct child *child = expect();
 	int64_t before = clock_us() - 1000000;
-	pid_t pid = stubborn_leader();
+	pid_t pid = leader(false, true);
 
 	ck_assert(sys_is_younger(pid, before));
 	ck_assert(!sys_is_younger(pid, clock_us()));
@@ -1004,20 +1008,8 @@ END_TEST
 START_TEST(a_pid_that_is_not_in_our_session_is_not_signalled)
 {
 	struct child *child = expect();
-	int said[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = leader(true, false);
 
-	ck_assert_int_eq(pipe(said), 0);
-	pid = fork();
-	if (pid == 0) {
-		setsid();
-		sys_signals_reset(false);
-		(void)!write(said[1], "x", 1);
-		for (;;)
-			pause();
-	}
-	ck_assert_int_eq(read(said[0], &byte, 1), 1);
 	ck_assert(child_begin(child, pid, clock_us()));
 	child_terminate(child);
 	turn_for(loop, 200); /* TERM, and KILL */
@@ -1026,8 +1018,6 @@ START_TEST(a_pid_that_is_not_in_our_session_is_not_signalled)
 	ck_assert(turn_until(loop, is_over, NULL));
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(wait_for(pid), -1);
-	close(said[0]);
-	close(said[1]);
 }
 END_TEST
 

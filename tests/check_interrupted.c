@@ -16,18 +16,17 @@
 
 /* ---- in place of libc's -------------------------------------------------------------- */
 
-ssize_t __real_read(int fd, void *bytes, size_t len);
-ssize_t __real_write(int fd, const void *bytes, size_t len);
-ssize_t __real_recv(int fd, void *bytes, size_t len, int flags);
-ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
-ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
-pid_t __real_waitpid(pid_t pid, int *status, int options);
-ssize_t __wrap_read(int fd, void *bytes, size_t len);
-ssize_t __wrap_write(int fd, const void *bytes, size_t len);
-ssize_t __wrap_recv(int fd, void *bytes, size_t len, int flags);
-ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
-pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+/* libc's own, and what is called in its place. */
+#define WRAPPED(type, name, ...)                                         \
+	type __real_##name(__VA_ARGS__);                                 \
+	type __wrap_##name(__VA_ARGS__)
+
+WRAPPED(ssize_t, read, int fd, void *bytes, size_t len);
+WRAPPED(ssize_t, write, int fd, const void *bytes, size_t len);
+WRAPPED(ssize_t, recv, int fd, void *bytes, size_t len, int flags);
+WRAPPED(ssize_t, send, int fd, const void *bytes, size_t len, int flags);
+WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags);
+WRAPPED(pid_t, waitpid, pid_t pid, int *status, int options);
 
 enum call { READ, WRITE, RECV, SEND, SENDMSG, WAITPID, CALLS };
 

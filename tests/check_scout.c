@@ -105,6 +105,15 @@ static bool all_hang(void *context)
 	return atomic_load(looked) >= wanted;
 }
 
+/* So many are sent to one file system, and hang there or wait. */
+static void hang_on_one(int count)
+{
+	for (int i = 0; i < count; i++)
+		send_to(1, hang, i);
+	wanted = SCOUTS_A_DEVICE;
+	ck_assert(turn_until(loop, all_hang, NULL));
+}
+
 START_TEST(it_looks_without_descriptors)
 {
 	send_to(1, look, 0);
@@ -128,10 +137,7 @@ END_TEST
 
 START_TEST(one_file_system_hangs)
 {
-	for (int i = 0; i < 2 * SCOUTS_A_DEVICE; i++)
-		send_to(1, hang, i);
-	wanted = SCOUTS_A_DEVICE;
-	ck_assert(turn_until(loop, all_hang, NULL));
+	hang_on_one(2 * SCOUTS_A_DEVICE);
 	send_to(2, look, 99); /* another one answers */
 	wanted = 1;
 	ck_assert(turn_until(loop, all_ended, NULL));
@@ -161,10 +167,7 @@ END_TEST
 /* One that has to wait costs no more when many wait: else the worker would be blocked after all. */
 START_TEST(many_wait_for_one_file_system)
 {
-	for (int i = 0; i < MANY; i++)
-		send_to(1, hang, i);
-	wanted = SCOUTS_A_DEVICE;
-	ck_assert(turn_until(loop, all_hang, NULL));
+	hang_on_one(MANY);
 	send_to(2, look, MANY);
 	wanted = 1;
 	ck_assert(turn_until(loop, all_ended, NULL));

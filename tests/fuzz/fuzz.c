@@ -218,3 +218,18 @@ void fuzz_write_file(const char *name, unsigned mode, const void *bytes, size_t 
 	fuzz_require(fchmod(fd, (mode_t)mode) == 0);
 	close(fd);
 }
+
+bool fuzz_climbs(const char *path)
+{
+	for (const char *at = strstr(path, ".."); at != NULL; at = strstr(at + 1, ".."))
+		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
+			return true;
+	return false;
+}
+
+bool fuzz_is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && path[len] == '/';
+}

@@ -59,6 +59,12 @@ unsigned char *fuzz_copy(const void *bytes, size_t len) MUST_CHECK;
 /* Whether these bytes are UTF-8 (RFC 3629), without a control character. */
 bool fuzz_is_text(const void *bytes, size_t len) MUST_CHECK;
 
+/* Whether a part of `path` is "..". */
+bool fuzz_climbs(const char *path) MUST_CHECK;
+
+/* Whether `path` is below directory `dir`, by their names. */
+bool fuzz_is_below(const char *path, const char *dir) MUST_CHECK;
+
 /* ---- the process ------------------------------------------------------------------ */
 
 /*

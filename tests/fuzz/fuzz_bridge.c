@@ -5,6 +5,7 @@
 #include "fuzz_bridge.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -76,4 +77,14 @@ int fuzz_bridge_dial(bool tcp)
 	peer.addr.any.sa_family = tcp ? AF_INET : AF_UNIX;
 	fuzz_require(conn_open(&owner, fds[1], &peer) == 0);
 	return fds[0];
+}
+
+void fuzz_bridge_add_pair(struct buf *pairs, const char *name, const char *value)
+{
+	struct fcgi_pair pair = {(const unsigned char *)name, strlen(name),
+	    (const unsigned char *)value, strlen(value)};
+	unsigned char *to = buf_reserve(pairs, fcgi_pair_size(pair.name_len, pair.value_len));
+
+	fuzz_require(to != NULL);
+	buf_commit(pairs, fcgi_put_pair(to, &pair));
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "bridge/conn.h"
 
 enum { FUZZ_SLOTS = 3 };
@@ -26,5 +27,8 @@ void fuzz_bridge_open(void);
 
 /* A new connection, from this host or from elsewhere (`tcp`); the client's descriptor. */
 int fuzz_bridge_dial(bool tcp);
+
+/* Appends a name-value pair (FastCGI 3.4). */
+void fuzz_bridge_add_pair(struct buf *pairs, const char *name, const char *value);
 
 #endif

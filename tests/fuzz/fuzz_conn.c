@@ -444,16 +444,6 @@ static struct asked *sender(struct fuzz_input *input, bool params)
 	return (params ? asked->params_end : asked->stdin_end || !asked->params_end) ? NULL : asked;
 }
 
-static void add_pair(struct buf *pairs, const char *name, const char *value)
-{
-	struct fcgi_pair pair = {(const unsigned char *)name, strlen(name),
-	    (const unsigned char *)value, strlen(value)};
-	unsigned char *to = buf_reserve(pairs, fcgi_pair_size(pair.name_len, pair.value_len));
-
-	fuzz_require(to != NULL);
-	buf_commit(pairs, fcgi_put_pair(to, &pair));
-}
-
 /* Chooses by some bits of `*choice` which of `values` it gets; the first one: none. */
 static void add_choice(struct buf *pairs, unsigned *choice, const char *name,
     const char *const values[8])
@@ -462,7 +452,7 @@ static void add_choice(struct buf *pairs, unsigned *choice, const char *name,
 
 	*choice >>= 3;
 	if (value != NULL)
-		add_pair(pairs, name, value);
+		fuzz_bridge_add_pair(pairs, name, value);
 }
 
 static void make_params(struct asked *asked, unsigned choice)
@@ -483,9 +473,9 @@ static void make_params(struct asked *asked, unsigned choice)
 
 	buf_init(&pairs, 4096);
 	snprintf(text, sizeof text, "%s/%s", fuzz_dir(), scripts[script]);
-	add_pair(&pairs, "SCRIPT_FILENAME", text);
+	fuzz_bridge_add_pair(&pairs, "SCRIPT_FILENAME", text);
 	snprintf(text, sizeof text, "%d", (int)(asked - client.list));
-	add_pair(&pairs, "FUZZ_TAG", text);
+	fuzz_bridge_add_pair(&pairs, "FUZZ_TAG", text);
 	choice >>= 3;
 	if (methods[choice & 7] != NULL && strcmp(methods[choice & 7], "HEAD") == 0)
 		asked->may_differ = true;
@@ -496,7 +486,7 @@ static void make_params(struct asked *asked, unsigned choice)
 	add_choice(&pairs, &choice, "QUERY_STRING", queries);
 	add_choice(&pairs, &choice, "CGIBRIDGE_ON_DISCONNECT", wishes);
 	if (choice & 1)
-		add_pair(&pairs, "CGIBRIDGE_TIMEOUT", "900ms");
+		fuzz_bridge_add_pair(&pairs, "CGIBRIDGE_TIMEOUT", "900ms");
 	make(FCGI_PARAMS, asked->id, buf_bytes(&pairs), buf_len(&pairs));
 	buf_fini(&pairs);
 }

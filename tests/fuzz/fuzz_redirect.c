@@ -87,30 +87,15 @@ static const char *find(char *const *envp, const char *name)
 	return NULL;
 }
 
-static bool climbs(const char *path)
-{
-	for (const char *at = strstr(path, ".."); at != NULL; at = strstr(at + 1, ".."))
-		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
-			return true;
-	return false;
-}
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && path[len] == '/';
-}
-
 static void check_file(const char *path)
 {
 	char canonical[PATH_MAX];
 	struct stat info;
 
-	fuzz_require(is_below(path, www) && !climbs(path));
+	fuzz_require(fuzz_is_below(path, www) && !fuzz_climbs(path));
 	fuzz_require(stat(path, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) != 0);
 	fuzz_require(realpath(path, canonical) != NULL);
-	fuzz_require(!(now.how & HAS_ROOT) || is_below(canonical, www));
+	fuzz_require(!(now.how & HAS_ROOT) || fuzz_is_below(canonical, www));
 }
 
 /* The request is the one that `now.location` names. */
@@ -167,32 +152,22 @@ static struct {
 	bool eof;
 } client;
 
-static void add_pair(struct buf *pairs, const char *name, const char *value)
-{
-	struct fcgi_pair pair = {(const unsigned char *)name, strlen(name),
-	    (const unsigned char *)value, strlen(value)};
-	unsigned char *to = buf_reserve(pairs, fcgi_pair_size(pair.name_len, pair.value_len));
-
-	fuzz_require(to != NULL);
-	buf_commit(pairs, fcgi_put_pair(to, &pair));
-}
-
 static void add_pairs(struct buf *pairs)
 {
 	char path[PATH_MAX + 32];
 
 	snprintf(path, sizeof path, "%s/x.cgi", www);
-	add_pair(pairs, "SCRIPT_FILENAME", path);
-	add_pair(pairs, "DOCUMENT_ROOT", www);
-	add_pair(pairs, "SCRIPT_NAME", "/x.cgi");
-	add_pair(pairs, "QUERY_STRING", "first");
-	add_pair(pairs, "REQUEST_METHOD",
+	fuzz_bridge_add_pair(pairs, "SCRIPT_FILENAME", path);
+	fuzz_bridge_add_pair(pairs, "DOCUMENT_ROOT", www);
+	fuzz_bridge_add_pair(pairs, "SCRIPT_NAME", "/x.cgi");
+	fuzz_bridge_add_pair(pairs, "QUERY_STRING", "first");
+	fuzz_bridge_add_pair(pairs, "REQUEST_METHOD",
 	    now.how & IS_HEAD ? "HEAD" : now.how & IS_POST ? "POST" : "GET");
 	if (now.how & HAS_URI)
-		add_pair(pairs, "DOCUMENT_URI", "/x.cgi");
+		fuzz_bridge_add_pair(pairs, "DOCUMENT_URI", "/x.cgi");
 	if (now.how & IS_POST) {
-		add_pair(pairs, "CONTENT_LENGTH", "5");
-		add_pair(pairs, "CONTENT_TYPE", "text/plain");
+		fuzz_bridge_add_pair(pairs, "CONTENT_LENGTH", "5");
+		fuzz_bridge_add_pair(pairs, "CONTENT_TYPE", "text/plain");
 	}
 }
 

@@ -106,21 +106,6 @@ static void read_params(struct params *params, struct fuzz_input *input)
 
 /* ---- what must hold -------------------------------------------------------------------------- */
 
-static bool climbs(const char *path)
-{
-	for (const char *at = strstr(path, ".."); at != NULL; at = strstr(at + 1, ".."))
-		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
-			return true;
-	return false;
-}
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && path[len] == '/';
-}
-
 static void check_rules(const char *path, const struct options *options)
 {
 	char canonical[PATH_MAX];
@@ -128,7 +113,7 @@ static void check_rules(const char *path, const struct options *options)
 
 	fuzz_require(realpath(path, canonical) != NULL);
 	for (size_t i = 0; i < options->roots.count; i++)
-		rooted = rooted || is_below(canonical, options->roots.items[i]);
+		rooted = rooted || fuzz_is_below(canonical, options->roots.items[i]);
 	fuzz_require(rooted || options->roots.count == 0);
 	fuzz_require(options->programs.count == 0 ||
 	    strcmp(path, options->programs.items[0]) == 0);
@@ -159,7 +144,7 @@ static void check_names(const struct params *params, const struct names *before)
 	size_t root_len = before->root == NULL ? 0 : strlen(before->root);
 
 	fuzz_require(before->file != NULL || before->root != NULL);
-	fuzz_require(before->name == NULL || !climbs(before->name));
+	fuzz_require(before->name == NULL || !fuzz_climbs(before->name));
 	/* what PATH_INFO has gained, SCRIPT_NAME has lost, and the other way round */
 	if (before->name != NULL && !is_same(before->info, info) && before->info == NULL)
 		fuzz_require(strlen(name) <= strlen(before->name));
@@ -176,8 +161,8 @@ static void check_found(const struct params *params, const struct options *optio
 
 	fuzz_require(path != NULL && path[0] == '/');
 	fuzz_require(stat(path, &info) == 0 && S_ISREG(info.st_mode));
-	if (before->file == NULL || !climbs(before->file))
-		fuzz_require(before->root == NULL || climbs(before->root) || !climbs(path));
+	if (before->file == NULL || !fuzz_climbs(before->file))
+		fuzz_require(before->root == NULL || fuzz_climbs(before->root) || !fuzz_climbs(path));
 	check_rules(path, options);
 	check_names(params, before);
 }
