@@ -84,30 +84,47 @@ START_TEST(what_is_shown_is_shown_again_as_it_is)
 END_TEST
 
 static const struct {
-	const char *text, *line;
+	const char *text, *line, *html;
 } hidden[] = {
-	{"\302\205", "\\xc2\\x85"},                 /* NEXT LINE, a C1 control */
-	{"\302\233", "\\xc2\\x9b"},                 /* CSI */
-	{"\302\255", "\\xc2\\xad"},                 /* SOFT HYPHEN */
-	{"\342\200\213", "\\xe2\\x80\\x8b"},        /* ZERO WIDTH SPACE */
-	{"\342\200\217", "\\xe2\\x80\\x8f"},        /* RIGHT-TO-LEFT MARK */
-	{"\342\200\250", "\\xe2\\x80\\xa8"},        /* LINE SEPARATOR */
-	{"\342\200\256", "\\xe2\\x80\\xae"},        /* RIGHT-TO-LEFT OVERRIDE */
-	{"\342\201\246", "\\xe2\\x81\\xa6"},        /* LEFT-TO-RIGHT ISOLATE */
-	{"\330\234", "\\xd8\\x9c"},                 /* ARABIC LETTER MARK */
-	{"\357\273\277", "\\xef\\xbb\\xbf"},        /* byte order mark */
-	{"\357\277\277", "\\xef\\xbf\\xbf"},        /* U+FFFF, not a character */
-	{"\363\240\200\201", "\\xf3\\xa0\\x80\\x81"}, /* LANGUAGE TAG */
-	{"\364\217\277\276", "\\xf4\\x8f\\xbf\\xbe"}, /* U+10FFFE, not a character */
+	/* NEXT LINE, a C1 control */
+	{"\302\205", "\\xc2\\x85", "\\u0085"},
+	/* CSI */
+	{"\302\233", "\\xc2\\x9b", "\\u009b"},
+	/* SOFT HYPHEN */
+	{"\302\255", "\\xc2\\xad", "\\u00ad"},
+	/* ZERO WIDTH SPACE */
+	{"\342\200\213", "\\xe2\\x80\\x8b", "\\u200b"},
+	/* RIGHT-TO-LEFT MARK */
+	{"\342\200\217", "\\xe2\\x80\\x8f", "\\u200f"},
+	/* LINE SEPARATOR */
+	{"\342\200\250", "\\xe2\\x80\\xa8", "\\u2028"},
+	/* RIGHT-TO-LEFT OVERRIDE */
+	{"\342\200\256", "\\xe2\\x80\\xae", "\\u202e"},
+	/* LEFT-TO-RIGHT ISOLATE */
+	{"\342\201\246", "\\xe2\\x81\\xa6", "\\u2066"},
+	/* ARABIC LETTER MARK */
+	{"\330\234", "\\xd8\\x9c", "\\u061c"},
+	/* byte order mark */
+	{"\357\273\277", "\\xef\\xbb\\xbf", "\\ufeff"},
+	/* U+FFFF, not a character */
+	{"\357\277\277", "\\xef\\xbf\\xbf", "\\uffff"},
+	/* LANGUAGE TAG */
+	{"\363\240\200\201", "\\xf3\\xa0\\x80\\x81", "\\udb40\\udc01"},
+	/* U+10FFFE, not a character */
+	{"\364\217\277\276", "\\xf4\\x8f\\xbf\\xbe", "\\udbff\\udffe"},
 };
 
-START_TEST(a_line_has_nothing_that_cannot_be_seen)
+START_TEST(a_line_and_a_page_have_nothing_that_cannot_be_seen)
 {
-	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
-		ck_assert_str_eq(show(hidden[i].text, escape_line), hidden[i].line);
 	/* their neighbours can */
-	ck_assert_str_eq(show("\302\240\342\200\220\342\200\257", escape_line),
-	    "\302\240\342\200\220\342\200\257");
+	static const char seen[] = "\302\240\342\200\220\342\200\257";
+
+	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+		ck_assert_str_eq(show(hidden[i].text, escape_line), hidden[i].line);
+		ck_assert_str_eq(show(hidden[i].text, escape_json_html), hidden[i].html);
+	}
+	ck_assert_str_eq(show(seen, escape_line), seen);
+	ck_assert_str_eq(show(seen, escape_json_html), seen);
 }
 END_TEST
 
@@ -132,7 +149,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, utf_8_is_told_from_other_bytes);
 	tcase_add_test(tcase, each_place_has_its_way);
 	tcase_add_test(tcase, what_is_shown_is_shown_again_as_it_is);
-	tcase_add_test(tcase, a_line_has_nothing_that_cannot_be_seen);
+	tcase_add_test(tcase, a_line_and_a_page_have_nothing_that_cannot_be_seen);
 	tcase_add_test(tcase, a_copy_is_cut_between_units);
 }
 

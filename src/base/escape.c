@@ -123,7 +123,7 @@ size_t escape_json_html(const unsigned char *at, char unit[ESCAPE_UNIT_MAX])
 
 	if (len == 0)
 		put_code_point(0xfffd, unit);
-	else if (len == 1 && (*at < ' ' || strchr("\"\\<>&'\177", *at) != NULL))
+	else if (is_hidden(point) || strchr("\"\\<>&'", *at) != NULL)
 		put_code_point(point, unit);
 	else
 		put_same(at, len, unit);

@@ -40,8 +40,9 @@ escape_fn escape_field;
 escape_fn escape_json;
 
 /*
- * For a JSON string in UTF-8 that is safe within HTML: control characters and those special to
- * JSON or HTML become \uHHHH, a byte that is not UTF-8 becomes U+FFFD.
+ * For a JSON string in UTF-8 that is safe within HTML and on a terminal: the characters that a
+ * log line must not have and those special to JSON or HTML become \uHHHH, a byte that is not UTF-8
+ * becomes U+FFFD.
  */
 escape_fn escape_json_html;
 
