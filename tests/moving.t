@@ -30,6 +30,10 @@ sh('arguments', qq{$head; for a; do echo "[\$a]"; done; pwd});
 sh('twice', q{printf 'X-A: 1\nX-A: 2\nContent-Type: text/plain\n\nout\n'});
 sh('types', q{printf 'Content-Type: text/plain\nContent-Type: text/html\n\nout\n'});
 sh('silent', "flock -s -w 60 $gate true; $head; echo out");
+sh('limits', "$head; sed -En 's/^Max (cpu time|processes|address space) *([0-9]*).*/\\2/p'"
+    . ' /proc/self/limits');
+sh('sends', qq{printf 'Content-Type: text/plain\\nX-Sendfile: $dir/sent.txt\\n\\n'; echo unseen});
+spew("$dir/sent.txt", "a file\n");
 script('unexecutable', "#!/bin/sh\n$head\n", 0644);
 script('helped.pl', qq{print "Content-Type: text/plain\\n\\nhelped\\n";\n}, 0644);
 script('run.cgi', "#!/bin/sh\n$head; echo \"run \$PATH_INFO\"\n");
@@ -195,6 +199,15 @@ scenario 'uWSGI: the end of a body, as it comes without cgi-close-stdin-on-eof' 
     end_all($old, $uwsgi);
 };
 
+scenario 'uWSGI: harakiri' => sub {
+    my ($old, $uwsgi) = uwsgi("cgi = /cgi-bin=$dir", 'cgi-timeout = 600', "harakiri = $quiet");
+    my ($new, $bridge) = bridge(args => [ '-r', $dir, '-t', "${quiet}s" ]);
+    is_deeply([ silence($old, $new) ], [ 502, 504 ], 'a script that takes too long: 502, and then 504');
+    in_page(qr/harakiri/ => qr/Fl t\b/);
+    end_all($old, $new, $uwsgi);
+    $bridge->stop;
+};
+
 scenario 'uWSGI: one script, and an extension' => sub {
     my ($old, $uwsgi) = uwsgi("cgi = $dir/run.cgi");
     my ($new, $bridge) = bridge(file => "$dir/run.cgi", more => 'fastcgi_param SCRIPT_NAME "";'
@@ -237,6 +250,9 @@ scenario 'Apache: mod_cgid' => sub {
         ScriptSock $own/socket
         CGIDScriptTimeout ${quiet}s
         SetEnv GREETING hi
+        RLimitCPU 50
+        RLimitMEM 4294967296
+        RLimitNPROC 5000
         ScriptAlias "/cgi-bin/" "$dir/"
         <Directory "$dir">
             Require all granted
@@ -245,7 +261,8 @@ scenario 'Apache: mod_cgid' => sub {
     $old->run('apache2', '-f', "$own/conf", '-DFOREGROUND');
     my $bridge = Bridge->start(sockets => ['unix'], args => [ '--socket-mode', '0666',
         '--idle-timeout', "${quiet}s", '--query-args', '--local-redirect',
-        '--env', 'GREETING=hi', @{ $as[1] } ]);
+        '--env', 'GREETING=hi', '--limit', 'cpu=50s', '--limit', 'as=4G', '--limit',
+        'nproc=5000', @{ $as[1] } ]);
     my $socket = $bridge->url('unix') =~ s/^unix://r;
     my $new = FrontEnd->apache(edit => sub {
         FrontEnd::swap('/run/cgibridge.sock', $socket);
@@ -258,7 +275,8 @@ scenario 'Apache: mod_cgid' => sub {
         qw(DOCUMENT_ROOT PATH_TRANSLATED HOME USER LOGNAME),
         map { quotemeta } grep { $_ ne 'PATH' } keys %ENV); # Apache keeps these to itself
     is(environment($_->port, '')->{GREETING}, 'hi', 'SetEnv') for $old, $new;
-    in_page(qr/SetEnv/ => qr/Fl -env/, qr/CGIDScriptTimeout/ => qr/Fl -idle-timeout/);
+    is(answer($_->port, GET => 'limits'), '200 text/plain 50 5000 4294967296', 'RLimit') for $old, $new;
+    in_page(qr/RLimitCPU/ => qr/Fl -limit/, qr/SetEnv/ => qr/Fl -env/, qr/CGIDScriptTimeout/ => qr/Fl -idle-timeout/);
     end_all($old, $new);
     $bridge->stop;
 };
@@ -280,6 +298,8 @@ scenario 'lighttpd: mod_cgi' => sub {
         cgi.assign = ( ".pl" => "/usr/bin/perl", "" => "" )
         cgi.limits = ( "read-timeout" => $quiet )
         cgi.local-redir = "enable"
+        cgi.x-sendfile = "enable"
+        cgi.x-sendfile-docroot = ( "$dir" )
         CONF
     $old->run('lighttpd', '-D', '-f', "$own/conf");
     my $bridge = Bridge->start(sockets => ['unix'], args => [ '--socket-mode', '0666', '--handler',
@@ -287,7 +307,8 @@ scenario 'lighttpd: mod_cgi' => sub {
     my $socket = $bridge->url('unix') =~ s/^unix://r;
     my $new = FrontEnd->lighttpd(edit => sub {
         FrontEnd::swap('/run/cgibridge.sock', $socket);
-        FrontEnd::swap('"check-local" => "disable"', '"check-local" => "enable"');
+        FrontEnd::swap('"check-local" => "disable"', '"check-local" => "enable",'
+            . qq{ "x-sendfile" => "enable", "x-sendfile-docroot" => ( "$dir" )});
         s{\z}{index-file.names = ( "index.cgi" )\n};
     });
     compare($old->port, $new->port,
@@ -297,7 +318,8 @@ scenario 'lighttpd: mod_cgi' => sub {
         'Content-Type twice' => [ '200 text/plain text/html out', '200 text/html out' ]);
     is_deeply([ silence($old, $new) ], [ 504, 504 ], 'silence: 504');
     compare_environments($old->port, $new->port, qw(CONTENT_LENGTH PATH));
-    in_page(qr/cgi\.assign.*program/ => qr/Fl -handler/, qr/read-timeout/ => qr/Fl -idle-timeout/,
+    is(answer($_->port, GET => 'sends'), '200 text/plain a file', 'X-Sendfile') for $old, $new;
+    in_page(qr/x-sendfile/ => qr/passed on/, qr/cgi\.assign.*program/ => qr/Fl -handler/, qr/read-timeout/ => qr/Fl -idle-timeout/,
         qr/local-redir/ => qr/Fl -local-redirect/, qr/index-file/ => qr/check-local/,
         qr/environment/ => qr/Fl -clear-env/);
     end_all($old, $new);
