@@ -79,6 +79,31 @@ scenario 'RLIMIT_NPROC: 503 and its cure, then as before' => sub {
     $bridge->stop;
 };
 
+# Lost workers that cannot be replaced: the others serve, and a restart would end their requests.
+scenario 'RLIMIT_NPROC: a worker cannot be replaced, and WATCHDOG is fed' => sub {
+    my ($path, $heard) = (file(), '');
+    my $s = manager($path);
+    my $bridge = Bridge->start(sockets => ['tcp'], child => \&become_user, copy => 1, workers => 2,
+        env => { NOTIFY_SOCKET => $path, WATCHDOG_USEC => 400_000 },
+        args => [ '-g', is_root() ? $user : (split ' ', $))[0], '--watchdog', '0' ]);
+    my ($first, $other) = $bridge->workers;
+    my ($hard) = slurp("/proc/$first/limits") =~ /^Max processes\s+\S+\s+(\S+)/m;
+    my $mark = $bridge->mark;
+    set_limit($bridge->pid, 'nproc=1:', @as_user);
+    kill 'KILL', $first;
+    ok($bridge->wait_for_log(qr/worker \d cannot be started: .*: trying again/, 5, from => $mark),
+        'the log says so');
+    told($s, \$heard);
+    $heard = '';
+    ok(wait_until(5, sub { (() = told($s, \$heard) =~ /^WATCHDOG=1$/mg) >= 5 }), 'it is fed');
+    is(FastCGI::body($bridge->get('tcp', 'hello')), "hello\n", 'the other worker serves');
+    is_deeply([ $bridge->workers ], [$other], 'alone');
+    set_limit($bridge->pid, "nproc=$hard:", @as_user);
+    ok(wait_until(15, sub { $bridge->workers == 2 }), 'the lost one is replaced');
+    $bridge->ok_serves('tcp', $bridge->workers);
+    $bridge->stop;
+};
+
 # Sixty requests at once whose bodies wait in memory until they are whole: the answers' statuses.
 sub ask_with_bodies ($bridge, $kind) {
     my $body = noise(60_000);

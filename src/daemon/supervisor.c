@@ -132,7 +132,11 @@ static void tell_status(struct supervisor *supervisor)
 	notify_send("STATUS=%s", text);
 }
 
-/* Only while every worker is well: otherwise a restart by the service manager is right. */
+/*
+ * While a worker is well: a restart by the service manager would end its requests, and help the
+ * others no more than the supervisor does, which kills and replaces them, and tries again where
+ * it cannot fork.  When none is well, a restart is right.
+ */
 static void feed_watchdog(struct supervisor *supervisor, bool well)
 {
 	int64_t now = loop_now(supervisor->loop);
@@ -165,7 +169,7 @@ static void on_tick(struct loop_timer *timer)
 
 	if (supervisor->state == SUPERVISOR_STOPPING)
 		return;
-	feed_watchdog(supervisor, workers_are_well(supervisor) || serve_old_workers(supervisor));
+	feed_watchdog(supervisor, workers_look(supervisor) || serve_old_workers(supervisor));
 	if (supervisor->state == SUPERVISOR_RUNNING &&
 	    loop_now(supervisor->loop) / TICK % STATUS_EVERY == 0)
 		tell_status(supervisor);

@@ -167,7 +167,7 @@ void workers_free_old(struct supervisor *supervisor);
 /* Worker `number` has reported that it serves. */
 void workers_serve(struct supervisor *supervisor, int number);
 
-/* Kills workers that have been silent for --watchdog; returns whether all are well. */
-bool workers_are_well(struct supervisor *supervisor);
+/* Kills workers that have been silent for --watchdog; returns whether at least one is well. */
+bool workers_look(struct supervisor *supervisor);
 
 #endif

@@ -221,15 +221,15 @@ static bool look_at(struct worker_process *process)
 	return supervisor->watchdog == 0 || silent <= supervisor->watchdog / 2;
 }
 
-bool workers_are_well(struct supervisor *supervisor)
+bool workers_look(struct supervisor *supervisor)
 {
 	struct worker_group *group = &supervisor->workers;
-	bool well = true;
+	bool well = false;
 
 	log_pause(supervisor);
 	for (size_t i = 0; i < group->count; i++)
-		if (!look_at(&group->processes[i]))
-			well = false;
+		if (look_at(&group->processes[i]))
+			well = true;
 	return well;
 }
 
