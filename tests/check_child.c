@@ -946,17 +946,41 @@ START_TEST(a_younger_process_is_not_signalled)
 	struct child *child = expect();
 	int64_t before = clock_us() - 1000000;
 	pid_t pid = leader(false, true);
+	const char *log;
 
 	ck_assert(sys_is_younger(pid, before));
 	ck_assert(!sys_is_younger(pid, clock_us()));
 	ck_assert(child_begin(child, pid, before));
+	capture_begin();
 	child_terminate(child);
-	turn_for(loop, 200); /* TERM, and KILL */
+	ck_assert(turn_until(loop, is_given_up, NULL)); /* TERM, and KILL */
+	log = capture_end();
 	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
 	child_ended(child, 0);
-	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert(turn_until(loop, is_forgotten, NULL));
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(wait_for(pid), -1);
+	ck_assert_msg(strstr(log, "still runs") == NULL, "%s", log); /* another process does */
+}
+END_TEST
+
+/* Its parent, a preloader that hangs, does not reap it: that is not a script that goes on. */
+START_TEST(a_zombie_of_another_process_does_not_run)
+{
+	struct child *child = expect();
+	pid_t pid = leader(false, false);
+	const char *log;
+
+	ck_assert(child_begin(child, pid, clock_us()));
+	capture_begin();
+	child_terminate(child);
+	ck_assert(turn_until(loop, is_given_up, NULL));
+	log = capture_end();
+	ck_assert_msg(strstr(log, "still runs") == NULL, "%s", log);
+	ck_assert_int_eq(exits, 1);
+	ck_assert_int_eq(wait_for(pid), -1);
+	child_ended(child, 0);
+	ck_assert(turn_until(loop, is_forgotten, NULL));
 }
 END_TEST
 
@@ -1032,6 +1056,7 @@ static void add_elsewhere(TCase *tcase)
 	tcase_add_test(tcase, a_number_that_came_round_is_left_alone);
 #ifdef WITH_SYS_LINUX
 	tcase_add_test(tcase, a_younger_process_is_not_signalled);
+	tcase_add_test(tcase, a_zombie_of_another_process_does_not_run);
 	tcase_add_test(tcase, a_process_runs_until_its_last_thread_has_ended);
 #endif
 }

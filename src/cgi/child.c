@@ -12,7 +12,7 @@
  *      |  \--exit, group not empty--> ORPHANED --KILL after the delay--> freed
  *      | KILL after the delay
  *   KILLED --exit--> STOPPED, freed
- *      | still not reaped after LAST_WAIT
+ *      | no exit reported for LAST_WAIT
  *   STUCK (its slot is released, its owner told, it is not waited for) --exit--> freed
  */
 #include "cgi/child.h"
@@ -272,9 +272,9 @@ static void look_after_group(struct child *child)
 }
 
 /*
- * KILL had no effect: its slot goes to others, and it is not waited for any more.  Its owner is
- * told that it has ended: scripts without a slot are not limited in number, and nothing may be
- * kept for them.
+ * KILL had no effect, or nobody reports that it had: its slot goes to others, and it is not waited
+ * for any more.  Its owner is told that it has ended: scripts without a slot are not limited in
+ * number, and nothing may be kept for them.
  */
 static void give_up(struct child *child)
 {
@@ -282,8 +282,10 @@ static void give_up(struct child *child)
 	child_exit_fn *exited = child->exited;
 	char name[256];
 
-	log_warn("%s: still runs after SIGKILL (%s): left running, and its slot is given back",
-	    name_of(child, name, sizeof name), error == 0 ? "it does not end" : strerror(error));
+	if (error != ESRCH && sys_is_running(child->process.pid))
+		log_warn("%s: still runs after SIGKILL (%s): left running, and its slot is given back",
+		    name_of(child, name, sizeof name),
+		    error == 0 ? "it does not end" : strerror(error));
 	set_state(child, CHILD_STUCK);
 	child->exited = NULL;
 	give_slot_back(child);
