@@ -108,6 +108,10 @@ static const struct {
 	{"\357\273\277", "\\xef\\xbb\\xbf", "\\ufeff"},
 	/* U+FFFF, not a character */
 	{"\357\277\277", "\\xef\\xbf\\xbf", "\\uffff"},
+	/* SHORTHAND FORMAT LETTER OVERLAP */
+	{"\360\233\262\240", "\\xf0\\x9b\\xb2\\xa0", "\\ud82f\\udca0"},
+	/* MUSICAL SYMBOL BEGIN BEAM */
+	{"\360\235\205\263", "\\xf0\\x9d\\x85\\xb3", "\\ud834\\udd73"},
 	/* LANGUAGE TAG */
 	{"\363\240\200\201", "\\xf3\\xa0\\x80\\x81", "\\udb40\\udc01"},
 	/* U+10FFFE, not a character */

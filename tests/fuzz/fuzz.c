@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_stderr.h"
+#include "base/sys.h"
 
 void fuzz_abort(const char *file, int line, const char *what)
 {
@@ -108,6 +109,29 @@ static size_t character_at(const uint8_t *at, size_t left)
 	return 1 + (size_t)sequences[i].more;
 }
 
+/*
+ * Unicode's Cf, but for those that are seen, Zl and Zp: what is invisible or changes the direction
+ * of text; noncharacters; tags.
+ */
+static const uint32_t unseen[][2] = {
+    {0x00ad, 0x00ad}, {0x061c, 0x061c}, {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},
+    {0x2060, 0x206f}, {0xfdd0, 0xfdef}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0x1bca0, 0x1bca3},
+    {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+/* Whether the character, of `n` bytes, can be seen. */
+static bool is_seen(const uint8_t *at, size_t n)
+{
+	uint32_t point = n == 1 ? at[0] : at[0] & (0x7fU >> n);
+
+	for (size_t i = 1; i < n; i++)
+		point = point * 64 + (at[i] - 0x80U);
+	for (size_t i = 0; i < sizeof unseen / sizeof *unseen; i++)
+		if (point >= unseen[i][0] && point <= unseen[i][1])
+			return false;
+	return point % 0x10000 < 0xfffe;
+}
+
 bool fuzz_is_text(const void *bytes, size_t len)
 {
 	const uint8_t *at = bytes;
@@ -115,7 +139,7 @@ bool fuzz_is_text(const void *bytes, size_t len)
 	while (len > 0) {
 		size_t n = character_at(at, len);
 
-		if (n == 0)
+		if (n == 0 || !is_seen(at, n))
 			return false;
 		at += n;
 		len -= n;
@@ -145,6 +169,26 @@ int64_t clock_us(void)
 int64_t clock_real_ms(void)
 {
 	return 1700000000000 + now;
+}
+
+/* ---- in place of the system's --------------------------------------------------------- */
+
+pid_t getpid(void)
+{
+	return 4711;
+}
+
+void __wrap_sys_random(void *bytes, size_t len);
+
+void __wrap_sys_random(void *bytes, size_t len)
+{
+	unsigned char *to = bytes;
+	uint32_t state = 1;
+
+	for (size_t i = 0; i < len; i++) {
+		state = state * 1664525 + 1013904223;
+		to[i] = (unsigned char)(state >> 24);
+	}
 }
 
 /* ---- in place of base/log_stderr.c ---------------------------------------------------- */

@@ -56,7 +56,10 @@ unsigned char *fuzz_copy(const void *bytes, size_t len) MUST_CHECK;
 
 /* ---- text ------------------------------------------------------------------------ */
 
-/* Whether these bytes are UTF-8 (RFC 3629), without a control character. */
+/*
+ * Whether these bytes are UTF-8 (RFC 3629), without a control character and any other that is
+ * invisible, changes the direction of text, or is not a character.
+ */
 bool fuzz_is_text(const void *bytes, size_t len) MUST_CHECK;
 
 /* Whether a part of `path` is "..". */
@@ -70,7 +73,8 @@ bool fuzz_is_below(const char *path, const char *dir) MUST_CHECK;
 /*
  * Time stands still unless this advances it: fuzz.c takes the place of base/clock.c.
  * It takes that of base/log_stderr.c too: log lines are made, checked, and written nowhere,
- * unless FUZZ_VERBOSE is set in the environment.
+ * unless FUZZ_VERBOSE is set in the environment.  The process always has the same id, and
+ * sys_random() always says the same.
  */
 void fuzz_advance(int64_t ms);
 

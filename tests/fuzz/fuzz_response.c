@@ -56,7 +56,7 @@ static void check_form(const unsigned char *block, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		fuzz_require(block[i] != '\n' || (i > 0 && block[i - 1] == '\r'));
 		fuzz_require(block[i] != '\r' || (i + 1 < len && block[i + 1] == '\n'));
-		fuzz_require(block[i] >= 0x20 || strchr("\r\n\t", block[i]) != NULL);
+		fuzz_require(block[i] >= 0x20 || memchr("\r\n\t", block[i], 3) != NULL);
 		fuzz_require(i == 0 || i + 2 >= len || block[i - 1] != '\n' || block[i] != '\r');
 		fuzz_require(i == 0 || block[i - 1] != '\n' || (block[i] != ' ' && block[i] != '\t'));
 	}

@@ -2,7 +2,8 @@
 /*
  * fuzz_status: the scoreboard, when a worker writes anything into the memory that it shares.
  * Pages are what they claim to be, nothing outside of the memory is touched, and no process is
- * killed that is not in the dead worker's session.
+ * killed that is not in the dead worker's session.  There are no processes: this takes the place
+ * of the calls about them.
  *
  * Input: three numbers, and bytes that are written all over the memory, again and again.
  */
@@ -10,19 +11,57 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "fuzz.h"
 #include "fuzz_text.h"
 #include "stats/scoreboard_private.h"
 #include "stats/status.h"
 
-enum { WORKERS = 3, SLOTS = 5, NO_SESSION = 0x3fffffff };
+enum { WORKERS = 3, SLOTS = 5, SESSION = 0x3fffffff };
 
-/* In place of the system's: what the scoreboard would kill. */
+static struct fuzz_input doing; /* whatever a script waits for */
+static size_t kills;
+
+/* One process in four is of the dead worker's session. */
+static bool is_ours(pid_t pid)
+{
+	return pid > 1 && pid % 4 == 0;
+}
+
+pid_t __wrap_sys_session_of(pid_t pid);
+
+pid_t __wrap_sys_session_of(pid_t pid)
+{
+	fuzz_require(pid > 1);
+	return is_ours(pid) ? SESSION : SESSION + 1;
+}
+
+/* It looks at the session by itself, and takes any number. */
+void __wrap_sys_kill_family(pid_t leader, pid_t session);
+
+void __wrap_sys_kill_family(pid_t leader, pid_t session)
+{
+	(void)leader;
+	fuzz_require(session == SESSION);
+}
+
 int kill(pid_t pid, int signo)
 {
-	(void)pid;
-	fuzz_require(signo == 0);
+	fuzz_require(signo == SIGKILL && pid != -1 && is_ours(pid < 0 ? -pid : pid));
+	kills++;
 	return 0;
+}
+
+void __wrap_sys_process_doing(pid_t pid, char text[SYS_DOING_MAX]);
+
+void __wrap_sys_process_doing(pid_t pid, char text[SYS_DOING_MAX])
+{
+	size_t len = doing.left < SYS_DOING_MAX ? doing.left : SYS_DOING_MAX - 1;
+
+	(void)pid;
+	if (len > 0)
+		memcpy(text, doing.at, len);
+	text[len] = '\0';
 }
 
 static void check_page(enum status_form form, const struct status_source *source)
@@ -36,12 +75,15 @@ static void check_page(enum status_form form, const struct status_source *source
 	text = (const char *)buf_bytes(&page);
 	len = buf_len(&page);
 	fuzz_require(len > 0 && len < STATUS_MAX);
-	if (form == STATUS_JSON)
+	if (form == STATUS_JSON) {
 		fuzz_require(fuzz_is_json(text, len));
-	else if (form == STATUS_OPENMETRICS)
+		for (size_t i = 0; i < len; i++) /* it is safe within HTML */
+			fuzz_require(memchr("<>&'", text[i], 4) == NULL);
+	} else if (form == STATUS_OPENMETRICS) {
 		fuzz_require(fuzz_is_metrics(text, len));
-	else
-		fuzz_require(form == STATUS_HTML || fuzz_is_lines(text, len));
+	} else {
+		fuzz_require(fuzz_is_lines(text, len));
+	}
 	buf_fini(&page);
 }
 
@@ -59,8 +101,10 @@ static void check_numbers(struct scoreboard *board, bool dead)
 	scoreboard_inherit(heir, board);
 	for (int i = 0; i < WORKERS; i++) {
 		(void)scoreboard_last_beat(board, i);
-		if (dead) /* it may look at every process of the system: slow */
-			fuzz_require(scoreboard_bury(board, i, NO_SESSION) <= SLOTS);
+		kills = 0;
+		if (dead)
+			fuzz_require(scoreboard_bury(board, i, SESSION) <= SLOTS);
+		fuzz_require(kills <= 4 * SLOTS); /* a script and its group, both ways */
 	}
 	scoreboard_free(&heir);
 }
@@ -83,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	unsigned how = fuzz_byte(&input);
 
 	fuzz_require(board != NULL);
+	doing = input;
 	source.now = scoreboard_made(board) + fuzz_number(&input);
 	scribble(board, &input);
 	for (int slot = 0; slot < SLOTS && how & 1; slot++) { /* some of it is as it should be */
