@@ -38,6 +38,7 @@ static int exits;
 static int status;
 static bool stopped; /* child_is_stopped(), asked in its exit callback */
 static int emptied;
+static bool apart; /* whether scripts are started apart */
 static struct child *spawned; /* the only one; NULL: none, or several */
 
 static void on_emptied(struct children *family)
@@ -65,6 +66,7 @@ static void setup(void)
 	ck_assert_int_eq(children_init(&children, loop, board, 50), 0);
 	children.emptied = on_emptied;
 	exits = emptied = 0;
+	apart = false;
 	spawned = NULL;
 	pipes = (struct child_pipes){-1, -1, -1};
 }
@@ -124,7 +126,8 @@ static struct child_plan plan_of(const char *path)
 	    .envp = no_environment,
 	    .slot = scoreboard_claim(board, 0),
 	    .wants_stdin = 1,
-	    .wants_stderr = 1};
+	    .wants_stderr = 1,
+	    .apart = apart};
 }
 
 static struct child *spawn(const struct child_plan *plan)
@@ -467,10 +470,36 @@ END_TEST
 
 /* ---- not starting -------------------------------------------------------------------------- */
 
+static void on_failed_exit(void *context, int exit_status)
+{
+	ck_assert_int_eq(WEXITSTATUS(exit_status), 127);
+	ck_assert(child_fault(*(struct child **)context, &fault));
+	exits++;
+}
+
+/* It is found out when it has exited. */
+static void check_failure_apart(const struct child_plan *plan, enum sys_step step, int error)
+{
+	struct child *child;
+
+	child = child_spawn(&children, plan, &pipes, &fault, on_failed_exit, &child);
+	ck_assert_ptr_nonnull(child);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert_int_eq(fault.step, step);
+	ck_assert_int_eq(fault.error, error);
+	ck_assert_str_eq(read_all(pipes.out), "");
+	ck_assert_int_eq(scoreboard_running(board), 0);
+}
+
 static void check_failure(const struct child_plan *plan, enum sys_step step, int error)
 {
 	int fds = count_fds();
 
+	if (apart) {
+		check_failure_apart(plan, step, error);
+		return;
+	}
 	if (is_under_valgrind())
 		return;
 	ck_assert_ptr_null(child_spawn(&children, plan, &pipes, &fault, on_exit_of, &exits));
@@ -542,6 +571,53 @@ START_TEST(an_impossible_limit_is_its_own_step)
 	children.limits = &limit;
 	children.limit_count = 1;
 	check_failure(&plan, SYS_STEP_LIMIT, EINVAL);
+}
+END_TEST
+
+/* ---- apart ---------------------------------------------------------------------------------- */
+
+START_TEST(apart_it_is_the_same)
+{
+	struct child *child;
+	pid_t pid;
+
+	apart = true;
+	child = run("for fd in 3 4 5 6 7 8 9; do\n"
+		    "	if (: >&$fd) 2>/dev/null || (: <&$fd) 2>/dev/null; then exit 1; fi\n"
+		    "done\n"
+		    "echo ready; cat; kill -USR1 $$; echo survived\n");
+	pid = child_pid(child);
+	wait_for_line();
+	ck_assert_int_eq(getpgid(pid), pid);
+	ck_assert(!child_fault(child, &fault));
+	close_pipe(&pipes.in);
+	ck_assert(turn_until(loop, is_over, NULL));
+	ck_assert_int_eq(exits, 1);
+	ck_assert_uint_eq(child_app_status(status), 128 + SIGUSR1);
+}
+END_TEST
+
+START_TEST(apart_an_exec_that_fails_says_why)
+{
+	struct child_plan plan;
+
+	apart = true;
+	plan = plan_of(temp_path("run.cgi"));
+	if (unstartable[_i].text != NULL)
+		temp_write("run.cgi", unstartable[_i].mode, unstartable[_i].text);
+	check_failure(&plan, SYS_STEP_EXEC, unstartable[_i].error);
+}
+END_TEST
+
+START_TEST(apart_a_missing_directory_is_its_own_step)
+{
+	struct child_plan plan;
+
+	apart = true;
+	plan = plan_of(temp_path("run.cgi"));
+	script("run.cgi", "exit 0\n");
+	plan.dir = temp_path("none");
+	check_failure(&plan, SYS_STEP_DIR, ENOENT);
 }
 END_TEST
 
@@ -1103,6 +1179,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, an_environment_that_is_too_large_says_so);
 	tcase_add_test(tcase, a_missing_directory_is_its_own_step);
 	tcase_add_test(tcase, an_impossible_limit_is_its_own_step);
+	tcase_add_test(tcase, apart_it_is_the_same);
+	tcase_add_loop_test(tcase, apart_an_exec_that_fails_says_why, 0,
+	    sizeof unstartable / sizeof *unstartable);
+	tcase_add_test(tcase, apart_a_missing_directory_is_its_own_step);
 	add_ends(tcase);
 	add_elsewhere(tcase);
 }

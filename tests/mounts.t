@@ -28,7 +28,9 @@ if (!$ENV{TEST_MOUNTS}) {
 
 # ---- the stand-in -----------------------------------------------------------------------------
 
-my %opcode = (LOOKUP => 1, GETATTR => 3, OPEN => 14, READ => 15, INIT => 26, OPENDIR => 27);
+# LATER is none: with it, the first process that comes has its answers.
+my %opcode = (LOOKUP => 1, GETATTR => 3, OPEN => 14, READ => 15, INIT => 26, OPENDIR => 27,
+    LATER => -1);
 my $program = "#!/bin/sh\ncat >/dev/null\necho 'Content-Type: text/plain'\necho\necho remote\n";
 my $mnt = Bridge::tmp() . '/mnt';
 my $held = file(); # names of the operations that are not answered, while it is there
@@ -58,16 +60,19 @@ sub reply ($fuse, $unique, $text) {
 
 sub serve ($fuse) {
     my @kept;
+    my $spared = 0; # the process that LATER answers: the first
     while (1) {
         my %hold = map { $opcode{$_} => 1 } -e $held ? split ' ', Bridge::slurp($held) : ();
+        $spared = 0 if !-e $held;
         @kept = grep { $hold{ $_->[1] } || (reply($fuse, $_->[0], $_->[2]), 0) } @kept;
         vec(my $in = '', fileno $fuse, 1) = 1;
         next if select($in, undef, undef, 0.02) <= 0;
         sysread $fuse, my $request, 1 << 20 or last;
-        my (undef, $op, $unique, $node) = unpack 'L2 Q2', $request;
+        my (undef, $op, $unique, $node, undef, undef, $pid) = unpack 'L2 Q2 L3', $request;
         next if $op == 2 || $op == 36 || $op == 42; # FORGET, INTERRUPT
         my $answer = answer_to($op, $node, substr $request, 40);
-        if ($hold{$op}) {
+        $spared = $pid if $hold{ $opcode{LATER} } && !$spared;
+        if ($hold{$op} && $pid != $spared) {
             push @kept, [ $unique, $op, $answer ];
             spew($holding, '');
         } else {
@@ -281,6 +286,39 @@ scenario 'a long body, of known and of unknown length, and an abort' => sub {
     ok($c->wait_end(1), 'aborted: it has ended');
     $bridge->ok_serves('unix', @workers);
     release();
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
+# The process that looks first is answered: the one that executes the script is not.
+scenario 'it hangs between the look and the exec' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'],
+        args => [ @args, qw(--max-scripts 1 --queue-timeout 60s) ]);
+    my @workers = $bridge->workers;
+    hold(qw(OPEN LATER));
+    my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon);
+    my $later = $bridge->connect('unix');
+    $later->start(1, $bridge->params('x.cgi', SCRIPT_FILENAME => "$mnt/missing.cgi"));
+    is(FastCGI::status($later->wait_end(1)), 404, 'the worker answers another request');
+    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+    release();
+    is_remote(remote($bridge), 'its slot is free again');
+    $bridge->ok_serves('unix', @workers);
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
+scenario 'what cannot be executed there is refused as elsewhere' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, '--root', '/' ]);
+    my @workers = $bridge->workers;
+    my $mark = $bridge->mark;
+    for my $more ([ FCGI_CHDIR => "$mnt/missing" ], [ FCGI_CHDIR => "$mnt/x.cgi" ]) {
+        is(FastCGI::status(remote($bridge, "$mnt/x.cgi", @$more)), 500, "@$more: 500");
+        like($bridge->log_since($mark), qr{x\.cgi: cannot change to its directory: },
+            'and the log says why');
+        $mark = $bridge->mark;
+    }
+    is_remote(remote($bridge), 'it runs where it can');
     ok_alone(@workers);
     $bridge->stop;
 };

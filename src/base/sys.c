@@ -62,13 +62,13 @@ void sys_cloexec_each(int lowest)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-void sys_close_each(void)
+void sys_close_each(int lowest)
 {
 	long limit = sysconf(_SC_OPEN_MAX);
 
 	if (limit < 0 || limit > FDS_TRIED)
 		limit = FDS_TRIED;
-	for (int fd = 0; fd < limit; fd++)
+	for (int fd = lowest; fd < limit; fd++)
 		(void)close(fd);
 }
 
@@ -206,4 +206,39 @@ void sys_exec_child(const struct sys_program *program, struct sys_fault *fault)
 	execve(program->path, program->argv, program->envp);
 failed:
 	fault->error = errno;
+}
+
+/* Its streams come first: a copy of a client's socket would stay open for as long as it hangs. */
+static void exec_apart(const struct sys_program *program, struct sys_fault *fault)
+{
+	struct sys_program connected = *program;
+
+	sys_signals_reset(true);
+	fault->step = SYS_STEP_STDIO;
+	if (set_stdio(program) != 0) {
+		fault->error = errno;
+		return;
+	}
+	sys_close_from(STDERR_FILENO + 1);
+	for (int fd = 0; fd < 3; fd++)
+		connected.stdio[fd] = fd;
+	sys_exec_child(&connected, fault);
+}
+
+pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault)
+{
+	sigset_t before;
+	pid_t pid;
+
+	*fault = (struct sys_fault){.step = SYS_STEP_FORK};
+	sys_signals_block(&before); /* our handlers must not run in the child */
+	pid = fork();
+	if (pid == 0) {
+		exec_apart(program, fault);
+		_exit(127);
+	}
+	if (pid < 0)
+		fault->error = errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
 }

@@ -36,11 +36,11 @@ void sys_cloexec_from(int lowest);
 void sys_cloexec_each(int lowest);
 
 /*
- * Closes every descriptor, in a forked process that needs none.  sys_close_each() is for both
- * implementations: one after the other, but not more than 2^20.
+ * Closes every descriptor from `lowest` on, in a forked process that needs none of them.
+ * sys_close_each() is for both implementations: one after the other, but not more than 2^20.
  */
-void sys_close_all(void);
-void sys_close_each(void);
+void sys_close_from(int lowest);
+void sys_close_each(int lowest);
 
 /*
  * Opens /dev/null as each of 0, 1 and 2 that is closed, so that no pipe of ours gets that
@@ -291,7 +291,16 @@ struct sys_fault {
 pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault) MUST_CHECK;
 
 /*
- * For both implementations of sys_spawn(): the child's part, up to the exec.  Makes
+ * The same without waiting for the exec, for a program on a file system that may not answer: the
+ * caller goes on whatever the child is blocked by, and the child holds none of our descriptors.
+ * Returns the pid, or -1 with `fault` filled.  `fault` is in memory of sys_shared_alloc(), and
+ * that of a step that fails later is there when the child has exited, with status 127; as long
+ * as its `error` is 0, none has failed.
+ */
+pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault) MUST_CHECK;
+
+/*
+ * For all implementations of sys_spawn(): the child's part, up to the exec.  Makes
  * async-signal-safe calls only; returns (with `fault` filled) only when a step failed.
  */
 void sys_exec_child(const struct sys_program *program, struct sys_fault *fault);

@@ -212,10 +212,10 @@ void sys_cloexec_from(int lowest)
 	sys_cloexec_each(lowest);
 }
 
-void sys_close_all(void)
+void sys_close_from(int lowest)
 {
-	if (syscall(SYS_close_range, 0U, ~0U, 0U) != 0) /* before Linux 5.9 */
-		sys_close_each();
+	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, 0U) != 0) /* before Linux 5.9 */
+		sys_close_each(lowest);
 }
 
 int sys_open_mounts(void)

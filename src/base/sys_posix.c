@@ -263,9 +263,9 @@ pid_t sys_pipe_holder(int fd)
 	return 0;
 }
 
-void sys_close_all(void)
+void sys_close_from(int lowest)
 {
-	sys_close_each();
+	sys_close_each(lowest);
 }
 
 int sys_open_mounts(void)

@@ -6,7 +6,6 @@
  *
  *   with a script on a file system that may not answer
  *   PARAMS --all of them--> LOCATING --it answers--> BODY
- *   BODY or QUEUED, if it had to wait --a slot--> LOCATING --it answers--> RUNNING
  *
  *   with a preloader --a slot--> STARTING --it says so--> RUNNING
  *                                    \--it does not--> RUNNING by exec, or QUEUED again

@@ -26,10 +26,9 @@ static bool may_follow(enum request_state from, enum request_state to)
 	case REQUEST_LOCATING:
 		return (to > REQUEST_LOCATING && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_BODY:
-		return (to >= REQUEST_LOCATING && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
+		return (to > REQUEST_BODY && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_QUEUED:
-		return to == REQUEST_LOCATING || to == REQUEST_STARTING ||
-		    to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
+		return to == REQUEST_STARTING || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
 	case REQUEST_STARTING:
 		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
 	case REQUEST_RUNNING:
@@ -62,16 +61,6 @@ void request_set_state(struct request *request, enum request_state state)
 
 /* ---- the end ----------------------------------------------------------------- */
 
-/* No scout is waited for any more, nor is a slot held for a script that one looks at. */
-static void forget_scout(struct request *request)
-{
-	const struct request_services *services = request->link->services;
-	const struct admission_ticket *ticket = &request->script.ticket;
-
-	if (scouts_forget(services->scouts, request) && ticket->state == TICKET_GRANTED)
-		scoreboard_release(services->admission->board, ticket->slot);
-}
-
 void request_clear_timers(struct request *request)
 {
 	loop_timer_clear(request_loop(request), &request->total);
@@ -79,7 +68,7 @@ void request_clear_timers(struct request *request)
 	loop_timer_clear(request_loop(request), &request->linger);
 	loop_unpost(&request->later);
 	if (scouts_any(request->link->services->scouts))
-		forget_scout(request);
+		scouts_forget(request->link->services->scouts, request);
 	request_slow_end(request);
 }
 

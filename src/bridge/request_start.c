@@ -74,6 +74,16 @@ static const char *directory_of(const struct request *request, char *text, size_
 	return text;
 }
 
+/* Most machines have no such mounts: then this is all that is done about them. */
+static const struct mount *mount_of(const struct request *request)
+{
+	const struct mounts *mounts = request->link->services->mounts;
+
+	if (!mounts_any(mounts))
+		return NULL;
+	return script_mount(&request->params, request_options(request), mounts);
+}
+
 static bool has_body(const struct request *request)
 {
 	return !(request->body.ended && body_waiting(&request->body) == 0);
@@ -100,6 +110,7 @@ static int start_init(struct start *start, const struct request *request)
 	    .slot = request->script.ticket.slot,
 	    .wants_stdin = has_body(request),
 	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
+	    .apart = mount_of(request) != NULL,
 	};
 	return start->envp == NULL || start->argv == NULL ? -1 : 0;
 }
@@ -108,6 +119,22 @@ static void start_fini(struct start *start)
 {
 	free(start->argv);
 	free(start->envp);
+}
+
+/* It was not waited for until its exec, which may have failed: then it has no output. */
+static void on_exited_apart(void *context, int status)
+{
+	struct request *request = context;
+	struct sys_fault fault;
+
+	if (!child_fault(request->script.child, &fault) || !request_is_running(request)) {
+		request_exited(context, status);
+		return;
+	}
+	request->script.child = NULL;
+	request_count(request, TALLY_SPAWN_FAILURES);
+	refuse_start(request, &fault);
+	request->link->touched(request->link);
 }
 
 /* Executes the script; its pipes are then in `pipes`.  NULL with `fault` filled. */
@@ -120,7 +147,7 @@ static struct child *spawn(struct request *request, struct child_pipes *pipes,
 	*fault = (struct sys_fault){SYS_STEP_FORK, ENOMEM};
 	if (start_init(&start, request) == 0)
 		child = child_spawn(request->link->services->children, &start.plan, pipes, fault,
-		    request_exited, request);
+		    start.plan.apart ? on_exited_apart : request_exited, request);
 	start_fini(&start);
 	return child;
 }
@@ -297,101 +324,12 @@ static void start_by_preloader(struct request *request)
 	loop_timer_clear(request_loop(request), &request->idle);
 }
 
-static void start_now(struct request *request)
+static void start(struct request *request)
 {
 	if (request->preloads)
 		start_by_preloader(request);
 	else
 		start_by_exec(request);
-}
-
-/* ---- a file system that may not answer -------------------------------- */
-
-/* Most machines have no such mounts: then this is all that is done about them. */
-static const struct mount *mount_of(const struct request *request)
-{
-	const struct mounts *mounts = request->link->services->mounts;
-
-	if (!mounts_any(mounts))
-		return NULL;
-	return script_mount(&request->params, request_options(request), mounts);
-}
-
-/* The time that its file system may take: as long as its script, running or silent. */
-static int64_t patience(const struct request_limits *limits)
-{
-	if (limits->timeout == 0 || (limits->idle > 0 && limits->idle < limits->timeout))
-		return limits->idle;
-	return limits->timeout;
-}
-
-/* Ends it; its slot, if it has one, is free again. */
-static void refuse_scout(struct request *request, int error)
-{
-	char reason[256];
-
-	if (request->script.ticket.state == TICKET_GRANTED)
-		scoreboard_release(request->link->services->admission->board,
-		    request->script.ticket.slot);
-	snprintf(reason, sizeof reason, "cannot start a process to access its file system: %s%s",
-	    strerror(error), sys_remedy(error));
-	request_refuse(request, 503, "out of resources", reason);
-}
-
-/* Waits for a scout on `mount`, which makes the calls of `look`. */
-static void send_scout(struct request *request, const struct mount *mount,
-    void (*look)(void *context), void (*ended)(void *context, int error))
-{
-	const struct scout_plan plan = {
-	    .device = mount->device, .look = look, .ended = ended, .context = request};
-	int64_t time = patience(&request->limits);
-
-	if (scouts_send(request->link->services->scouts, &plan) != 0) {
-		refuse_scout(request, errno);
-		return;
-	}
-	request_set_state(request, REQUEST_LOCATING);
-	loop_timer_clear(request_loop(request), &request->idle);
-	if (time > 0)
-		loop_timer_set(request_loop(request), &request->total, time);
-}
-
-/* In a process of its own: makes the calls that the start would be blocked by. */
-static void look_at_script(void *context)
-{
-	const struct request *request = context;
-	char text[4096];
-	const char *directory = directory_of(request, text, sizeof text);
-
-	script_touch(request_options(request), request->script.path);
-	if (directory != NULL && chdir(directory) != 0)
-		return;
-}
-
-static void on_looked_again(void *context, int error)
-{
-	struct request *request = context;
-
-	loop_timer_clear(request_loop(request), &request->total);
-	if (error == 0)
-		start_now(request);
-	else
-		refuse_scout(request, error);
-	request->link->touched(request->link);
-}
-
-/* Its file system may have stopped answering while it waited for its body or for its slot. */
-static void start(struct request *request)
-{
-	bool waited = request->state == REQUEST_BODY || request->state == REQUEST_QUEUED;
-	const struct mount *mount = waited ? mount_of(request) : NULL;
-
-	if (mount == NULL) {
-		start_now(request);
-		return;
-	}
-	request_show(request);
-	send_scout(request, mount, look_at_script, on_looked_again);
 }
 
 /* ---- its turn --------------------------------------------------------- */
@@ -676,7 +614,42 @@ static void resolve(struct request *request)
 
 /* ---- its file system --------------------------------------------------- */
 
-/* In a process of its own: makes the calls that resolve() and the start would be blocked by. */
+/* The time that its file system may take: as long as its script, running or silent. */
+static int64_t patience(const struct request_limits *limits)
+{
+	if (limits->timeout == 0 || (limits->idle > 0 && limits->idle < limits->timeout))
+		return limits->idle;
+	return limits->timeout;
+}
+
+static void refuse_scout(struct request *request, int error)
+{
+	char reason[256];
+
+	snprintf(reason, sizeof reason, "cannot start a process to access its file system: %s%s",
+	    strerror(error), sys_remedy(error));
+	request_refuse(request, 503, "out of resources", reason);
+}
+
+/* Waits for a scout on `mount`, which makes the calls of `look`. */
+static void send_scout(struct request *request, const struct mount *mount,
+    void (*look)(void *context), void (*ended)(void *context, int error))
+{
+	const struct scout_plan plan = {
+	    .device = mount->device, .look = look, .ended = ended, .context = request};
+	int64_t time = patience(&request->limits);
+
+	if (scouts_send(request->link->services->scouts, &plan) != 0) {
+		refuse_scout(request, errno);
+		return;
+	}
+	request_set_state(request, REQUEST_LOCATING);
+	loop_timer_clear(request_loop(request), &request->idle);
+	if (time > 0)
+		loop_timer_set(request_loop(request), &request->total, time);
+}
+
+/* In a process of its own: makes the calls that resolve() would be blocked by. */
 static void look(void *context)
 {
 	struct request *request = context;
@@ -685,9 +658,7 @@ static void look(void *context)
 
 	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0)
 		return;
-	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
-	if (request->script.path != NULL)
-		look_at_script(request);
+	script_touch(request_options(request), params_get(&request->params, "SCRIPT_FILENAME"));
 }
 
 static void on_looked(void *context, int error)

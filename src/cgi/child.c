@@ -49,20 +49,26 @@ enum child_state {
 	CHILD_STOPPED,   /* it has ended */
 };
 
+union child_origin {
+	int64_t begun;           /* elsewhere: us, clock_us(): it did not begin later */
+	struct sys_fault *fault; /* apart: shared with it until its exec */
+};
+
 struct child {
 	struct children *family;
 	struct child *next, *prev;
 	enum child_state state;
 	int slot; /* -1 once given back */
 	int noted; /* its group in the scoreboard, killed if this worker dies; -1: not there */
-	bool elsewhere; /* another process is its parent: has `begun` */
+	bool elsewhere; /* another process is its parent: has an origin */
+	bool apart; /* it was not waited for until its exec: has an origin */
 	struct loop_child process;
 	struct loop_timer kill;
 	int64_t kill_at; /* DYING, ORPHANED: loop time of KILL */
 	struct loop_task free_task;
 	child_exit_fn *exited; /* NULL once dropped or called */
 	void *context;
-	int64_t begun[]; /* us, clock_us(): it did not begin later */
+	union child_origin origin[];
 };
 
 static bool may_follow(enum child_state from, enum child_state to)
@@ -109,6 +115,13 @@ static void leave_count(struct children *family)
 		family->emptied(family);
 }
 
+static void forget(struct child *child)
+{
+	if (child != NULL && child->apart && child->origin->fault != NULL)
+		sys_shared_free(child->origin->fault, sizeof *child->origin->fault);
+	free(child);
+}
+
 static void child_free(struct child *child)
 {
 	struct children *family = child->family;
@@ -119,7 +132,7 @@ static void child_free(struct child *child)
 	loop_unpost(&child->free_task);
 	if (child->noted >= 0)
 		scoreboard_forget_group(family->board, child->noted);
-	free(child);
+	forget(child);
 	if (counted)
 		leave_count(family);
 }
@@ -169,7 +182,7 @@ static bool owns_pid(const struct child *child)
 	if (is_reaped(child))
 		return !sys_is_running(pid);
 	return !child->elsewhere ||
-	    (sys_session_of(pid) == getsid(0) && !sys_is_younger(pid, child->begun[0]));
+	    (sys_session_of(pid) == getsid(0) && !sys_is_younger(pid, child->origin->begun));
 }
 
 /* Signals the script's group, and the script too if it has left that group.  0, or an errno. */
@@ -403,8 +416,9 @@ static int open_streams(struct child_streams *streams, const struct child_plan *
 static struct child *child_new(struct children *children, const struct child_plan *plan,
     bool elsewhere)
 {
+	bool with_origin = elsewhere || plan->apart;
 	struct child *child =
-	    calloc(1, sizeof *child + (elsewhere ? sizeof *child->begun : 0));
+	    calloc(1, sizeof *child + (with_origin ? sizeof *child->origin : 0));
 
 	if (child == NULL)
 		return NULL;
@@ -412,7 +426,8 @@ static struct child *child_new(struct children *children, const struct child_pla
 	    .state = elsewhere ? CHILD_STARTING : CHILD_RUNNING,
 	    .slot = plan->slot,
 	    .noted = -1,
-	    .elsewhere = elsewhere};
+	    .elsewhere = elsewhere,
+	    .apart = plan->apart && !elsewhere};
 	loop_timer_init(&child->kill, on_kill);
 	loop_task_init(&child->free_task, on_free);
 	return child;
@@ -426,9 +441,28 @@ static void join_family(struct child *child)
 	family->count++;
 }
 
-static pid_t run(const struct children *children, const struct child_plan *plan,
+/* As sys_spawn(), but fills `fault` only if not even a process could be started. */
+static pid_t spawn_apart(struct child *child, const struct sys_program *program,
+    struct sys_fault *fault)
+{
+	struct sys_fault *shared = sys_shared_alloc(sizeof *shared);
+	pid_t pid;
+
+	if (shared == NULL) {
+		*fault = (struct sys_fault){SYS_STEP_FORK, errno};
+		return -1;
+	}
+	child->origin->fault = shared;
+	pid = sys_spawn_apart(program, shared);
+	if (pid < 0)
+		*fault = *shared;
+	return pid;
+}
+
+static pid_t run(struct child *child, const struct child_plan *plan,
     const struct child_streams *streams, struct sys_fault *fault)
 {
+	const struct children *children = child->family;
 	struct sys_program program = {
 	    .path = plan->argv[0],
 	    .argv = plan->argv,
@@ -440,7 +474,7 @@ static pid_t run(const struct children *children, const struct child_plan *plan,
 	    .pid_cell = scoreboard_pid(children->board, plan->slot),
 	};
 
-	return sys_spawn(&program, fault);
+	return child->apart ? spawn_apart(child, &program, fault) : sys_spawn(&program, fault);
 }
 
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
@@ -452,14 +486,14 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 
 	if (child == NULL || open_streams(&streams, plan, children->null_fd) != 0) {
 		*fault = (struct sys_fault){SYS_STEP_FORK, errno};
-		free(child);
+		forget(child);
 		return NULL;
 	}
-	pid = run(children, plan, &streams, fault);
+	pid = run(child, plan, &streams, fault);
 	close_ends(streams.theirs, children->null_fd);
 	if (pid < 0) {
 		close_ends(streams.ours, -1);
-		free(child);
+		forget(child);
 		return NULL;
 	}
 	child->exited = exited;
@@ -500,7 +534,7 @@ bool child_begin(struct child *child, pid_t pid, int64_t now)
 	bool cancelled = child->state == CHILD_CANCELLED;
 
 	child->process.pid = pid;
-	child->begun[0] = now;
+	child->origin->begun = now;
 	set_state(child, CHILD_RUNNING);
 	if (child->slot >= 0)
 		atomic_store(scoreboard_pid(child->family->board, child->slot), (int)pid);
@@ -537,6 +571,14 @@ bool child_is_starting(const struct child *child)
 pid_t child_pid(const struct child *child)
 {
 	return child->process.pid;
+}
+
+bool child_fault(const struct child *child, struct sys_fault *fault)
+{
+	if (!child->apart || child->origin->fault->error == 0)
+		return false;
+	*fault = *child->origin->fault;
+	return true;
 }
 
 void child_answers(struct child *child)

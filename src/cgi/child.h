@@ -52,6 +52,7 @@ struct child_plan {
 	int slot;            /* of the scoreboard, claimed */
 	int wants_stdin;     /* a pipe, else /dev/null */
 	int wants_stderr;    /* a pipe, else /dev/null */
+	bool apart;          /* it, or `dir`, is on a file system that may not answer */
 };
 
 /* The worker's ends of the script's pipes, non-blocking; -1 where it has /dev/null. */
@@ -78,7 +79,8 @@ void children_terminate(struct children *children);
 /*
  * Starts a script.  `exited` is called once: with waitpid(2)'s status when it has been reaped,
  * or as if KILL had ended it when it is left running after KILL.  NULL with `fault` filled if
- * it could not be started: no pipe is open then, and the slot is still the caller's.
+ * it could not be started: no pipe is open then, and the slot is still the caller's.  One that
+ * is started apart may still be on its way to execve(2): see child_fault().
  */
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
     struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited,
@@ -118,6 +120,13 @@ void child_ended(struct child *child, int status);
 bool child_is_starting(const struct child *child);
 
 pid_t child_pid(const struct child *child);
+
+/*
+ * Why a script that was started apart could not be executed: true, with `fault` filled.  False:
+ * that is not known to have failed, or it was not started apart.  Valid also inside its exit
+ * callback.
+ */
+bool child_fault(const struct child *child, struct sys_fault *fault);
 
 /*
  * Sends TERM to the script and its process group, and KILL after the delay if any are left; one

@@ -67,7 +67,7 @@ static int start(struct scout *scout)
 	if (pid < 0)
 		return -1;
 	if (pid == 0) {
-		sys_close_all();
+		sys_close_from(0);
 		sys_die_with_parent(parent);
 		scout->plan.look(scout->plan.context);
 		_exit(0);
@@ -156,18 +156,16 @@ static struct scout *find(struct scout *scout, const void *context)
 	return scout;
 }
 
-bool scouts_forget(struct scouts *scouts, const void *context)
+void scouts_forget(struct scouts *scouts, const void *context)
 {
 	struct scout *scout = find(scouts->sent, context);
 
 	if (scout != NULL) {
 		set_state(scout, SCOUT_FORGOTTEN);
 		(void)kill(scout->process.pid, SIGKILL);
-		return true;
+		return;
 	}
 	scout = find(scouts->first, context);
-	if (scout == NULL)
-		return false;
-	scout_free(scout);
-	return true;
+	if (scout != NULL)
+		scout_free(scout);
 }

@@ -53,7 +53,7 @@ static inline bool scouts_any(const struct scouts *scouts)
 	return scouts->first != NULL || scouts->sent != NULL;
 }
 
-/* The one with this context, if there is one, is not waited for any more: then true. */
-bool scouts_forget(struct scouts *scouts, const void *context);
+/* The one with this context, if there is one, is not waited for any more. */
+void scouts_forget(struct scouts *scouts, const void *context);
 
 #endif
