@@ -272,6 +272,55 @@ START_TEST(a_handler_is_a_command)
 }
 END_TEST
 
+static const struct {
+	const char *value;
+	const char *words; /* NULL: it is not one */
+} preloads[] = {
+	{"/usr/bin/perl=/p", "|/p"}, {"/perl=/p --file '/a b' X", "|/p|--file|/a b|X"},
+	{"/a=/b=c", "|/b=c"}, {"", NULL}, {"/perl", NULL}, {"/perl=", NULL}, {"perl=/p", NULL},
+	{"/perl=p", NULL}, {"/pe rl=/p", NULL}, {"/perl=/p 'x", NULL},
+};
+
+START_TEST(a_preloader_is_an_interpreter_and_a_command)
+{
+	struct value_preloads list = {.items = NULL};
+	char words[256] = "";
+
+	if (preloads[_i].words == NULL) {
+		ck_assert_int_eq(value_preload_kind.read(&wide, &list, preloads[_i].value, &why), -1);
+		ck_assert_ptr_nonnull(strstr(why.text, "expected INTERPRETER=PROGRAM"));
+		ck_assert_uint_eq(list.count, 0);
+	} else {
+		ck_assert_int_eq(value_preload_kind.read(&wide, &list, preloads[_i].value, &why), 0);
+		ck_assert_str_eq(value_preload_kind.item(&list, 0), preloads[_i].value);
+		ck_assert_ptr_null(value_preload_kind.item(&list, 1));
+		for (char **at = list.items[0].argv; *at != NULL; at++)
+			snprintf(words + strlen(words), sizeof words - strlen(words), "|%s", *at);
+		ck_assert_str_eq(words, preloads[_i].words);
+	}
+	value_preloads_fini(&list);
+}
+END_TEST
+
+START_TEST(an_interpreter_has_one_preloader_and_there_are_not_too_many)
+{
+	struct value_preloads list = {.items = NULL};
+	static char values[VALUE_PRELOADS_MAX][16];
+
+	for (int i = 0; i < VALUE_PRELOADS_MAX; i++) {
+		snprintf(values[i], sizeof values[i], "/%d=/p", i);
+		ck_assert_int_eq(value_preload_kind.read(&wide, &list, values[i], &why), 0);
+	}
+	ck_assert_int_eq(value_preload_kind.read(&wide, &list, "/0=/q", &why), -1);
+	ck_assert_str_eq(why.text, "expected each interpreter only once");
+	ck_assert_int_eq(value_preload_kind.read(&wide, &list, "/other=/q", &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "expected at most"));
+	ck_assert_uint_eq(list.count, VALUE_PRELOADS_MAX);
+	value_preloads_fini(&list);
+	ck_assert_uint_eq(list.count, 0);
+}
+END_TEST
+
 START_TEST(a_program_with_a_blank_in_its_path_needs_no_quotes)
 {
 	char value[400];
@@ -430,6 +479,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, lists_grow_by_what_is_good);
 	tcase_add_test(tcase, sockets_are_kept_as_addresses);
 	tcase_add_loop_test(tcase, a_handler_is_a_command, 0, sizeof handlers / sizeof *handlers);
+	tcase_add_loop_test(tcase, a_preloader_is_an_interpreter_and_a_command, 0,
+	    sizeof preloads / sizeof *preloads);
+	tcase_add_test(tcase, an_interpreter_has_one_preloader_and_there_are_not_too_many);
 	tcase_add_test(tcase, a_program_with_a_blank_in_its_path_needs_no_quotes);
 	tcase_add_test(tcase, variables_have_a_value_or_none);
 	tcase_add_test(tcase, the_path_of_a_url_is_absolute_and_plain);

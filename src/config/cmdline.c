@@ -105,12 +105,15 @@ static int add_joined(struct cmdline *cmdline, const char *joined)
 static char *read_file(struct cmdline *cmdline, const char *path)
 {
 	FILE *in = fopen(path, "re");
-	char *text = keep(cmdline, malloc(CMDLINE_FILE_MAX + 1));
+	char *text;
 	size_t n;
 
-	if (in == NULL || text == NULL) {
-		if (in != NULL)
-			fclose(in);
+	if (in == NULL)
+		return NULL;
+	text = keep(cmdline, malloc(CMDLINE_FILE_MAX + 1));
+	if (text == NULL) {
+		fclose(in);
+		errno = ENOMEM;
 		return NULL;
 	}
 	n = fread(text, 1, CMDLINE_FILE_MAX + 1, in);

@@ -31,7 +31,7 @@ static pid_t run(const struct value_preload *preload, bool learn, int socket)
 	    .envp = environ,
 	    .dir = "/",
 	    .stdio = {socket, null_fd, STDERR_FILENO}};
-	struct sys_fault fault = {.error = ENOMEM};
+	struct sys_fault fault = {.error = errno}; /* of the two above, if one has failed */
 	pid_t pid = -1;
 
 	if (argv != NULL && null_fd >= 0) {
@@ -70,6 +70,8 @@ static int receive_ready(int end, struct fault *why)
 	if (!wait_for_packet(end))
 		return fault_set(why, "it was not ready after %d s", PRELOADER_CHECK_TIME / 1000);
 	len = packet_receive(end, packet, sizeof packet, &sender);
+	if (len < 0)
+		return fault_set(why, "its answer cannot be received: %s", strerror(errno));
 	if (len == 0)
 		return fault_set(why, "it ended before it was ready");
 	if (len < (ssize_t)sizeof wanted || memcmp(packet, wanted, sizeof wanted) != 0)
