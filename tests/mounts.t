@@ -9,6 +9,7 @@ use POSIX ();
 use Test::More;
 use FastCGI;
 use Bridge;
+use Preloading;
 
 # No package mends this, so it is no failure.
 sub end_without ($what) {
@@ -62,11 +63,12 @@ sub serve ($fuse) {
     my @kept;
     my $spared = 0; # the process that LATER answers: the first
     while (1) {
-        my %hold = map { $opcode{$_} => 1 } -e $held ? split ' ', Bridge::slurp($held) : ();
-        $spared = 0 if !-e $held;
-        @kept = grep { $hold{ $_->[1] } || (reply($fuse, $_->[0], $_->[2]), 0) } @kept;
         vec(my $in = '', fileno $fuse, 1) = 1;
-        next if select($in, undef, undef, 0.02) <= 0;
+        my $ready = select $in, undef, undef, 0.02;
+        my %hold = map { $opcode{$_} => 1 } -e $held ? split ' ', Bridge::slurp($held) : ();
+        $spared = 0 if !%hold;
+        @kept = grep { $hold{ $_->[1] } || (reply($fuse, $_->[0], $_->[2]), 0) } @kept;
+        next if $ready <= 0;
         sysread $fuse, my $request, 1 << 20 or last;
         my (undef, $op, $unique, $node, undef, undef, $pid) = unpack 'L2 Q2 L3', $request;
         next if $op == 2 || $op == 36 || $op == 42; # FORGET, INTERRUPT
@@ -231,21 +233,55 @@ scenario 'a handler on it, for local scripts' => sub {
     $bridge->stop;
 };
 
-for my $more ([ FCGI_CHDIR => $mnt ], [ PATH_INFO => "/../mnt/x.cgi" ],
+for my $more ([ FCGI_CHDIR => "$mnt/missing" ],
+    [ SCRIPT_FILENAME => Bridge::tmp(), PATH_INFO => '/mnt/x.cgi' ],
     [ SCRIPT_FILENAME => undef, DOCUMENT_ROOT => $mnt, SCRIPT_NAME => '/x.cgi' ]) {
-    scenario "named by $more->[0]" => sub {
+    scenario "named by $more->[-2]" => sub {
         my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
         my @workers = $bridge->workers;
+        my $mark = $bridge->mark;
         hold(qw(LOOKUP GETATTR));
         my $c = $bridge->connect('unix');
         $c->start(1, $bridge->params('hello', @$more, @soon));
+        ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
         $bridge->ok_serves('unix', @workers);
-        isnt(FastCGI::status($c->wait_end(1)), 500, 'it has an answer');
-        $bridge->ok_serves('unix', @workers);
+        is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+        like($bridge->log_since($mark), qr/: its file system does not answer /, 'for that reason');
         release();
+        is(FastCGI::status($bridge->get('unix', 'hello', $more)),
+            $more->[0] eq 'FCGI_CHDIR' ? 500 : 200, 'later it gets what it gets elsewhere');
         $bridge->stop;
     };
 }
+
+scenario 'a preloaded script, when it hangs after the look' => sub {
+    my $bridge = preloading(args => \@args);
+    my @workers = $bridge->workers;
+    my $before = status($bridge)->{preloaded_scripts};
+    is_remote(remote($bridge), 'it runs');
+    is(status($bridge)->{preloaded_scripts}, $before + 1, 'by the preloader');
+    hold(qw(OPEN LATER));
+    my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon);
+    $bridge->ok_serves('unix', @workers);
+    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+    $bridge->ok_serves('unix', @workers);
+    release();
+    is_remote(remote($bridge), 'it runs when it answers again');
+    $bridge->stop;
+};
+
+scenario 'HUP while a file system hangs' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
+    my ($old) = $bridge->workers;
+    hold(qw(LOOKUP));
+    my ($c) = start_remote($bridge, 1);
+    $bridge->signal('HUP');
+    ok(wait_until(20, sub { grep { $_ != $old } $bridge->workers }), 'there is a new worker');
+    is(FastCGI::status($bridge->get('unix', 'hello')), 200, 'plain scripts run');
+    release();
+    is_remote($c->wait_end(1), 'the script runs when it answers again');
+    $bridge->stop;
+};
 
 scenario 'a body of unknown length comes meanwhile' => sub {
     my $bridge = Bridge->start(sockets => ['unix'], args => \@args);

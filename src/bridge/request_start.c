@@ -649,16 +649,24 @@ static void send_scout(struct request *request, const struct mount *mount,
 		loop_timer_set(request_loop(request), &request->total, time);
 }
 
-/* In a process of its own: makes the calls that resolve() would be blocked by. */
+/* In a process of its own: makes the calls that resolve() and the start would be blocked by. */
 static void look(void *context)
 {
 	struct request *request = context;
 	struct script_refusal refusal;
 	struct stat info;
+	char text[4096];
+	const char *directory;
 
 	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0)
 		return;
-	script_touch(request_options(request), params_get(&request->params, "SCRIPT_FILENAME"));
+	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
+	if (request->script.path == NULL)
+		return;
+	script_touch(request_options(request), request->script.path);
+	directory = directory_of(request, text, sizeof text);
+	if (directory != NULL && chdir(directory) != 0)
+		return;
 }
 
 static void on_looked(void *context, int error)
