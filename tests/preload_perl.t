@@ -238,6 +238,15 @@ scenario 'no handler of perl is run when a child ends' => sub { # it would write
     is($handled >> 17 - 1 & 1, 0, 'there is none');
 };
 
+scenario 'what modules and the environment change does not stop it' => sub {
+    own_module('Unblocks', 'use POSIX; POSIX::sigprocmask(SIG_SETMASK, POSIX::SigSet->new);');
+    my $p = Preload->start([ $perl, $program, 'Own::Unblocks' ],
+        env => { %plain, PERL5LIB => tmp() . '/own' });
+    is($p->run([ perl_script('exit 3') ])->{exit}, 3, 'SIGCHLD unblocked: the end is reported');
+    $p = Preload->start([ $perl, $program ], env => { %plain, PERLIO => ':utf8' });
+    is($p->run([ perl_script('print 1') ])->{out}, 1, 'PERLIO=:utf8');
+};
+
 # What a child calls first, ld.so has to look up for it, which writes to a page each time.
 scenario 'functions of C have been looked up before' => sub {
     my $p = Preload->start([ $perl, $program ], env => { %plain, LD_DEBUG => 'bindings' });
