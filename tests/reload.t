@@ -394,18 +394,21 @@ for my $path ("$tmp/notify", "\@cgibridge-test-$$") {
 }
 
 # How much time has passed is what another daemon says, whose worker is well.
-scenario 'WATCHDOG is not fed while a worker is stuck' => sub {
-    my ($bridge, $fed) = watched(4_000_000, args => [ '--watchdog', '60s' ]);
+scenario 'WATCHDOG is not fed while all workers are stuck' => sub {
+    my ($bridge, $fed) = watched(4_000_000, workers => 2, args => [ '--watchdog', '60s' ]);
     my ($other, $passed) = watched(4_000_000, args => [ '--watchdog', '60s' ]);
     ok_well($fed, 1, 'fed');
-    my ($worker) = $bridge->workers;
+    my ($worker, $last) = $bridge->workers;
     kill 'STOP', $worker;
+    ok_well($fed, 4, 'fed while one of two is stuck');
+    kill 'STOP', $last;
     ok_well($passed, 4, 'half of the time has passed');
     $fed->();
     ok_well($passed, 3, 'more of it');
     is($fed->(), 0, 'not any more');
     kill 'CONT', $worker;
-    ok_well($fed, 1, 'fed again when it goes on');
+    ok_well($fed, 1, 'fed again when one goes on');
+    kill 'CONT', $last;
     $_->stop for $bridge, $other;
 };
 

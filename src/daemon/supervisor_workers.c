@@ -210,14 +210,17 @@ static bool look_at(struct worker_process *process)
 
 	if (process->state == PROCESS_NONE || process->state == PROCESS_KILLED)
 		return false;
-	if (limit == 0) /* workers give no signs of life then */
-		return true;
-	if (silent > limit) {
+	if (limit > 0 && silent > limit) {
 		log_error("worker %d (pid %ld) has not done anything for %lld s (--watchdog): killed",
 		    process->number, (long)process->child.pid, (long long)silent / 1000);
 		process_set_state(process, PROCESS_KILLED);
 		kill(process->child.pid, SIGKILL);
+		return false;
 	}
+	if (process->state == PROCESS_STARTING && supervisor->state != SUPERVISOR_STARTING)
+		return false; /* the one before it may have hung, and it may do so, too */
+	if (limit == 0) /* workers give no signs of life then */
+		return true;
 	return supervisor->watchdog == 0 || silent <= supervisor->watchdog / 2;
 }
 
