@@ -299,6 +299,8 @@ static void give_up(struct child *child)
 		log_warn("%s: still runs after SIGKILL (%s): left running, and its slot is given back",
 		    name_of(child, name, sizeof name),
 		    error == 0 ? "it does not end" : strerror(error));
+	else if (error == EPERM)
+		log_survivors(child);
 	set_state(child, CHILD_STUCK);
 	child->exited = NULL;
 	give_slot_back(child);
