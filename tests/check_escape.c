@@ -108,6 +108,8 @@ static const struct {
 	{"\357\273\277", "\\xef\\xbb\\xbf", "\\ufeff"},
 	/* U+FFFF, not a character */
 	{"\357\277\277", "\\xef\\xbf\\xbf", "\\uffff"},
+	/* HANGUL FILLER, a letter that is blank */
+	{"\343\205\244", "\\xe3\\x85\\xa4", "\\u3164"},
 	/* SHORTHAND FORMAT LETTER OVERLAP */
 	{"\360\233\262\240", "\\xf0\\x9b\\xb2\\xa0", "\\ud82f\\udca0"},
 	/* MUSICAL SYMBOL BEGIN BEAM */
