@@ -799,11 +799,14 @@ START_TEST(a_quiet_child_is_not_looked_for_but_seen)
 }
 END_TEST
 
-/* Has another process stop us, wait `ms`, and have us go on.  Its exit status: 1 if that began
- * only when `limit` was over. */
+static int64_t begun; /* ms, clock_ms(): before the timer was set */
+
+/*
+ * Has another process stop us, wait `ms`, and have us go on.  Its exit status: 1 if that began
+ * only when `limit` was over.
+ */
 static pid_t be_paused(int first_ms, int ms)
 {
-	int64_t begun = clock_ms();
 	pid_t us = getpid();
 	pid_t pid = fork();
 
@@ -830,6 +833,7 @@ START_TEST(no_timer_fires_after_a_wait_that_was_interrupted)
 	do { /* on a busy machine the timer may be due before we are stopped */
 		pid_t pid;
 
+		begun = clock_ms();
 		turn();
 		await_bytes(&watch, 300);
 		pid = be_paused(50, 400);

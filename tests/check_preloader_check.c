@@ -4,6 +4,7 @@
  */
 #include "check_util.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -69,20 +70,24 @@ START_TEST(a_program_that_is_not_there_is_said)
 	if (is_under_valgrind())
 		return;
 	ck_assert_int_eq(preloader_check(&preload, false, &why), -1);
-	ck_assert_str_eq(why.text, "cannot be started: No such file or directory");
+	ck_assert_ptr_nonnull(strstr(why.text, strerror(ENOENT)));
 }
 END_TEST
 
 /* So many descriptors may be opened besides those that are open. */
 static void leave_descriptors(rlim_t count, struct rlimit *before)
 {
-	int lowest = dup(STDERR_FILENO);
+	int taken[2];
 	struct rlimit limit;
 
-	ck_assert_int_ge(lowest, 0);
-	close(lowest);
+	for (rlim_t i = 0; i < count; i++) {
+		taken[i] = dup(STDERR_FILENO);
+		ck_assert_int_ge(taken[i], 0);
+	}
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, before), 0);
-	limit = (struct rlimit){(rlim_t)lowest + count, before->rlim_max};
+	limit = (struct rlimit){(rlim_t)taken[count - 1] + 1, before->rlim_max};
+	for (rlim_t i = 0; i < count; i++)
+		close(taken[i]);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
@@ -90,8 +95,8 @@ static const struct {
 	rlim_t left;
 	const char *why;
 } shortages[] = {
-	{1, "no sockets for a preloader: Too many open files"},
-	{2, "cannot be started: Too many open files"}, /* /dev/null cannot be opened */
+	{1, "no sockets for a preloader"},
+	{2, "cannot be started"}, /* /dev/null cannot be opened */
 };
 
 START_TEST(a_lack_of_descriptors_is_said)
@@ -99,6 +104,7 @@ START_TEST(a_lack_of_descriptors_is_said)
 	char path[] = "/bin/true";
 	char *argv[] = {path, NULL};
 	const struct value_preload preload = {.text = "", .argv = argv, .argc = 1};
+	char wanted[128];
 	struct rlimit before;
 	int failed;
 
@@ -108,7 +114,8 @@ START_TEST(a_lack_of_descriptors_is_said)
 	failed = preloader_check(&preload, false, &why);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	ck_assert_int_eq(failed, -1);
-	ck_assert_str_eq(why.text, shortages[_i].why);
+	snprintf(wanted, sizeof wanted, "%s: %s", shortages[_i].why, strerror(EMFILE));
+	ck_assert_str_eq(why.text, wanted);
 }
 END_TEST
 
