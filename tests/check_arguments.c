@@ -37,7 +37,8 @@ static void request(const char *method, const char *query)
 static const char *words(const char *script)
 {
 	static char text[1024];
-	char **argv = arguments_new(&options, &params, script);
+	char **argv = arguments_new(&options, &params, script,
+	    arguments_handler(&options, script));
 
 	ck_assert_ptr_nonnull(argv);
 	text[0] = '\0';

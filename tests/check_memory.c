@@ -157,8 +157,11 @@ static bool attempt_script(void *context)
 		put_param(&params, "SCRIPT_NAME", named->name);
 	armed = true;
 	done = params_decode(&params) == 0 && script_resolve(&params, &with, &info, &refusal) == 0;
-	if (done)
-		made = arguments_new(&with, &params, params_get(&params, "SCRIPT_FILENAME"));
+	if (done) {
+		const char *script = params_get(&params, "SCRIPT_FILENAME");
+
+		made = arguments_new(&with, &params, script, arguments_handler(&with, script));
+	}
 	armed = false;
 	ck_assert_msg(done || refusal.status == 503 || refusal.status == 0, "%s", refusal.reason);
 	done = made != NULL;

@@ -357,29 +357,47 @@ scenario 'what cannot be executed there is refused as elsewhere' => sub {
     is_remote(remote($bridge), 'it runs where it can');
     ok_alone(@workers);
     $bridge->stop;
-};
 
-scenario 'it hangs once a body of unknown length has begun' => sub {
-    my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, '--log-level', 'debug' ]);
-    my @workers = $bridge->workers;
-    my $mark = $bridge->mark;
-    my $c = $bridge->connect('unix');
-    $c->expect(1);
-    $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->params('x.cgi',
-        SCRIPT_FILENAME => "$mnt/x.cgi", REQUEST_METHOD => 'POST',
-        HTTP_TRANSFER_ENCODING => 'chunked', @soon)));
-    ok($bridge->wait_for_log(qr/request 1: locating -> body/, 10, from => $mark),
-        'its body is collected');
-    hold(qw(LOOKUP GETATTR));
-    $c->send(FastCGI::stdin(1, 'x') . FastCGI::stdin_end(1));
-    ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
-    $bridge->ok_serves('unix', @workers);
-    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
-    release();
-    is_remote(remote($bridge), 'the next one runs');
-    ok_alone(@workers);
+    my $local = Bridge::script('local.hx', "text\n");
+    $bridge = Bridge->start(sockets => ['unix'], args => [ @args, '--handler', ".hx=$mnt/none" ]);
+    $mark = $bridge->mark;
+    is(FastCGI::status(remote($bridge, $local)), 500, 'a handler that is not there: 500');
+    like($bridge->log_since($mark),
+        qr{ warn: request .*local\.hx: cannot execute its handler \Q$mnt\E/none: No such file}, 'and the log says why');
     $bridge->stop;
 };
+
+my @debug = (args => [ @args, '--log-level', 'debug' ]);
+my %started = (
+    itself => sub { Bridge->start(sockets => ['unix'], @debug) },
+    'by a preloader' => sub { preloading(@debug) },
+    'with a handler for its extension' => sub {
+        Bridge->start(sockets => ['unix'], args => [ $debug[1]->@*, '--handler', '.cgi=/bin/sh' ]);
+    },
+);
+for my $how (sort keys %started) {
+    scenario "it hangs once a body of unknown length has begun: started $how" => sub {
+        my $bridge = $started{$how}->();
+        my @workers = $bridge->workers;
+        my $mark = $bridge->mark;
+        my $c = $bridge->connect('unix');
+        $c->expect(1);
+        $c->send(FastCGI::begin(1) . FastCGI::params(1, $bridge->params('x.cgi',
+            SCRIPT_FILENAME => "$mnt/x.cgi", REQUEST_METHOD => 'POST',
+            HTTP_TRANSFER_ENCODING => 'chunked', @soon)));
+        ok($bridge->wait_for_log(qr/request 1: locating -> body/, 10, from => $mark),
+            'its body is collected');
+        hold(qw(LOOKUP GETATTR OPEN));
+        $c->send(FastCGI::stdin(1, 'x') . FastCGI::stdin_end(1));
+        ok(wait_until(10, sub { -e $holding }), 'the file system does not answer');
+        $bridge->ok_serves('unix', @workers);
+        is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+        release();
+        is_remote(remote($bridge), 'the next one runs');
+        ok_alone(@workers) if $how !~ /preloader/; # which stays
+        $bridge->stop;
+    };
+}
 
 scenario 'it hangs while requests wait for a slot' => sub {
     my $bridge = Bridge->start(sockets => ['unix'],

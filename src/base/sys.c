@@ -208,13 +208,18 @@ failed:
 	fault->error = errno;
 }
 
-/* Its streams come first: a copy of a client's socket would stay open for as long as it hangs. */
+/*
+ * Its streams come first: a copy of a client's socket would stay open for as long as it hangs.  Who
+ * it is comes before that: its worker may be killed now.
+ */
 static void exec_apart(const struct sys_program *program, struct sys_fault *fault)
 {
 	struct sys_program connected = *program;
 
-	sys_signals_reset(true);
-	fault->step = SYS_STEP_STDIO;
+	if (program->pid_cell != NULL)
+		atomic_store(program->pid_cell, (int)getpid());
+	sys_signals_reset(false);
+	*fault = (struct sys_fault){.step = SYS_STEP_STDIO};
 	if (set_stdio(program) != 0) {
 		fault->error = errno;
 		return;
@@ -225,7 +230,8 @@ static void exec_apart(const struct sys_program *program, struct sys_fault *faul
 	sys_exec_child(&connected, fault);
 }
 
-pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault)
+pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault,
+    sys_unexecuted_fn *unexecuted, void *context)
 {
 	sigset_t before;
 	pid_t pid;
@@ -234,7 +240,14 @@ pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault
 	sys_signals_block(&before); /* our handlers must not run in the child */
 	pid = fork();
 	if (pid == 0) {
-		exec_apart(program, fault);
+		struct sys_fault own;
+
+		exec_apart(program, &own);
+		if (own.step == SYS_STEP_EXEC)
+			unexecuted(context, program->path, own.error);
+		fault->step = own.step;
+		atomic_thread_fence(memory_order_release);
+		fault->error = own.error; /* all else is there when the caller sees it */
 		_exit(127);
 	}
 	if (pid < 0)

@@ -295,9 +295,12 @@ pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault) MUST
  * caller goes on whatever the child is blocked by, and the child holds none of our descriptors.
  * Returns the pid, or -1 with `fault` filled.  `fault` is in memory of sys_shared_alloc(), and
  * that of a step that fails later is there when the child has exited, with status 127; as long
- * as its `error` is 0, none has failed.
+ * as its `error` is 0, none has failed.  If execve(2) fails, the child calls `unexecuted` before,
+ * which may look at the program to find out why: what blocks it then blocks nobody else.
  */
-pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault) MUST_CHECK;
+typedef void sys_unexecuted_fn(void *context, const char *path, int error);
+pid_t sys_spawn_apart(const struct sys_program *program, struct sys_fault *fault,
+    sys_unexecuted_fn *unexecuted, void *context) MUST_CHECK;
 
 /*
  * For all implementations of sys_spawn(): the child's part, up to the exec.  Makes

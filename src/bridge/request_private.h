@@ -60,6 +60,7 @@ struct request {
 	bool keep_conn;
 	bool stdin_ended; /* the terminating empty FCGI_STDIN has been seen */
 	bool preloads;    /* a preloader is to start its script, or has started it */
+	bool handled;     /* the --handler for its extension runs its script */
 	uint8_t redirects; /* local redirects that it has followed */
 	enum front_end front_end;
 	uint32_t dropped; /* bytes that the script has written since its client left */

@@ -171,9 +171,7 @@ static void stop_lingering(struct request *request)
 /* The script has not exited in time: the response has ended all the same. */
 static void stop_exiting(struct request *request)
 {
-	struct sys_fault fault;
-
-	if (request->script.child != NULL && child_fault(request->script.child, &fault)) {
+	if (request->script.child != NULL && child_failure(request->script.child) != NULL) {
 		/* it could not be executed, and is about to exit: that tells why */
 		loop_timer_set(request_loop(request), &request->linger,
 		    request->link->services->times.exit);

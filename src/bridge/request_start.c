@@ -24,14 +24,30 @@ enum { SLOW_SPAWN = 2000 }; /* us after which it is worth reading the clock agai
 
 /* ---- the process ------------------------------------------------------ */
 
-/* A script that cannot be executed may be at fault itself; a handler is configured here: 500. */
-static void refuse_exec(struct request *request, const char *program, int error)
+/* The handler that runs its script; NULL: none.  What the file says has been looked at before. */
+static const struct value_handler *handler_of(const struct request *request)
 {
-	char reason[1100];
-	char why[EXEC_FAULT_MAX];
-	bool handled = strcmp(program, request->script.path) != 0;
+	return request->handled
+	    ? arguments_extension(request_options(request), request->script.path)
+	    : NULL;
+}
 
-	exec_fault_describe(program, error, why);
+/*
+ * A script that cannot be executed may be at fault itself; a handler is configured here: 500.
+ * `why`: what is known of it; NULL: it is looked at now.
+ */
+static void refuse_exec(struct request *request, int error, const char *why)
+{
+	const struct value_handler *handler = handler_of(request);
+	const char *program = handler == NULL ? request->script.path : handler->argv[0];
+	char reason[1100];
+	char text[EXEC_FAULT_MAX];
+	bool handled = handler != NULL;
+
+	if (why == NULL) {
+		exec_fault_describe(program, error, text);
+		why = text;
+	}
 	snprintf(reason, sizeof reason, "%.400s: cannot execute%s%.100s: %s", request->script.path,
 	    handled ? " its handler " : "", handled ? program : "", why);
 	if (error == E2BIG)
@@ -41,18 +57,15 @@ static void refuse_exec(struct request *request, const char *program, int error)
 		    "the script cannot be run", reason);
 }
 
-static void refuse_start(struct request *request, const struct sys_fault *fault)
+static void refuse_start(struct request *request, const struct sys_fault *fault, const char *why)
 {
 	static const char *const steps[] = {"cannot start a process", "cannot make a process group",
 	    "cannot change to its directory", "cannot set its limits", "cannot set its streams",
 	    "cannot execute"};
-	const struct value_handler *handler =
-	    arguments_handler(request_options(request), request->script.path);
 	char reason[512];
 
 	if (fault->step == SYS_STEP_EXEC) {
-		refuse_exec(request, handler == NULL ? request->script.path : handler->argv[0],
-		    fault->error);
+		refuse_exec(request, fault->error, why);
 		return;
 	}
 	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script.path, steps[fault->step],
@@ -101,8 +114,8 @@ struct start {
 static int start_init(struct start *start, const struct request *request)
 {
 	start->envp = params_environ(&request->params, request->link->services->environment);
-	start->argv =
-	    arguments_new(request_options(request), &request->params, request->script.path);
+	start->argv = arguments_new(request_options(request), &request->params, request->script.path,
+	    handler_of(request));
 	start->plan = (struct child_plan){
 	    .argv = start->argv,
 	    .dir = directory_of(request, start->directory, sizeof start->directory),
@@ -125,15 +138,16 @@ static void start_fini(struct start *start)
 static void on_exited_apart(void *context, int status)
 {
 	struct request *request = context;
-	struct sys_fault fault;
+	const struct child_failure *failure = child_failure(request->script.child);
 
-	if (!child_fault(request->script.child, &fault) || !request_is_running(request)) {
+	if (failure == NULL || !request_is_running(request)) {
 		request_exited(context, status);
 		return;
 	}
 	request->script.child = NULL;
+	request->script.pid = 0; /* no script has run */
 	request_count(request, TALLY_SPAWN_FAILURES);
-	refuse_start(request, &fault);
+	refuse_start(request, &failure->fault, failure->why);
 	request->link->touched(request->link);
 }
 
@@ -192,7 +206,7 @@ static void give_up_start(struct request *request, const struct sys_fault *fault
 {
 	request_count(request, TALLY_SPAWN_FAILURES);
 	scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
-	refuse_start(request, fault);
+	refuse_start(request, fault, mount_of(request) == NULL ? NULL : strerror(fault->error));
 }
 
 /* It runs, and has taken `spent` us to start. */
@@ -324,12 +338,25 @@ static void start_by_preloader(struct request *request)
 	loop_timer_clear(request_loop(request), &request->idle);
 }
 
+/*
+ * To ask a preloader means to look at the script, whose file system may have stopped answering while
+ * the request waited for its body or its slot.
+ */
+static bool may_look(const struct request *request)
+{
+	bool waited = request->state == REQUEST_BODY || request->state == REQUEST_QUEUED;
+
+	return !waited || mount_of(request) == NULL;
+}
+
 static void start(struct request *request)
 {
-	if (request->preloads)
+	if (!request->preloads)
+		start_by_exec(request);
+	else if (may_look(request))
 		start_by_preloader(request);
 	else
-		start_by_exec(request);
+		bypass(request);
 }
 
 /* ---- its turn --------------------------------------------------------- */
@@ -584,6 +611,8 @@ bool request_set_script(struct request *request, const struct stat *info)
 		request_refuse(request, 503, "out of resources", "no memory for its path");
 		return false;
 	}
+	request->handled =
+	    arguments_handler(request_options(request), request->script.path) != NULL;
 	request->preloads =
 	    preload != NULL && preload_concerns(preload, request->script.path, info);
 	return true;

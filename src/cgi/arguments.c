@@ -39,15 +39,21 @@ static bool has_interpreter(const char *script)
 	return start[0] == '#' && start[1] == '!';
 }
 
+const struct value_handler *arguments_extension(const struct options *options, const char *script)
+{
+	for (size_t i = 0; i < options->handlers.count; i++)
+		if (has_extension(script, &options->handlers.items[i]))
+			return &options->handlers.items[i];
+	return NULL;
+}
+
 const struct value_handler *arguments_handler(const struct options *options, const char *script)
 {
-	for (size_t i = 0; i < options->handlers.count; i++) {
-		const struct value_handler *handler = &options->handlers.items[i];
+	const struct value_handler *handler = arguments_extension(options, script);
 
-		if (has_extension(script, handler))
-			return options->handler_always || !has_interpreter(script) ? handler : NULL;
-	}
-	return NULL;
+	if (handler == NULL || options->handler_always)
+		return handler;
+	return has_interpreter(script) ? NULL : handler;
 }
 
 /* ---- words of a query ------------------------------------------------------- */
@@ -132,9 +138,9 @@ static size_t text_size(const struct value_handler *handler)
 	return size;
 }
 
-char **arguments_new(const struct options *options, const struct params *params, const char *script)
+char **arguments_new(const struct options *options, const struct params *params,
+    const char *script, const struct value_handler *handler)
 {
-	const struct value_handler *handler = arguments_handler(options, script);
 	const char *words = words_of(options, params);
 	size_t before = handler == NULL ? 0 : handler->argc;
 	size_t room = before + 3 + count_plus(words); /* script, one word more than "+", NULL */

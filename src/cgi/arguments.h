@@ -15,18 +15,21 @@
 #include "config/options.h"
 #include "cgi/params.h"
 
+/* The first --handler whose extension `script` has; NULL if there is none.  No system call. */
+const struct value_handler *arguments_extension(const struct options *options, const char *script);
+
 /*
- * The first --handler whose extension `script` has.  NULL if there is none, or, without
- * --handler-always, if the script is executable and starts with "#!".  Makes system calls only
- * if an extension matches.
+ * That handler if it is to run `script`: NULL also if, without --handler-always, the script is
+ * executable and starts with "#!".  Makes system calls only if an extension matches.
  */
 const struct value_handler *arguments_handler(const struct options *options, const char *script);
 
 /*
- * The argv for `script`, which has been resolved; argv[0] is the program to execute.  One
- * allocation, freed by the caller.  NULL with errno ENOMEM.
+ * The argv for `script`, which has been resolved, and which `handler` is to run; NULL: none.
+ * argv[0] is the program to execute.  One allocation, freed by the caller.  NULL with errno
+ * ENOMEM.
  */
 char **arguments_new(const struct options *options, const struct params *params,
-    const char *script) MUST_CHECK;
+    const char *script, const struct value_handler *handler) MUST_CHECK;
 
 #endif

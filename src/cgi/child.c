@@ -51,7 +51,7 @@ enum child_state {
 
 union child_origin {
 	int64_t begun;           /* elsewhere: us, clock_us(): it did not begin later */
-	struct sys_fault *fault; /* apart: shared with it until its exec */
+	struct child_failure *failure; /* apart: shared with it until its exec */
 };
 
 struct child {
@@ -117,8 +117,8 @@ static void leave_count(struct children *family)
 
 static void forget(struct child *child)
 {
-	if (child != NULL && child->apart && child->origin->fault != NULL)
-		sys_shared_free(child->origin->fault, sizeof *child->origin->fault);
+	if (child != NULL && child->apart && child->origin->failure != NULL)
+		sys_shared_free(child->origin->failure, sizeof *child->origin->failure);
 	free(child);
 }
 
@@ -443,21 +443,29 @@ static void join_family(struct child *child)
 	family->count++;
 }
 
+/* In the script's process. */
+static void explain(void *context, const char *path, int error)
+{
+	struct child_failure *failure = context;
+
+	exec_fault_describe(path, error, failure->why);
+}
+
 /* As sys_spawn(), but fills `fault` only if not even a process could be started. */
 static pid_t spawn_apart(struct child *child, const struct sys_program *program,
     struct sys_fault *fault)
 {
-	struct sys_fault *shared = sys_shared_alloc(sizeof *shared);
+	struct child_failure *shared = sys_shared_alloc(sizeof *shared);
 	pid_t pid;
 
 	if (shared == NULL) {
 		*fault = (struct sys_fault){SYS_STEP_FORK, errno};
 		return -1;
 	}
-	child->origin->fault = shared;
-	pid = sys_spawn_apart(program, shared);
+	child->origin->failure = shared;
+	pid = sys_spawn_apart(program, &shared->fault, explain, shared);
 	if (pid < 0)
-		*fault = *shared;
+		*fault = shared->fault;
 	return pid;
 }
 
@@ -575,12 +583,10 @@ pid_t child_pid(const struct child *child)
 	return child->process.pid;
 }
 
-bool child_fault(const struct child *child, struct sys_fault *fault)
+const struct child_failure *child_failure(const struct child *child)
 {
-	if (!child->apart || child->origin->fault->error == 0)
-		return false;
-	*fault = *child->origin->fault;
-	return true;
+	return child->apart && child->origin->failure->fault.error != 0 ? child->origin->failure
+									: NULL;
 }
 
 void child_answers(struct child *child)

@@ -23,8 +23,9 @@
 
 #include "base/attributes.h"
 #include "base/loop.h"
-#include "stats/scoreboard.h"
 #include "base/sys.h"
+#include "cgi/exec_fault.h"
+#include "stats/scoreboard.h"
 
 struct child;
 
@@ -80,7 +81,7 @@ void children_terminate(struct children *children);
  * Starts a script.  `exited` is called once: with waitpid(2)'s status when it has been reaped,
  * or as if KILL had ended it when it is left running after KILL.  NULL with `fault` filled if
  * it could not be started: no pipe is open then, and the slot is still the caller's.  One that
- * is started apart may still be on its way to execve(2): see child_fault().
+ * is started apart may still be on its way to execve(2): see child_failure().
  */
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
     struct child_pipes *pipes, struct sys_fault *fault, child_exit_fn *exited,
@@ -121,12 +122,17 @@ bool child_is_starting(const struct child *child);
 
 pid_t child_pid(const struct child *child);
 
+/* Why a script that was started apart could not be executed. */
+struct child_failure {
+	struct sys_fault fault;
+	char why[EXEC_FAULT_MAX]; /* if execve(2) failed: what exec_fault_describe() says */
+};
+
 /*
- * Why a script that was started apart could not be executed: true, with `fault` filled.  False:
- * that is not known to have failed, or it was not started apart.  Valid also inside its exit
- * callback.
+ * That, owned by `child`; good inside its exit callback, too.  NULL: it is not known to have
+ * failed, or was not started apart.
  */
-bool child_fault(const struct child *child, struct sys_fault *fault);
+const struct child_failure *child_failure(const struct child *child);
 
 /*
  * Sends TERM to the script and its process group, and KILL after the delay if any are left; one

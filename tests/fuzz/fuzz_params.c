@@ -164,7 +164,7 @@ static void set_one(struct params *params, const char *name, const char *value)
 static void use(struct params *params, const char *name, const char *value)
 {
 	static const struct options options = {.query_args = true};
-	char **argv = arguments_new(&options, params, "/srv/script");
+	char **argv = arguments_new(&options, params, "/srv/script", NULL);
 
 	fuzz_require(argv != NULL && strcmp(argv[0], "/srv/script") == 0);
 	free(argv);
