@@ -179,7 +179,7 @@ pid_t getpid(void)
 	return 4711;
 }
 
-void __wrap_sys_random(void *bytes, size_t len);
+IN_PLACE void __wrap_sys_random(void *bytes, size_t len);
 
 void __wrap_sys_random(void *bytes, size_t len)
 {

@@ -19,6 +19,12 @@
 
 #include "base/attributes.h"
 
+/*
+ * For a function in place of another, which the linker puts there (-Wl,--wrap): link-time
+ * optimization does not see that it is called.
+ */
+#define IN_PLACE __attribute__((used))
+
 /* The target.  Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -28,7 +28,7 @@ static bool is_ours(pid_t pid)
 	return pid > 1 && pid % 4 == 0;
 }
 
-pid_t __wrap_sys_session_of(pid_t pid);
+IN_PLACE pid_t __wrap_sys_session_of(pid_t pid);
 
 pid_t __wrap_sys_session_of(pid_t pid)
 {
@@ -37,7 +37,7 @@ pid_t __wrap_sys_session_of(pid_t pid)
 }
 
 /* It looks at the session by itself, and takes any number. */
-void __wrap_sys_kill_family(pid_t leader, pid_t session);
+IN_PLACE void __wrap_sys_kill_family(pid_t leader, pid_t session);
 
 void __wrap_sys_kill_family(pid_t leader, pid_t session)
 {
@@ -52,7 +52,7 @@ int kill(pid_t pid, int signo)
 	return 0;
 }
 
-void __wrap_sys_process_doing(pid_t pid, char text[SYS_DOING_MAX]);
+IN_PLACE void __wrap_sys_process_doing(pid_t pid, char text[SYS_DOING_MAX]);
 
 void __wrap_sys_process_doing(pid_t pid, char text[SYS_DOING_MAX])
 {
