@@ -326,7 +326,7 @@ scenario 'perl and python3' => sub {
         });
         is_deeply($by, [ 5, 0 ], 'all by the preloader');
         my $path = cgi() . "/$name";
-        is(scalar(grep { /^\Q$path\E 0?\.\d+(?:e-\d+)? the body$/ } @answers), 5, 'their answers')
+        is(scalar(grep { /^\Q$path\E [\d.]+(?:e-\d+)? the body$/ } @answers), 5, 'their answers')
             or diag(@answers);
         my %seen = map { $_ => 1 } @answers;
         is(scalar keys %seen, 5, 'with random numbers of their own');
