@@ -167,7 +167,10 @@ void workers_free_old(struct supervisor *supervisor);
 /* Worker `number` has reported that it serves. */
 void workers_serve(struct supervisor *supervisor, int number);
 
-/* Kills workers that have been silent for --watchdog; returns whether at least one is well. */
+/*
+ * Kills workers that have been silent for --watchdog; returns whether at least one is well: it
+ * serves, or the first ones are still starting, and it has given a sign of life.
+ */
 bool workers_look(struct supervisor *supervisor);
 
 #endif
