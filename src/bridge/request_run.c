@@ -267,7 +267,7 @@ static void on_body_moved(struct body *body)
 void request_resume(struct request *request)
 {
 	review_hold(request);
-	if (request_is_running(request) && request->errlog.flows)
+	if (request_is_running(request) && request->errlog.state == ERRLOG_FLOWS)
 		errlog_deliver(&request->errlog, request->link->out, RELAY_HIGH);
 	if (request_is_running(request))
 		relay_resume(&request->relay);

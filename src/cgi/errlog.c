@@ -4,6 +4,7 @@
  */
 #include "cgi/errlog.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +19,16 @@ static void on_delay(struct loop_timer *timer);
 void errlog_init(struct errlog *errlog, struct loop *loop, errlog_read_fn *read)
 {
 	*errlog = (struct errlog){.loop = loop, .fd = -1, .read = read};
+	errlog->state = read != NULL ? ERRLOG_HELD : ERRLOG_LOG;
 	buf_init(&errlog->held, read != NULL ? ERRLOG_TAIL_MAX : ERRLOG_LINE_MAX);
 	loop_watch_init(&errlog->pipe, on_readable);
 	loop_timer_init(&errlog->delay, on_delay);
+}
+
+static void set_state(struct errlog *errlog, enum errlog_state state)
+{
+	assert(state > errlog->state);
+	errlog->state = state;
 }
 
 static void close_pipe(struct errlog *errlog)
@@ -170,7 +178,8 @@ static size_t line_length(const char *text, size_t len)
 
 static void hold_for_client(struct errlog *errlog, const char *text, size_t len)
 {
-	size_t room = room_for_client(errlog, errlog->flows ? ERRLOG_TAIL_MAX : ERRLOG_HELD_MAX);
+	bool waits = errlog->state == ERRLOG_FLOWS;
+	size_t room = room_for_client(errlog, waits ? ERRLOG_TAIL_MAX : ERRLOG_HELD_MAX);
 	size_t kept = len < room ? len : room;
 
 	keep_first(errlog, text, line_length(text, len));
@@ -183,9 +192,10 @@ void errlog_deliver(struct errlog *errlog, struct outlet *out, size_t most)
 {
 	size_t len = buf_len(&errlog->held);
 
-	if (errlog->read == NULL)
+	if (errlog->state == ERRLOG_LOG)
 		return;
-	errlog->flows = true;
+	if (errlog->state == ERRLOG_HELD)
+		set_state(errlog, ERRLOG_FLOWS);
 	if (len == 0 || outlet_waiting(out) >= most)
 		return;
 	if (record_put_stream(&out->records, FCGI_STDERR, errlog->id, buf_bytes(&errlog->held),
@@ -200,10 +210,9 @@ void errlog_turn_to_log(struct errlog *errlog)
 {
 	struct buf held = errlog->held;
 
-	if (errlog->read == NULL)
+	if (errlog->state == ERRLOG_LOG)
 		return;
-	errlog->read = NULL;
-	errlog->flows = false;
+	set_state(errlog, ERRLOG_LOG);
 	buf_init(&errlog->held, ERRLOG_LINE_MAX);
 	log_lines(errlog, (const char *)buf_bytes(&held), buf_len(&held));
 	buf_fini(&held);
@@ -213,7 +222,7 @@ void errlog_turn_to_log(struct errlog *errlog)
 /* The end of stderr: the last line may lack its newline. */
 static void end_text(struct errlog *errlog)
 {
-	if (errlog->read == NULL && buf_len(&errlog->held) > 0)
+	if (errlog->state == ERRLOG_LOG && buf_len(&errlog->held) > 0)
 		end_line(errlog, "", 0);
 	report_lost(errlog);
 }
@@ -233,17 +242,19 @@ static bool read_some(struct errlog *errlog, size_t max)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	if (errlog->read != NULL)
-		hold_for_client(errlog, text, (size_t)n);
-	else
+	if (errlog->state == ERRLOG_LOG)
 		log_lines(errlog, text, (size_t)n);
+	else
+		hold_for_client(errlog, text, (size_t)n);
 	return true;
 }
 
 void errlog_read(struct errlog *errlog)
 {
-	size_t max = errlog->flows ? room_for_client(errlog, ERRLOG_HELD_MAX) : ERRLOG_READ;
+	size_t max = ERRLOG_READ;
 
+	if (errlog->state == ERRLOG_FLOWS)
+		max = room_for_client(errlog, ERRLOG_HELD_MAX);
 	if (max == 0) { /* the client is slow: the script has to wait */
 		loop_want(errlog->loop, &errlog->pipe, 0);
 		return;
@@ -251,7 +262,7 @@ void errlog_read(struct errlog *errlog)
 	(void)read_some(errlog, max);
 	if (errlog->fd < 0)
 		end_text(errlog);
-	if (errlog->read != NULL)
+	if (errlog->state != ERRLOG_LOG)
 		errlog->read(errlog);
 }
 

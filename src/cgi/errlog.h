@@ -11,6 +11,9 @@
  * It is read until no process holds it open: one that the script left in the background would
  * otherwise die of SIGPIPE at its next line.  After the response, left.c does that.
  *
+ *   HELD --the header record is out--> FLOWS --the client is gone--> LOG
+ *     '-----------------the client is gone---------------------------'
+ *
  * Most scripts end soon and write nothing to stderr: the pipe is watched only after a delay,
  * and read at the end.
  */
@@ -38,6 +41,13 @@ enum {
 	ERRLOG_FIRST_MAX = 160,        /* bytes of the first line in a failed request's log line */
 };
 
+/* Where a script's stderr goes. */
+enum errlog_state {
+	ERRLOG_HELD,  /* to the client, later: the excess is dropped */
+	ERRLOG_FLOWS, /* to the client: it waits for room, and is not dropped */
+	ERRLOG_LOG,
+};
+
 struct errlog;
 typedef void errlog_read_fn(struct errlog *errlog);
 
@@ -48,7 +58,7 @@ struct errlog {
 	struct loop_watch pipe; /* for `fd`, once the script has run for ERRLOG_DELAY */
 	struct loop_timer delay;
 	const char *script; /* its path, borrowed */
-	errlog_read_fn *read; /* to the client: called after each read; NULL: to the log */
+	errlog_read_fn *read; /* called after each read, unless it goes to the log */
 	struct buf held;    /* log: the start of a line; client: bytes not sent yet */
 	char *first;        /* the first line, NULL if there was none; owned */
 	int64_t window;     /* when the current count of lines began */
@@ -56,7 +66,7 @@ struct errlog {
 	unsigned lines;     /* in this window */
 	uint16_t id;
 	bool started;       /* the first line has been seen */
-	bool flows;         /* it may go to the client: it waits for room, and is not dropped */
+	enum errlog_state state;
 };
 
 /*
