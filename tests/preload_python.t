@@ -7,6 +7,7 @@
 use v5.36;
 use Cwd ();
 use Errno qw(ENOENT EPERM);
+use File::Copy qw(copy);
 use Test::More;
 use Bridge;
 use Preload;
@@ -33,9 +34,12 @@ sub python_script ($text, $line = '#!/usr/bin/python3') {
 my $nothing = python_script('print(1)');
 sub start (@args) {
     my $env = ref $args[0] ? shift @args : \%plain;
+    return start_program($program, $env, @args);
+}
+sub start_program ($file, $env, @args) {
     my $p;
     wait_until(20, sub {
-        $p = Preload->start([ $python, $program, @args ], env => $env);
+        $p = Preload->start([ $python, $file, @args ], env => $env);
         return defined $p->run([$nothing])->{out};
     }) or die 'no preloader that can be used: ' . $p->log . "\n";
     return $p;
@@ -548,6 +552,168 @@ scenario 'a file that changes' => sub {
     unlink "$own/more/changes.py";
 };
 
+# Puts another file in its place, with the same time, as packages and rsync -t do.
+my $time = 1_000_000_000;
+sub replace ($path, $text = slurp($path)) {
+    my $next = spew(file(), $text, 0644);
+    utime $time, $time, $next;
+    rename $next, $path or die "$path: $!\n";
+}
+
+# A path below the folder, with the folders that lead to it.
+sub below ($dir, $name, $text = '') {
+    my @parts = split m{/}, $name;
+    mkdir join '/', $dir, @parts[ 0 .. $_ ] for 0 .. $#parts - 1;
+    return spew("$dir/$name", $text);
+}
+
+sub zip ($path, $dir, @names) {
+    my $r = run_program([ $python, '-c', "import os, sys, zipfile\nos.chdir(sys.argv[2])\n"
+        . "with zipfile.ZipFile(sys.argv[1], 'w') as z:\n  for n in sys.argv[3:]: z.write(n)",
+        $path, $dir, @names ]);
+    return $r->{exit} == 0 ? $path : die "$path: $r->{err}\n";
+}
+
+# What an expression is after an import.
+sub python_value ($import, $expression) {
+    return run_program([ $python, '-c', "import $import\nprint($expression)" ])->{out} =~ s/\n\z//r;
+}
+
+# Files that matter: each case prepares a folder and returns what has to be loaded from it, with
+# variables, and what changes.  Another time, size or name is not needed to see it.
+my @changes = (
+    'a source' => sub ($dir) {
+        my $file = below($dir, 'mod.py', 'version = 1');
+        return ('mod', {}, sub { replace($file, 'version = 2') });
+    },
+    'a source that is written over' => sub ($dir) {
+        my $file = below($dir, 'mod.py', 'version = 1');
+        return ('mod', {}, sub { spew($file, 'version = 2'); utime $time, $time, $file });
+    },
+    'what a source was compiled to' => sub ($dir) {
+        below($dir, 'mod.py', 'version = 1');
+        return ('mod', {}, sub { replace(glob "$dir/__pycache__/mod.*.pyc") });
+    },
+    'a compiled file without a source' => sub ($dir) {
+        my $source = spew(file(), 'version = 1');
+        run_program([ $python, '-c', 'import py_compile, sys; py_compile.compile(*sys.argv[1:])',
+            $source, "$dir/mod.pyc" ]);
+        return ('mod', {}, sub { replace("$dir/mod.pyc") });
+    },
+    'where a link leads' => sub ($dir) {
+        my @files = map { below($dir, "$_/mod.py", "version = $_") } 1, 2;
+        symlink $files[0], "$dir/mod.py";
+        return ('mod', {}, sub { symlink $files[1], "$dir/new"; rename "$dir/new", "$dir/mod.py" });
+    },
+    'an archive' => sub ($dir) {
+        below($dir, 'mod.py', 'version = 1');
+        my $zip = zip("$dir/zip", $dir, 'mod.py');
+        return ('mod', { PYTHONPATH => $zip }, sub { replace($zip) });
+    },
+    'an archive, a folder of it' => sub ($dir) {
+        below($dir, 'lib/mod.py', 'version = 1');
+        my $zip = zip("$dir/zip", $dir, 'lib/mod.py');
+        return ('mod', { PYTHONPATH => "$zip/lib" }, sub { replace($zip) });
+    },
+    'an archive where there was none' => sub ($dir) {
+        below($dir, 'mod.py', 'version = 1');
+        my $zip = "$dir/zip";
+        return ('mod', { PYTHONPATH => "$zip:$dir" }, sub { zip($zip, $dir, 'mod.py') });
+    },
+    'an extension module' => sub ($dir) {
+        my $file = python_value('_lsprof', '_lsprof.__file__');
+        my $copy = "$dir/" . $file =~ s{.*/}{}r;
+        replace($copy, slurp($file));
+        return ('_lsprof', {}, sub { replace($copy) });
+    },
+    'a library that one needs' => sub ($dir) {
+        my $file = python_value('lzma', 'next(l.split()[-1] for l in open("/proc/self/maps") if "liblzma" in l)');
+        my $copy = "$dir/" . (split ' ', `ldd '@{[ python_value('_lzma', '_lzma.__file__') ]}' | grep liblzma`)[0];
+        replace($copy, slurp($file));
+        return ('lzma', { LD_LIBRARY_PATH => $dir }, sub { replace($copy) });
+    },
+    'a namespace that becomes a package' => sub ($dir) {
+        below($dir, 'space/mod.py');
+        return ('space.mod', {}, sub { below($dir, 'space/__init__.py') });
+    },
+    'a package where its module was' => sub ($dir) {
+        below($dir, "pack/$_.py") for qw(__init__ mod);
+        return ('pack.mod', {}, sub { below($dir, 'pack/mod/__init__.py') });
+    },
+    'a folder that becomes a package, before the module' => sub ($dir) {
+        below($dir, 'mod.py');
+        below($dir, 'before/mod/data');
+        return ('mod', { PYTHONPATH => "$dir/before:$dir" }, sub { below($dir, 'before/mod/__init__.py') });
+    },
+    'a module that each interpreter loads' => sub ($dir) {
+        return ('json', {}, sub { below($dir, 'usercustomize.py') });
+    },
+);
+
+# Files that do not.
+my @no_changes = (
+    'another module' => sub ($dir) {
+        below($dir, "pack/$_.py") for qw(__init__ mod);
+        return ('pack.mod', {}, sub { below($dir, $_) for qw(pack/other.py other.py data.txt) });
+    },
+    'what another module was compiled to' => sub ($dir) {
+        below($dir, "$_.py") for qw(mod other);
+        return ('mod', {}, sub { below($dir, '__pycache__/other.cpython-999.pyc') });
+    },
+    'an archive that is not searched' => sub ($dir) {
+        below($dir, 'mod.py');
+        return ('mod', {}, sub { zip("$dir/mod.zip", $dir, 'mod.py') });
+    },
+);
+
+# Prepares all, then starts a preloader for each.
+sub prepared (@cases) {
+    my @prepared;
+    while (my ($name, $prepare) = splice @cases, 0, 2) {
+        mkdir my $dir = file();
+        my ($module, $env, $change) = $prepare->($dir);
+        utime $time, $time, glob "$dir/* $dir/*/*";
+        push @prepared, [ $name, { %plain, PYTHONPATH => $dir, %$env }, $module, $change ];
+    }
+    return map { my ($name, $env, $module, $change) = @$_; [ $name, start($env, $module), $change ] }
+        @prepared;
+}
+
+scenario 'a file that is replaced by one with the same time' => sub {
+    for (prepared(@changes)) {
+        my ($name, $p, $change) = @$_;
+        $change->();
+        is($p->run([$nothing])->{answer}, "stale $p->{serial}", "$name: noticed at once");
+    }
+    for (prepared(@no_changes)) {
+        my ($name, $p, $change) = @$_;
+        $change->();
+        is($p->run([$nothing])->{out}, "1\n", "$name: nothing to it");
+    }
+};
+
+scenario 'no script gets some modules of before and some of after' => sub {
+    mkdir my $dir = file();
+    below($dir, "pack/$_.py", "version = 1") for qw(__init__ one two);
+    my %env = (%plain, PYTHONPATH => $dir);
+    my $script = python_script('from pack import one, two; print(one.version, two.version)');
+    my $p = start(\%env, 'pack.one');
+    is($p->run([$script])->{out}, "1 1\n", 'before');
+    replace("$dir/pack/$_.py", 'version = 22') for qw(one two);
+    is($p->run([$script])->{answer}, "stale $p->{serial}", 'not started');
+    is(start(\%env, 'pack.one')->run([$script])->{out}, "22 22\n", 'after');
+};
+
+scenario 'a part of the preloader that is replaced' => sub {
+    mkdir my $dir = file();
+    copy($_, $dir) for glob "$program*";
+    for my $part (qw(-files -modules -script), '') {
+        my $p = start_program("$dir/python3", \%plain);
+        replace("$dir/python3$part");
+        is($p->run([$nothing])->{answer}, "stale $p->{serial}", "python3$part");
+    }
+};
+
 scenario '--learn: what scripts import from the system is loaded for the next' => sub {
     my $p = start(\%with_own, '--learn');
     own_module(mine => '');
@@ -588,6 +754,23 @@ scenario '--learn: files that others can write' => sub {
     is($loaded, 'wave', 'but none that needs a file that others can write');
     is($r->{out}, "$before/string.py\n", 'which scripts get');
     is(slurp($mark), "$r->{pid}\n", 'and nothing but them runs it');
+};
+
+# The interpreter believes a compiled file without reading the source.
+scenario '--learn: compiled files that others can write' => sub {
+    my ($mark, $source) = (file(), file());
+    my %env = (%plain, PYTHONPYCACHEPREFIX => tmp() . '/compiled');
+    spew($source, "import os\nwith open('$mark', 'a') as f: print(os.getpid(), file=f)\n");
+    my $made = run_program([ 'env', map({ "$_=$env{$_}" } keys %env), $python, '-c', <<~'END', $source ]);
+        import importlib.util, py_compile, sys
+        path = importlib.util.cache_from_source(importlib.util.find_spec('wave').origin)
+        print(py_compile.compile(sys.argv[1], path, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH))
+        END
+    like($made->{out}, qr/^\Q$env{PYTHONPYCACHEPREFIX}\E/, 'there is one');
+    my $p = start(\%env, '--learn');
+    my $r = $p->run([ python_script('import wave') ]);
+    ok(wait_until(10, sub { loaded($p, 'wave') eq 'wave' }), 'its module is learned');
+    is(slurp($mark), "$r->{pid}\n", 'from the source: nothing but the script has run it');
 };
 
 # ---- a worker's other ways ------------------------------------------------------------
