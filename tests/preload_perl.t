@@ -625,6 +625,8 @@ sub f {
 our $b1; $main::one = 1; $::two = 2; @three = 1; use warnings; $four = 4
 == names used once, -w; line => "#!/usr/bin/perl -w", switches => ["-w"]
 $one = 1; { no warnings; $four = 1 }
+== names used once, warnings that are off again
+BEGIN { $^W = 1 } $one = 1; BEGIN { $^W = 0 } print "text"
 == autodie
 use autodie; $! = 0; open my $f, "<", "/not/there"
 == a write that nobody reads
@@ -732,6 +734,15 @@ $s }) }
 print 'hello', __LINE__; warn;
 __END__
 x
+== a source filter, -w; line => "#!/usr/bin/perl -w", switches => ["-w"]
+use Filter::Util::Call; sub filter { my $s = filter_read(); s/hello/changed/; $s }
+BEGIN { filter_add(bless []) }
+print 'hello', defined &Filter::Util::Call::real_import ? 1 : 0;
+== the parts of perl that it has at its start
+print join ' ', grep { defined &$_ } map { "Filter::Util::Call::$_" }
+    qw(real_import filter_read filter_del unimport filter_add);
+print exists $::{'Filter::'} ? 1 : 0;
+print join ' ', grep { !/^(?:strict|warnings)/ } sort keys %INC;
 == FindBin
 use FindBin; print "$FindBin::Bin|$FindBin::Script|$FindBin::RealBin\n"
 == lib and FindBin
