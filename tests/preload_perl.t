@@ -473,6 +473,12 @@ scenario 'malformed messages end it' => sub {
         'a word more' => $changed->(scalar @$good, 'x'),
         'a count that is no number' => $changed->(2, 'x'),
         'a count that is too large' => $changed->(2, 99999),
+        'an enormous count' => $changed->(5, '9' x 30),
+        'a negative count' => $changed->(2, -1),
+        'an empty count' => $changed->(4, ''),
+        'an empty serial' => $changed->(1, ''),
+        'a limit that is no number' => sub ($p) { $p->send_message(
+            [ @$good[ 0 .. 3 ], 1, 7, '1x', 2, @$good[ 5 .. $#$good ] ], @null) },
         'a relative path' => $changed->(6, 'script.pl'),
         'no arguments' => sub ($p) { $p->send_message([ qw(start 1 0), '', 0, 0, 0 ], @null) },
         'too long' => sub ($p) { $p->send_message([ 'x' x 131072 ]) },
