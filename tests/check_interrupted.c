@@ -32,12 +32,13 @@ enum call { READ, WRITE, RECV, SEND, SENDMSG, WAITPID, CALLS };
 
 static bool armed; /* the code that is tested runs */
 static unsigned calls[CALLS];
+static int failure = EINTR;
 
 static bool interrupts(enum call call)
 {
 	if (!armed || calls[call]++ % 2 != 0)
 		return false;
-	errno = EINTR;
+	errno = failure;
 	return true;
 }
 
@@ -144,8 +145,54 @@ START_TEST(a_record_is_recalled_whole)
 }
 END_TEST
 
+static int exits;
+
+static void on_exit_of_child(struct loop_child *child, int status)
+{
+	(void)child;
+	(void)status;
+	exits++;
+}
+
+static bool has_exited(void *context)
+{
+	(void)context;
+	return exits > 0;
+}
+
+/* Also if waitpid(2) fails in a way that it does not have: there is no second SIGCHLD. */
+START_TEST(an_exit_is_not_missed)
+{
+	static const int failures[] = {EINTR, ECHILD, ENOSYS};
+	struct loop_child child;
+	char byte;
+	int gate[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(gate), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(gate[1]);
+		_exit((int)read(gate[0], &byte, 1));
+	}
+	ck_assert_int_gt(pid, 0);
+	exits = 0;
+	failure = failures[_i];
+	loop_child_add(loop, &child, pid, on_exit_of_child);
+	ck_assert_int_eq(loop_turn(loop, 0), 0); /* the one after which children are looked for anyway */
+	close(gate[1]);
+	armed = true;
+	ck_assert(turn_until(loop, has_exited, NULL));
+	armed = false;
+	ck_assert_int_eq(exits, 1);
+	ck_assert_uint_eq(calls[WAITPID], 2);
+	close(gate[0]);
+}
+END_TEST
+
 static void start(void)
 {
+	failure = EINTR;
 	memset(calls, 0, sizeof calls);
 	bench_setup();
 }
@@ -155,6 +202,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, start, bench_teardown);
 	tcase_add_test(tcase, a_request_is_answered_as_ever);
 	tcase_add_test(tcase, a_record_is_recalled_whole);
+	tcase_add_loop_test(tcase, an_exit_is_not_missed, 0, 3);
 }
 
 int main(void)

@@ -18,6 +18,7 @@
 enum {
 	CHILD_BUCKETS = 256,
 	PAUSE_MIN = 500, /* ms; a turn that is this late means that the process was paused */
+	REAP_PAUSE = 100, /* ms until children are asked for again, when that has failed */
 };
 
 struct loop {
@@ -36,6 +37,7 @@ struct loop {
 	struct loop_watch signals;
 	size_t child_count; /* without quiet ones */
 	int child_exited; /* SIGCHLD arrived: reap after the descriptors' events */
+	struct loop_timer reap_again; /* children could not be waited for */
 	loop_signal_fn *arrived;
 	void *arrived_context;
 };
@@ -348,7 +350,14 @@ static void reap_children(struct loop *loop)
 		pid = waitpid(-1, &status, WNOHANG);
 		if (pid > 0)
 			report_exit(loop, pid, status);
-	} while (pid > 0 && loop->child_count > 0);
+	} while ((pid > 0 && loop->child_count > 0) || (pid < 0 && errno == EINTR));
+	if (pid < 0 && loop->child_count > 0) /* no other SIGCHLD may come */
+		loop_timer_set(loop, &loop->reap_again, REAP_PAUSE);
+}
+
+static void on_reap_again(struct loop_timer *timer)
+{
+	loop_reap(CONTAINER_OF(timer, struct loop, reap_again));
 }
 
 static void on_signals(struct loop_watch *watch, unsigned events)
@@ -403,6 +412,7 @@ struct loop *loop_new(void)
 	}
 	loop->tasks.next = loop->tasks.prev = &loop->tasks;
 	loop_watch_init(&loop->signals, on_signals);
+	loop_timer_init(&loop->reap_again, on_reap_again);
 	loop->firing = -1;
 	loop_refresh(loop);
 	return loop;
