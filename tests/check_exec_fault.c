@@ -153,6 +153,10 @@ START_TEST(a_fault_has_a_status)
 	ck_assert_int_eq(exec_fault_status(EPERM), 403);
 	ck_assert_int_eq(exec_fault_status(ENOMEM), 503);
 	ck_assert_int_eq(exec_fault_status(EAGAIN), 503);
+	ck_assert_int_eq(exec_fault_status(EMFILE), 503);
+	ck_assert_int_eq(exec_fault_status(ENFILE), 503);
+	ck_assert_int_eq(exec_fault_status(ETXTBSY), 503);
+	ck_assert_int_eq(exec_fault_status(EIO), 500);
 	ck_assert_int_eq(exec_fault_status(ENOENT), 500);
 	ck_assert_int_eq(exec_fault_status(ENOEXEC), 500);
 	ck_assert_int_eq(exec_fault_status(E2BIG), 431);

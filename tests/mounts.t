@@ -9,6 +9,7 @@ use POSIX ();
 use Test::More;
 use FastCGI;
 use Bridge;
+use Failing;
 use Preloading;
 
 # No package mends this, so it is no failure.
@@ -366,6 +367,25 @@ scenario 'what cannot be executed there is refused as elsewhere' => sub {
         qr{ warn: request .*local\.hx: cannot execute its handler \Q$mnt\E/none: No such file}, 'and the log says why');
     $bridge->stop;
 };
+
+scenario 'what there is not enough of for an exec there gets 503 as elsewhere' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => \@args, env => failing_env());
+    my @workers = $bridge->workers;
+    for my $call (qw(execve chdir dup2)) {
+        for my $error (qw(ENFILE EMFILE ENOMEM EAGAIN EIO)) {
+            fail_with($call => $error);
+            my $r = FastCGI::response(remote($bridge));
+            my $status = $error eq 'EIO' ? 500 : 503;
+            is($r->{status}, $status, "$call $error: $status");
+            is(exists $r->{header}{'retry-after'}, $status == 503, 'Retry-After with a 503');
+        }
+    }
+    fail_with();
+    is_remote(remote($bridge), 'then it runs');
+    $bridge->ok_serves('unix', @workers);
+    ok_alone(@workers);
+    $bridge->stop;
+} if can_fail();
 
 my @debug = (args => [ @args, '--log-level', 'debug' ]);
 my %started = (

@@ -6,8 +6,10 @@
 use v5.36;
 use Test::More;
 use Time::HiRes qw(time sleep);
+use Errno ();
 use FastCGI;
 use Bridge;
+use Failing;
 
 sub few_files ($n) { return [ 'sh', '-c', "ulimit -n $n; exec \"\$@\"", 'sh' ] }
 
@@ -133,5 +135,44 @@ scenario 'no /dev/null' => sub {
         'when it is there again, one starts');
     $bridge->stop;
 };
+
+# ---- a start that fails ------------------------------------------------------------------------
+
+my %failed_step = (
+    execve => qr/cannot execute(?: its handler \S+)?/,
+    chdir => qr/cannot change to its directory/,
+    dup2 => qr/cannot set its streams/,
+);
+
+# A shortage passes, and is nobody's fault: 503, and when to come again; what is wrong is 500.
+sub is_refused ($bridge, $script, $call, $error, $status) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $mark = $bridge->mark;
+    fail_with($call => $error);
+    my $r = FastCGI::response($bridge->get('unix', $script));
+    fail_with();
+    my $text = do { local $! = Errno->can($error)->(); "$!" };
+    is($r->{status}, $status, "$script: $call $error: $status");
+    is(exists $r->{header}{'retry-after'}, $status == 503, 'Retry-After with a 503');
+    like($bridge->log_since($mark), qr/ $status: \S+: $failed_step{$call}: \Q$text\E/,
+        'the log says why');
+}
+
+scenario 'a script cannot be started, for want of something or for another reason' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], env => failing_env(),
+        args => [ '--handler', '.sh=/bin/sh' ]);
+    my @workers = $bridge->workers;
+    script('handled.sh', "echo Content-Type: text/plain; echo; echo hello\n");
+    for my $error (qw(ENFILE EMFILE ENOMEM EAGAIN)) {
+        is_refused($bridge, 'hello', $_, $error, 503) for qw(execve chdir dup2);
+        is_refused($bridge, 'handled.sh', 'execve', $error, 503);
+    }
+    is_refused($bridge, 'hello', 'execve', 'ETXTBSY', 503); # it is being written
+    is_refused($bridge, $_, 'execve', 'EIO', 500) for qw(hello handled.sh);
+    is_refused($bridge, 'hello', $_, 'EIO', 500) for qw(chdir dup2);
+    is(FastCGI::body($bridge->get('unix', $_)), "hello\n", "$_: then it runs") for qw(hello handled.sh);
+    $bridge->ok_serves('unix', @workers);
+    $bridge->stop;
+} if can_fail();
 
 done_testing;

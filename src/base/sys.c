@@ -161,6 +161,12 @@ const char *sys_remedy(int error)
 	}
 }
 
+bool sys_is_shortage(int error)
+{
+	return error == ENOMEM || error == ENOBUFS || error == EMFILE || error == ENFILE ||
+	    error == EAGAIN;
+}
+
 static int set_limits(const struct sys_program *program)
 {
 	for (size_t i = 0; i < program->limit_count; i++)

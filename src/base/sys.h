@@ -267,6 +267,12 @@ struct sys_program {
  */
 const char *sys_remedy(int error);
 
+/*
+ * Whether a call that failed with errno `error` may succeed later as it is: the machine, or a
+ * process's limits, were short of memory, descriptors or processes.
+ */
+bool sys_is_shortage(int error);
+
 /* The steps of sys_spawn() that can fail, in order. */
 enum sys_step {
 	SYS_STEP_FORK,

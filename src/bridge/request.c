@@ -27,7 +27,7 @@ static void refuse_body(struct request *request)
 		request_refuse(request, 413, "its body is too large", "body exceeds --max-body");
 	else if (error == ENOSPC || error == EDQUOT)
 		request_refuse(request, 507, "no space for its body", reason);
-	else if (error == ENOMEM || error == EMFILE || error == ENFILE)
+	else if (sys_is_shortage(error))
 		request_refuse(request, 503, "out of resources", reason);
 	else
 		request_refuse(request, 500, "its body cannot be held", reason);

@@ -33,8 +33,8 @@ static const struct value_handler *handler_of(const struct request *request)
 }
 
 /*
- * A script that cannot be executed may be at fault itself; a handler is configured here: 500.
- * `why`: what is known of it; NULL: it is looked at now.
+ * A script that cannot be executed may be at fault itself; a handler is configured here: 500,
+ * but for a shortage.  `why`: what is known of it; NULL: it is looked at now.
  */
 static void refuse_exec(struct request *request, int error, const char *why)
 {
@@ -43,17 +43,18 @@ static void refuse_exec(struct request *request, int error, const char *why)
 	char reason[1100];
 	char text[EXEC_FAULT_MAX];
 	bool handled = handler != NULL;
+	int status = exec_fault_status(error);
 
 	if (why == NULL) {
 		exec_fault_describe(program, error, text);
 		why = text;
 	}
-	snprintf(reason, sizeof reason, "%.400s: cannot execute%s%.100s: %s", request->script.path,
-	    handled ? " its handler " : "", handled ? program : "", why);
+	snprintf(reason, sizeof reason, "%.400s: cannot execute%s%.100s: %s%s", request->script.path,
+	    handled ? " its handler " : "", handled ? program : "", why, sys_remedy(error));
 	if (error == E2BIG)
 		request_refuse(request, 431, "its parameters are too large", reason);
 	else
-		request_refuse(request, handled ? 500 : exec_fault_status(error),
+		request_refuse(request, handled && status != 503 ? 500 : status,
 		    "the script cannot be run", reason);
 }
 
@@ -69,8 +70,9 @@ static void refuse_start(struct request *request, const struct sys_fault *fault,
 		return;
 	}
 	snprintf(reason, sizeof reason, "%s: %s: %s%s", request->script.path, steps[fault->step],
-	    strerror(fault->error), fault->step == SYS_STEP_FORK ? sys_remedy(fault->error) : "");
-	request_refuse(request, fault->step == SYS_STEP_FORK ? 503 : 500,
+	    strerror(fault->error), sys_remedy(fault->error));
+	request_refuse(request,
+	    fault->step == SYS_STEP_FORK || sys_is_shortage(fault->error) ? 503 : 500,
 	    "the script cannot be run", reason);
 }
 

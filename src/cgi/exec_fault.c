@@ -13,6 +13,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/sys.h"
+
 enum { HEAD_MAX = EXEC_FAULT_NAME_MAX };
 
 struct head {
@@ -61,8 +63,7 @@ int exec_fault_status(int error)
 		return 403;
 	if (error == E2BIG)
 		return 431;
-	if (error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE ||
-	    error == ETXTBSY)
+	if (sys_is_shortage(error) || error == ETXTBSY)
 		return 503;
 	return 500;
 }

@@ -123,7 +123,8 @@ static int launch(struct preload_process *process, struct sys_fault *fault)
 /* Whether it may pass, unlike a program that cannot be executed. */
 static bool is_shortage(const struct sys_fault *fault)
 {
-	return fault->step == SYS_STEP_FORK && fault->error != ENOTSUP;
+	return sys_is_shortage(fault->error) ||
+	    (fault->step == SYS_STEP_FORK && fault->error != ENOTSUP);
 }
 
 static void preloader_spawn(struct preloader *preloader)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "base/sys.h"
 #include "cgi/arguments.h"
 #include "cgi/shebang.h"
 
@@ -83,7 +84,7 @@ static int refuse_errno(struct script_refusal *refusal, const char *path, int er
 		status = 404;
 	else if (error == EACCES || error == EPERM || error == ELOOP)
 		status = 403;
-	else if (error == ENOMEM)
+	else if (sys_is_shortage(error))
 		status = 503;
 	return refuse(refusal, status, path, strerror(error));
 }
