@@ -130,6 +130,25 @@ START_TEST(an_heir_gets_what_has_grown_and_no_gauges)
 }
 END_TEST
 
+START_TEST(a_sum_has_a_maximum)
+{
+	static const uint64_t large[] = {TALLY_MAX - 1, TALLY_MAX, TALLY_MAX + 1, UINT64_MAX};
+
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+		memset(tally, 0, sizeof *tally);
+		memset(&sum, 0, sizeof sum);
+		tally_add(tally, TALLY_2XX, large[i]);
+		atomic_store(&tally->times[TALLY_SPAWN].buckets[0], large[i]);
+		atomic_store(&tally->times[TALLY_SPAWN].sum, large[i]);
+		for (int n = 0; n < 3; n++)
+			tally_read(tally, &sum);
+		ck_assert_uint_eq(sum.events[TALLY_2XX], TALLY_MAX);
+		ck_assert_uint_eq(sum.times[TALLY_SPAWN].buckets[0], TALLY_MAX);
+		ck_assert_uint_eq(sum.times[TALLY_SPAWN].sum, TALLY_MAX);
+	}
+}
+END_TEST
+
 START_TEST(no_count_is_lost_between_processes)
 {
 	pid_t pids[PROCESSES];
@@ -160,6 +179,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_time_goes_into_the_bucket_whose_bound_it_does_not_pass);
 	tcase_add_test(tcase, the_dead_leave_events_and_no_gauges);
 	tcase_add_test(tcase, an_heir_gets_what_has_grown_and_no_gauges);
+	tcase_add_test(tcase, a_sum_has_a_maximum);
 	tcase_add_test(tcase, no_count_is_lost_between_processes);
 }
 

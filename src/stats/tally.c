@@ -71,10 +71,18 @@ void tally_grow(struct tally *tally, const struct tally_sum *now, const struct t
 	}
 }
 
+/* Whatever was written there, the sums of a page stay in range: a histogram never goes down. */
+static void add_up(uint64_t *sum, const tally_word *word)
+{
+	uint64_t n = get(word);
+
+	*sum = n < TALLY_MAX - *sum ? *sum + n : TALLY_MAX;
+}
+
 void tally_read(const struct tally *tally, struct tally_sum *sum)
 {
 	for (int i = 0; i < TALLY_EVENTS; i++)
-		sum->events[i] += get(&tally->events[i]);
+		add_up(&sum->events[i], &tally->events[i]);
 	for (int i = 0; i < TALLY_GAUGES; i++) {
 		int gauge = atomic_load(&tally->gauges[i]);
 
@@ -82,7 +90,7 @@ void tally_read(const struct tally *tally, struct tally_sum *sum)
 	}
 	for (int t = 0; t < TALLY_TIMES; t++) {
 		for (int i = 0; i < TALLY_BUCKETS; i++)
-			sum->times[t].buckets[i] += get(&tally->times[t].buckets[i]);
-		sum->times[t].sum += get(&tally->times[t].sum);
+			add_up(&sum->times[t].buckets[i], &tally->times[t].buckets[i]);
+		add_up(&sum->times[t].sum, &tally->times[t].sum);
 	}
 }

@@ -77,7 +77,10 @@ struct tally {
 	struct tally_histogram times[TALLY_TIMES];
 };
 
-/* The same as plain numbers, of one tally or the sum of several. */
+/* No correct number is larger; a double, as programs that read JSON use it, is exact up to here. */
+#define TALLY_MAX (UINT64_C(1) << 53)
+
+/* The same as plain numbers, of one tally or the sum of several; none exceeds TALLY_MAX. */
 struct tally_sum {
 	uint64_t events[TALLY_EVENTS];
 	int64_t gauges[TALLY_GAUGES];
@@ -108,7 +111,7 @@ void tally_bury(struct tally *tally);
 /* Adds to `tally` the growth of events and times from `before` to `now`. */
 void tally_grow(struct tally *tally, const struct tally_sum *now, const struct tally_sum *before);
 
-/* Adds the numbers in `tally` to `sum`. */
+/* Adds the numbers in `tally` to `sum`, up to TALLY_MAX: a worker may write anything there. */
 void tally_read(const struct tally *tally, struct tally_sum *sum);
 
 #endif
