@@ -19,12 +19,6 @@
 
 #include "base/attributes.h"
 
-/*
- * For a function in place of another, which the linker puts there (-Wl,--wrap): link-time
- * optimization does not see that it is called.
- */
-#define IN_PLACE __attribute__((used))
-
 /* The target.  Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -34,6 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 		if (!(holds))                                            \
 			fuzz_abort(__FILE__, __LINE__, #holds);          \
 	} while (0)
+
+/* What the calls of the system are made of: base/sys_linux.c or base/sys_posix.c. */
+extern const char fuzz_system[];
 
 _Noreturn void fuzz_abort(const char *file, int line, const char *what);
 
@@ -68,6 +65,9 @@ unsigned char *fuzz_copy(const void *bytes, size_t len) MUST_CHECK;
  */
 bool fuzz_is_text(const void *bytes, size_t len) MUST_CHECK;
 
+/* The length of the character in UTF-8 at `bytes`, of which there are `left`; 0: there is none. */
+size_t fuzz_character(const void *bytes, size_t left) MUST_CHECK;
+
 /* Whether a part of `path` is "..". */
 bool fuzz_climbs(const char *path) MUST_CHECK;
 
@@ -80,7 +80,8 @@ bool fuzz_is_below(const char *path, const char *dir) MUST_CHECK;
  * Time stands still unless this advances it: fuzz.c takes the place of base/clock.c.
  * It takes that of base/log_stderr.c too: log lines are made, checked, and written nowhere,
  * unless FUZZ_VERBOSE is set in the environment.  The process always has the same id, and
- * sys_random() always says the same.
+ * sys_random() always says the same; a target may define those functions of base/sys.h that
+ * fuzz_sys.c names, in place of them.
  */
 void fuzz_advance(int64_t ms);
 

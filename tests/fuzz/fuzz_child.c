@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -28,6 +29,7 @@ struct child {
 struct fuzz_script fuzz_scripts[FUZZ_SCRIPTS];
 size_t fuzz_script_count;
 void (*fuzz_script_started)(const struct child_plan *plan);
+void (*fuzz_script_took)(size_t number, const unsigned char *bytes, size_t len);
 static struct sys_fault refusal; /* of the next start; error 0: none */
 
 void fuzz_script_refuse(enum sys_step step, int error)
@@ -62,8 +64,11 @@ bool fuzz_script_read(size_t number)
 
 	if (fuzz_scripts[number].in < 0)
 		return true;
-	while ((n = read(fuzz_scripts[number].in, bytes, sizeof bytes)) > 0)
-		;
+	do {
+		n = read(fuzz_scripts[number].in, bytes, sizeof bytes);
+		if (n >= 0 && fuzz_script_took != NULL)
+			fuzz_script_took(number, bytes, (size_t)n);
+	} while (n > 0);
 	return n == 0;
 }
 
@@ -164,20 +169,48 @@ static void open_stream(enum sys_pipe_end ours, int *end, int *theirs)
 	fuzz_require(sys_nonblock(*theirs) == 0);
 }
 
-static int tag_of(char *const *envp)
+/* The number that a variable is; -1: there is no such one. */
+static int64_t number_of(char *const *envp, const char *name)
 {
+	size_t len = strlen(name);
+
 	for (; *envp != NULL; envp++)
-		if (strncmp(*envp, "FUZZ_TAG=", 9) == 0)
-			return atoi(*envp + 9);
+		if (strncmp(*envp, name, len) == 0 && (*envp)[len] == '=')
+			return strtoll(*envp + len + 1, NULL, 10);
 	return -1;
+}
+
+/*
+ * Each variable has a name, and each name has one (RFC 3875 4.1); those that a script may rely on
+ * are there, and those that are for the bridge, or dangerous, are not.
+ */
+static void check_environment(char *const *envp)
+{
+	static const char *const without[] = {"HTTP_PROXY=", "FCGI_CHDIR=", "CGIBRIDGE_"};
+	bool has_interface = false, has_query = false, has_path = false;
+
+	for (char *const *item = envp; *item != NULL; item++) {
+		size_t len = strcspn(*item, "=");
+
+		fuzz_require(len > 0 && (*item)[len] == '=');
+		for (char *const *other = item + 1; *other != NULL; other++)
+			fuzz_require(strncasecmp(*item, *other, len + 1) != 0);
+		for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+			fuzz_require(strncasecmp(*item, without[i], strlen(without[i])) != 0);
+		has_interface |= strncasecmp(*item, "GATEWAY_INTERFACE=", 18) == 0;
+		has_query |= strncasecmp(*item, "QUERY_STRING=", 13) == 0;
+		has_path |= strncasecmp(*item, "PATH=", 5) == 0;
+		if (strncmp(*item, "CONTENT_LENGTH=", 15) == 0)
+			fuzz_require(strlen(*item) > 15 && (*item)[15 + strspn(*item + 15, "0123456789")] == '\0');
+	}
+	fuzz_require(has_interface && has_query && has_path);
 }
 
 static void check_plan(const struct child_plan *plan)
 {
 	fuzz_require(plan->argv[0] != NULL && plan->argv[0][0] == '/');
 	fuzz_require(plan->slot >= 0);
-	for (char *const *item = plan->envp; *item != NULL; item++)
-		fuzz_require(**item != '\0' && **item != '=');
+	check_environment(plan->envp);
 }
 
 struct child *child_spawn(struct children *children, const struct child_plan *plan,
@@ -201,7 +234,8 @@ struct child *child_spawn(struct children *children, const struct child_plan *pl
 	loop_timer_init(&child->kill, on_kill);
 	LIST_PREPEND(children->first, child);
 	children->count++;
-	*script = (struct fuzz_script){child, -1, -1, -1, tag_of(plan->envp)};
+	*script = (struct fuzz_script){child, -1, -1, -1,
+	    (int)number_of(plan->envp, "FUZZ_TAG"), number_of(plan->envp, "CONTENT_LENGTH")};
 	*pipes = (struct child_pipes){-1, -1, -1};
 	if (plan->wants_stdin)
 		open_stream(SYS_PIPE_WRITE, &pipes->in, &script->in);

@@ -18,6 +18,7 @@ struct fuzz_script {
 	struct child *child; /* NULL: it has exited */
 	int in, out, err;    /* the script's ends, non-blocking; -1: closed */
 	int tag;             /* the number in FUZZ_TAG of its environment; -1: it has none */
+	int64_t length;      /* that in CONTENT_LENGTH; -1: it has none */
 };
 
 extern struct fuzz_script fuzz_scripts[FUZZ_SCRIPTS];
@@ -25,6 +26,9 @@ extern size_t fuzz_script_count;
 
 /* Is shown each plan before its script is started; NULL: nothing is. */
 extern void (*fuzz_script_started)(const struct child_plan *plan);
+
+/* Is shown what a script reads from its stdin, in order, and its end (0 bytes); NULL: nothing is. */
+extern void (*fuzz_script_took)(size_t number, const unsigned char *bytes, size_t len);
 
 /* The next start fails at `step` with errno `error`. */
 void fuzz_script_refuse(enum sys_step step, int error);

@@ -8,13 +8,15 @@
  *   - none is for an id that is not active: none after END_REQUEST, none out of nothing;
  *   - the first STDOUT record has the whole header block, and an empty one precedes END_REQUEST;
  *   - STDOUT is what the script wrote, byte by byte;
+ *   - a script's stdin is the body as the client sent it, as much as CONTENT_LENGTH says, and its
+ *     environment is what RFC 3875 asks for, with the values that the client sent;
  *   - every management record is answered, by the answer that belongs to it and in the order of
  *     the questions, and none comes unasked for (but to nginx one may, in between);
  *   - a client that keeps to the rules gets exactly one END_REQUEST for each request, and its
  *     connection stays open exactly as long as it may still send (an id is known until its
  *     FCGI_STDIN has ended, whatever came first) or has asked for (FCGI_KEEP_CONN);
  *   - in the end nothing is left: no connection, request, script, slot, descriptor, and the
- *     access log has had a line for each request.
+ *     access log has had a line for each request, with the status that the client got.
  *
  * The rules that a client may break, if it is a rogue, are the first byte's; see `enum step`.
  */
@@ -33,6 +35,7 @@
 #include "fuzz.h"
 #include "fuzz_bridge.h"
 #include "fuzz_child.h"
+#include "fuzz_text.h"
 
 enum { IDS = 4, BEGINS = 64, STEPS = 300, SENT_MAX = 1 << 20, STEP_MS = 400, MANY = 1000 };
 
@@ -75,6 +78,12 @@ enum step {
 /* ---- the bridge ------------------------------------------------------------------------------ */
 
 static size_t access_lines;
+static struct {
+	int status;
+	uint32_t app_status;
+	uint64_t out;
+	bool found; /* the request that it is about */
+} ends[BEGINS]; /* by access_lines */
 
 /* In place of stats/accesslog.c. */
 bool accesslog_is_open(void)
@@ -91,6 +100,14 @@ void accesslog_write(const struct accesslog_entry *entry)
 
 		fuzz_require(len > 1 && len <= sizeof line && line[len - 1] == '\n');
 		fuzz_require(fuzz_is_text(line, len - 1));
+		fuzz_require(form != ACCESSLOG_JSON || fuzz_is_json(line, len - 1));
+	}
+	fuzz_require(entry->duration >= 0);
+	if (access_lines < BEGINS) {
+		ends[access_lines].status = entry->status;
+		ends[access_lines].app_status = entry->app_status;
+		ends[access_lines].out = entry->out;
+		ends[access_lines].found = false;
 	}
 	access_lines++;
 }
@@ -139,6 +156,13 @@ struct asked {
 	bool may_differ;            /* what comes is not simply what its script wrote */
 	struct buf written;         /* by its script */
 	size_t seen;                /* how much of it has come back */
+	struct buf body;            /* made: STDIN */
+	size_t taken;               /* how much of it a script has read */
+	int status;                 /* of the response, by its header block; 0: there was none */
+	uint32_t app_status;        /* of END_REQUEST */
+	uint64_t got;               /* bytes of STDOUT */
+	bool raw;                   /* not all of its parameters are known */
+	const char *method, *query, *software; /* that were sent last */
 };
 
 static struct {
@@ -195,6 +219,12 @@ static bool has_block(const unsigned char *bytes, size_t len)
 	return false;
 }
 
+/* Of a header block in normal form: its Status line, if it has one, is first. */
+static int status_of(const unsigned char *block)
+{
+	return memcmp(block, "Status: ", 8) == 0 ? atoi((const char *)block + 8) : 200;
+}
+
 static void handle_stdout(struct asked *asked, const unsigned char *bytes, size_t len)
 {
 	fuzz_require(!asked->out_end);
@@ -203,6 +233,9 @@ static void handle_stdout(struct asked *asked, const unsigned char *bytes, size_
 		return;
 	}
 	fuzz_require(asked->any || has_block(bytes, len));
+	if (!asked->any)
+		asked->status = status_of(bytes);
+	asked->got += len;
 	check_content(asked, bytes, len);
 	asked->any = true;
 }
@@ -216,6 +249,7 @@ static void handle_end(struct asked *asked, const unsigned char *bytes, size_t l
 	fcgi_get_end(bytes, &app_status, &status);
 	fuzz_require(status <= FCGI_UNKNOWN_ROLE && status != FCGI_CANT_MPX_CONN);
 	asked->ended = true;
+	asked->app_status = app_status;
 }
 
 /* Whether it answers the first question that is still open: these come in the client's order. */
@@ -407,6 +441,10 @@ static void hang_up(void)
 
 static void make(enum fcgi_type type, unsigned id, const void *bytes, size_t len)
 {
+	int at = index_of(id);
+
+	if (type == FCGI_STDIN && len > 0 && at >= 0 && client.current[at] != NULL)
+		fuzz_require(buf_append(&client.current[at]->body, bytes, len) == 0);
 	fuzz_require(record_put(&client.out, type, (uint16_t)id, bytes, len) == 0);
 	if (id != 0 && (type == FCGI_PARAMS || type == FCGI_STDIN)) /* else it is a question */
 		client.needed = client.sent + buf_len(&client.out);
@@ -426,6 +464,7 @@ static void begin(struct fuzz_input *input)
 		return;
 	*asked = (struct asked){.id = ids[which], .may_differ = role != FCGI_RESPONDER};
 	buf_init(&asked->written, SENT_MAX);
+	buf_init(&asked->body, SENT_MAX * 16);
 	client.count++;
 	client.current[which] = asked;
 	client.last = client.last || (flags & FCGI_KEEP_CONN) == 0;
@@ -444,8 +483,8 @@ static struct asked *sender(struct fuzz_input *input, bool params)
 	return (params ? asked->params_end : asked->stdin_end || !asked->params_end) ? NULL : asked;
 }
 
-/* Chooses by some bits of `*choice` which of `values` it gets; the first one: none. */
-static void add_choice(struct buf *pairs, unsigned *choice, const char *name,
+/* Chooses by some bits of `*choice` which of `values` it gets, and returns that; NULL: none. */
+static const char *add_choice(struct buf *pairs, unsigned *choice, const char *name,
     const char *const values[8])
 {
 	const char *value = values[*choice & 7];
@@ -453,6 +492,14 @@ static void add_choice(struct buf *pairs, unsigned *choice, const char *name,
 	*choice >>= 3;
 	if (value != NULL)
 		fuzz_bridge_add_pair(pairs, name, value);
+	return value;
+}
+
+/* What was sent before counts if this was not. */
+static void set_last(const char **last, const char *value)
+{
+	if (value != NULL)
+		*last = value;
 }
 
 static void make_params(struct asked *asked, unsigned choice)
@@ -479,12 +526,12 @@ static void make_params(struct asked *asked, unsigned choice)
 	choice >>= 3;
 	if (methods[choice & 7] != NULL && strcmp(methods[choice & 7], "HEAD") == 0)
 		asked->may_differ = true;
-	add_choice(&pairs, &choice, "REQUEST_METHOD", methods);
-	add_choice(&pairs, &choice, "CONTENT_LENGTH", lengths);
-	add_choice(&pairs, &choice, "SERVER_SOFTWARE", software);
-	add_choice(&pairs, &choice, "SCRIPT_NAME", names);
-	add_choice(&pairs, &choice, "QUERY_STRING", queries);
-	add_choice(&pairs, &choice, "CGIBRIDGE_ON_DISCONNECT", wishes);
+	set_last(&asked->method, add_choice(&pairs, &choice, "REQUEST_METHOD", methods));
+	(void)add_choice(&pairs, &choice, "CONTENT_LENGTH", lengths);
+	set_last(&asked->software, add_choice(&pairs, &choice, "SERVER_SOFTWARE", software));
+	(void)add_choice(&pairs, &choice, "SCRIPT_NAME", names);
+	set_last(&asked->query, add_choice(&pairs, &choice, "QUERY_STRING", queries));
+	(void)add_choice(&pairs, &choice, "CGIBRIDGE_ON_DISCONNECT", wishes);
 	if (choice & 1)
 		fuzz_bridge_add_pair(&pairs, "CGIBRIDGE_TIMEOUT", "900ms");
 	make(FCGI_PARAMS, asked->id, buf_bytes(&pairs), buf_len(&pairs));
@@ -527,6 +574,7 @@ static void step_request(enum step step, struct fuzz_input *input)
 		make_params(asked, choice);
 	else if (step == PARAMS_RAW && len > 0) {
 		asked->may_differ = true;
+		asked->raw = true;
 		make(FCGI_PARAMS, asked->id, bytes, len);
 	} else if (step == PARAMS_END)
 		end_params(asked);
@@ -584,6 +632,54 @@ static struct asked *asked_of(size_t script)
 	int tag = fuzz_scripts[script].tag;
 
 	return tag >= 0 && (size_t)tag < client.count ? &client.list[tag] : NULL;
+}
+
+/* The value in its environment is the one that the client sent last. */
+static void check_value(char *const *envp, const char *name, const char *wanted)
+{
+	size_t len = strlen(name);
+
+	while (*envp != NULL && (strncmp(*envp, name, len) != 0 || (*envp)[len] != '='))
+		envp++;
+	fuzz_require((*envp == NULL) == (wanted == NULL));
+	fuzz_require(wanted == NULL || strcmp(*envp + len + 1, wanted) == 0);
+}
+
+static void on_start(const struct child_plan *plan)
+{
+	char *const *tag = plan->envp;
+	const struct asked *asked;
+
+	check_value(plan->envp, "SCRIPT_FILENAME", plan->argv[0]);
+	check_value(plan->envp, "GATEWAY_INTERFACE", "CGI/1.1");
+	while (*tag != NULL && strncmp(*tag, "FUZZ_TAG=", 9) != 0)
+		tag++;
+	if (client.rogue || *tag == NULL || (size_t)atoi(*tag + 9) >= client.count)
+		return;
+	asked = &client.list[atoi(*tag + 9)];
+	if (asked->raw)
+		return;
+	check_value(plan->envp, "REQUEST_METHOD", asked->method);
+	check_value(plan->envp, "SERVER_SOFTWARE", asked->software);
+	check_value(plan->envp, "QUERY_STRING", asked->query == NULL ? "" : asked->query);
+}
+
+/* The script's stdin is the body; at its end, all of it that CONTENT_LENGTH speaks of. */
+static void on_take(size_t script, const unsigned char *bytes, size_t len)
+{
+	struct asked *asked = asked_of(script);
+	int64_t length = fuzz_scripts[script].length;
+
+	if (asked == NULL || client.rogue || asked->raw)
+		return;
+	fuzz_require(asked->taken + len <= buf_len(&asked->body));
+	fuzz_require(len == 0 || memcmp(bytes, buf_bytes(&asked->body) + asked->taken, len) == 0);
+	asked->taken += len;
+	fuzz_require(length >= 0 ? asked->taken <= (uint64_t)length : asked->taken == 0);
+	if (len > 0 || client.aged || client.cut || client.shut || asked->aborted || asked->ended)
+		return;
+	fuzz_require(asked->taken == (uint64_t)length ||
+	    (asked->stdin_end && asked->taken == buf_len(&asked->body)));
 }
 
 /* Whatever the script writes, and `plain`: so that the client gets it as it is. */
@@ -826,6 +922,28 @@ static bool has_unended(void)
 	return false;
 }
 
+/*
+ * The access log has a line for each request, which says what the client has seen.  That of an
+ * aborted one says how its script ended.
+ */
+static void check_lines(void)
+{
+	fuzz_require(access_lines == client.count);
+	for (size_t i = 0; i < client.count; i++) {
+		const struct asked *asked = &client.list[i];
+		size_t line = 0;
+
+		if (asked->aborted)
+			continue;
+		while (line < access_lines &&
+		    (ends[line].found || ends[line].status != asked->status ||
+			ends[line].app_status != asked->app_status || ends[line].out != asked->got))
+			line++;
+		fuzz_require(line < access_lines);
+		ends[line].found = true;
+	}
+}
+
 /* What a client that has kept to the rules may expect. */
 static void check_answers(void)
 {
@@ -836,7 +954,7 @@ static void check_answers(void)
 	if (!client.cut) {
 		fuzz_require(is_answered());
 		fuzz_require(buf_len(&client.questions) == 0 || client.last);
-		fuzz_require(access_lines == client.count);
+		check_lines();
 		fuzz_require(has_unended() || (owner.count > 0) == open);
 		fuzz_require(has_unended() || client.eof != open);
 		fuzz_require(!open || (owner.count > 0 && !client.eof));
@@ -868,8 +986,10 @@ static void check_leftovers(int lowest_fd)
 
 static void forget(void)
 {
-	for (size_t i = 0; i < client.count; i++)
+	for (size_t i = 0; i < client.count; i++) {
 		buf_fini(&client.list[i].written);
+		buf_fini(&client.list[i].body);
+	}
 	buf_fini(&client.out);
 	buf_fini(&client.in);
 	buf_fini(&client.questions);
@@ -886,6 +1006,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	if (loop == NULL) {
 		fuzz_bridge_open();
 		make_scripts();
+		fuzz_script_started = on_start;
+		fuzz_script_took = on_take;
 	}
 	set_options(a, b);
 	lowest = dup(STDIN_FILENO);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * fuzz_params: FCGI_PARAMS, the environment made of them, and the arguments made of a query.
- * What is decoded agrees with a plain reading of the stream, and it does not matter how the
- * stream is split.
+ * The environment has the variables that a plain reading of the stream by the specifications
+ * gives (FastCGI 3.4, RFC 3875 4.1), no more, and the arguments are those of RFC 3875 4.4; it
+ * does not matter how the stream is split.
  *
  * Input: the size of the parts that the stream comes in; what to set afterwards, as a name and
  * a value that end in a NUL; the stream.
@@ -15,7 +16,6 @@
 
 #include "cgi/arguments.h"
 #include "cgi/params.h"
-#include "fcgi/fcgi.h"
 #include "fuzz.h"
 
 enum { MAX = 16 * 1024 };
@@ -32,16 +32,20 @@ static void make_environment(void)
 		fuzz_require(environment_init(&below, base, NULL) == 0);
 }
 
+static bool made_too_large; /* that is why it could not be decoded */
+
 static int decode(struct params *params, const struct fuzz_input *stream, size_t step)
 {
 	size_t left = stream->left;
 
 	params_init(params, MAX);
+	made_too_large = false;
 	for (const uint8_t *at = stream->at; left > 0;) {
 		size_t part = left < step ? left : step;
 
 		if (params_feed(params, at, part) != 0) {
 			fuzz_require(errno == E2BIG && stream->left > MAX);
+			made_too_large = true;
 			return -1;
 		}
 		at += part;
@@ -50,6 +54,7 @@ static int decode(struct params *params, const struct fuzz_input *stream, size_t
 	fuzz_require(stream->left <= MAX);
 	if (params_decode(params) == 0)
 		return 0;
+	made_too_large = errno == E2BIG;
 	fuzz_require(errno == EBADMSG || errno == E2BIG);
 	fuzz_require(params->count == 0 && params_get(params, "A") == NULL);
 	return -1;
@@ -57,72 +62,191 @@ static int decode(struct params *params, const struct fuzz_input *stream, size_t
 
 /* ---- the plain reading ----------------------------------------------------------------- */
 
-/* Whether all pairs are whole and without NUL; if so, `*value` is the last value of `name`. */
-static bool look_up(const struct fuzz_input *stream, const char *name, char **value)
+/* A variable as the stream has it; name and value are owned. */
+struct variable {
+	char *name, *value;
+};
+
+static struct {
+	struct variable *list;
+	size_t count;
+	bool legal; /* all pairs are whole, and without NUL */
+} plain;
+
+/* A length (FastCGI 3.4): one byte, or four, of which the first has its highest bit set. */
+static bool read_length(const struct fuzz_input *stream, size_t *at, size_t *len)
 {
-	size_t left = stream->left;
+	size_t size = *at < stream->left && stream->at[*at] >> 7 ? 4 : 1;
 
-	*value = NULL;
-	for (const uint8_t *at = stream->at; left > 0;) {
-		struct fcgi_pair pair;
-		size_t n = fcgi_get_pair(at, left, &pair);
-
-		if (n == 0 || memchr(pair.name, '\0', pair.name_len) != NULL ||
-		    memchr(pair.value, '\0', pair.value_len) != NULL)
-			return false;
-		if (pair.name_len == strlen(name) &&
-		    strncasecmp((const char *)pair.name, name, pair.name_len) == 0) {
-			free(*value);
-			*value = strndup((const char *)pair.value, pair.value_len);
-		}
-		at += n;
-		left -= n;
-	}
+	if (stream->left - *at < size)
+		return false;
+	*len = 0;
+	for (size_t i = 0; i < size; i++)
+		*len = *len * 256 + stream->at[*at + i];
+	*len &= size == 4 ? 0x7fffffff : 0x7f;
+	*at += size;
 	return true;
 }
 
-/* A variable of the environment against the plain reading: those that are not joined. */
-static void check_variable(const struct fuzz_input *stream, const char *text)
+static struct variable *find_plain(const char *name)
 {
-	size_t name_len = strcspn(text, "=");
-	char *name = strndup(text, name_len);
-	char *value;
-
-	fuzz_require(name != NULL && name_len > 0 && text[name_len] == '=');
-	fuzz_require(strcasecmp(name, "HTTP_PROXY") != 0);
-	fuzz_require(strcasecmp(name, "FCGI_CHDIR") != 0);
-	fuzz_require(strncasecmp(name, "CGIBRIDGE_", 10) != 0);
-	fuzz_require(look_up(stream, name, &value));
-	if (strncasecmp(name, "HTTP_", 5) == 0)
-		fuzz_require(value != NULL && strlen(text + name_len + 1) >= strlen(value));
-	else if (value != NULL)
-		fuzz_require(strcmp(value, text + name_len + 1) == 0);
-	free(value);
-	free(name);
+	for (size_t i = 0; i < plain.count; i++)
+		if (strcasecmp(plain.list[i].name, name) == 0)
+			return &plain.list[i];
+	return NULL;
 }
 
-static void check_unique(char *const *vector)
+/*
+ * Takes `name` and `value`.  What comes later counts, but values of a repeated header are one list
+ * (RFC 3875 4.1.18); that of Cookie has its own separator (RFC 6265 5.4).
+ */
+static void add_plain(char *name, char *value)
 {
-	for (size_t i = 0; vector[i] != NULL; i++)
-		for (size_t j = i + 1; vector[j] != NULL && j < i + 50; j++)
-			fuzz_require(strncasecmp(vector[i], vector[j],
-					 strcspn(vector[i], "=") + 1) != 0);
+	struct variable *old = find_plain(name);
+	char *both;
+
+	if (old == NULL) {
+		plain.list[plain.count++] = (struct variable){name, value};
+		return;
+	}
+	if (strncasecmp(name, "HTTP_", 5) != 0) {
+		free(old->name);
+		free(old->value);
+		*old = (struct variable){name, value};
+		return;
+	}
+	both = malloc(strlen(old->value) + strlen(value) + 3);
+	fuzz_require(both != NULL);
+	sprintf(both, "%s%s%s", old->value, strcasecmp(name, "HTTP_COOKIE") == 0 ? "; " : ", ",
+	    value);
+	free(old->value);
+	free(name);
+	free(value);
+	old->value = both;
+}
+
+/* A name that cannot be one in an environment, or that would name the proxy of a script. */
+static bool is_left_out(const char *name)
+{
+	return *name == '\0' || strchr(name, '=') != NULL || strcasecmp(name, "HTTP_PROXY") == 0;
+}
+
+/* The bytes as a string, to be freed; NULL: there is a NUL in it. */
+static char *read_string(const uint8_t *bytes, size_t len)
+{
+	char *text = malloc(len + 1);
+
+	fuzz_require(text != NULL);
+	if (len > 0)
+		memcpy(text, bytes, len);
+	text[len] = '\0';
+	if (strlen(text) == len)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static bool read_pair(const struct fuzz_input *stream, size_t *at)
+{
+	size_t name_len, value_len;
+	char *name, *value;
+
+	if (!read_length(stream, at, &name_len) || !read_length(stream, at, &value_len))
+		return false;
+	if (stream->left - *at < name_len || stream->left - *at - name_len < value_len)
+		return false;
+	name = read_string(stream->at + *at, name_len);
+	value = read_string(stream->at + *at + name_len, value_len);
+	*at += name_len + value_len;
+	if (name != NULL && value != NULL && !is_left_out(name)) {
+		add_plain(name, value);
+		return true;
+	}
+	free(name);
+	free(value);
+	return name != NULL && value != NULL;
+}
+
+static void read_plainly(const struct fuzz_input *stream)
+{
+	size_t at = 0;
+
+	plain.count = 0;
+	plain.list = calloc(stream->left / 2 + 1, sizeof *plain.list);
+	fuzz_require(plain.list != NULL);
+	plain.legal = true;
+	while (plain.legal && at < stream->left)
+		plain.legal = read_pair(stream, &at);
+}
+
+static void forget_plain(void)
+{
+	for (size_t i = 0; i < plain.count; i++) {
+		free(plain.list[i].name);
+		free(plain.list[i].value);
+	}
+	free(plain.list);
 }
 
 /* ---- use --------------------------------------------------------------------------------- */
 
-static void check_environment(const struct params *params, const struct fuzz_input *stream)
+static bool is_for_bridge(const char *name)
+{
+	return strcasecmp(name, "FCGI_CHDIR") == 0 || strncasecmp(name, "CGIBRIDGE_", 10) == 0;
+}
+
+/* The value of the one item with that name, spelled so; NULL: there is none. */
+static const char *find_item(char *const *vector, const char *name)
+{
+	size_t len = strlen(name);
+	const char *found = NULL;
+
+	for (; *vector != NULL; vector++) {
+		if (strncasecmp(*vector, name, len) != 0 || (*vector)[len] != '=')
+			continue;
+		fuzz_require(found == NULL && strncmp(*vector, name, len) == 0);
+		found = *vector + len + 1;
+	}
+	return found;
+}
+
+/* An item of the environment below is there, unless a parameter has its name. */
+static bool is_below(char *const *vector, const char *item)
+{
+	char *name = strndup(item, strcspn(item, "="));
+	bool below_it;
+
+	fuzz_require(name != NULL);
+	below_it = find_plain(name) == NULL;
+	if (below_it)
+		fuzz_require(strcmp(find_item(vector, name), item + strlen(name) + 1) == 0);
+	free(name);
+	return below_it;
+}
+
+static void check_environment(const struct params *params)
 {
 	char **vector = params_environ(params, &below);
 	size_t count = 0;
 
 	fuzz_require(vector != NULL);
-	check_unique(vector);
-	for (; vector[count] != NULL; count++)
-		if (count < 40 && strcmp(vector[count], below.items[0]) != 0 &&
-		    strcmp(vector[count], below.items[1]) != 0)
-			check_variable(stream, vector[count]);
-	fuzz_require(count <= params->count + below.count);
+	for (size_t i = 0; i < plain.count; i++) {
+		const struct variable *variable = &plain.list[i];
+		const char *value = params_get(params, variable->name);
+		const char *item = i < 60 ? find_item(vector, variable->name) : NULL;
+
+		fuzz_require(value != NULL && strcmp(value, variable->value) == 0);
+		count += !is_for_bridge(variable->name);
+		if (i >= 60)
+			continue;
+		fuzz_require((item == NULL) == is_for_bridge(variable->name));
+		fuzz_require(item == NULL || strcmp(item, value) == 0);
+	}
+	for (size_t i = 0; i < below.count; i++)
+		count += is_below(vector, below.items[i]);
+	for (size_t i = 0; i < count; i++)
+		fuzz_require(vector[i] != NULL);
+	fuzz_require(vector[count] == NULL);
 	free(vector);
 }
 
@@ -161,14 +285,73 @@ static void set_one(struct params *params, const char *name, const char *value)
 	fuzz_require(params_get(params, name) == NULL);
 }
 
-static void use(struct params *params, const char *name, const char *value)
+/* ---- the arguments ---------------------------------------------------------------------- */
+
+static int digit_of(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+	return at == NULL ? -1 : (int)(at - digits) % 16;
+}
+
+/*
+ * Whether `*query` begins with a word that means `word`: up to a "+", with %XX for a byte.  Goes on
+ * to the next one; NULL: there is none.
+ */
+static bool is_word(const char **query, const char *word)
+{
+	const char *at = *query;
+
+	for (; *at != '\0' && *at != '+'; word++) {
+		int byte = (unsigned char)*at;
+
+		if (byte == '%') {
+			byte = digit_of(at[1]) * 16 + digit_of(at[2]);
+			at += 2;
+		}
+		if (byte != (unsigned char)*word)
+			return false;
+		at++;
+	}
+	*query = *at == '+' ? at + 1 : NULL;
+	return *word == '\0';
+}
+
+/* A query without "=" whose words are all whole: these are arguments. */
+static bool is_words(const char *query)
+{
+	const char *at = query;
+
+	if (strchr(query, '=') != NULL || *query == '+' || query[strlen(query) - 1] == '+')
+		return false;
+	for (; *at != '\0'; at++) {
+		if (*at == '+' && at[1] == '+')
+			return false;
+		if (*at == '%' && (digit_of(at[1]) < 0 || digit_of(at[2]) < 0))
+			return false;
+		if (*at == '%' && at[1] == '0' && at[2] == '0')
+			return false;
+	}
+	return true;
+}
+
+static void check_arguments(const struct params *params)
 {
 	static const struct options options = {.query_args = true};
 	char **argv = arguments_new(&options, params, "/srv/script", NULL);
+	const char *method = params_get(params, "REQUEST_METHOD");
+	const char *query = params_get(params, "QUERY_STRING");
+	size_t count = 1;
 
 	fuzz_require(argv != NULL && strcmp(argv[0], "/srv/script") == 0);
+	if (method == NULL || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) ||
+	    query == NULL || *query == '\0' || !is_words(query))
+		query = NULL;
+	for (; query != NULL; count++)
+		fuzz_require(argv[count] != NULL && is_word(&query, argv[count]));
+	fuzz_require(argv[count] == NULL);
 	free(argv);
-	set_one(params, name, value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -183,11 +366,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	make_environment();
 	made = decode(&whole, &input, SIZE_MAX);
 	fuzz_require(decode(&split, &input, step) == made);
+	read_plainly(&input);
+	fuzz_require(made == 0 ? plain.legal : !plain.legal || made_too_large);
 	if (made == 0) {
-		check_environment(&whole, &input);
+		check_environment(&whole);
 		check_same(&whole, &split);
-		use(&whole, name, value);
+		check_arguments(&whole);
+		set_one(&whole, name, value);
 	}
+	forget_plain();
 	params_fini(&whole);
 	params_fini(&split);
 	free(name);

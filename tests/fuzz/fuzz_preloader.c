@@ -164,9 +164,7 @@ pid_t waitpid(pid_t pid, int *status, int flags)
 	return 0;
 }
 
-IN_PLACE pid_t __wrap_sys_spawn(const struct sys_program *program, struct sys_fault *fault);
-
-pid_t __wrap_sys_spawn(const struct sys_program *program, struct sys_fault *fault)
+pid_t sys_spawn(const struct sys_program *program, struct sys_fault *fault)
 {
 	struct process *process = &preloaders[preloader_count];
 
