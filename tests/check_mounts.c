@@ -146,18 +146,18 @@ START_TEST(a_link)
 
 	temp_make();
 	mount_device(&device);
-	mounts_learn(&mounts, temp_path("x.cgi"), device + 1);
+	mounts_learn(&mounts, temp_path("x.cgi"), device + 1, device + 1);
 	ck_assert_ptr_null(mounts_find(&mounts, temp_path("x.cgi")));
-	mounts_learn(&mounts, temp_path("x.cgi"), device);
+	mounts_learn(&mounts, temp_path("x.cgi"), device, device);
 	ck_assert_ptr_nonnull(mounts_find(&mounts, temp_path("y.cgi")));
-	mounts_learn(&mounts, "/proc/x.cgi", device); /* only the script is on it */
+	mounts_learn(&mounts, "/proc/x.cgi", device, device + 1); /* only the script is on it */
 	ck_assert_ptr_nonnull(mounts_find(&mounts, "/proc/x.cgi"));
 	ck_assert_ptr_null(mounts_find(&mounts, "/proc/y.cgi"));
 	for (int i = 0; i < 3 * MOUNTS_LINKS_MAX; i++) {
 		char path[64];
 
 		snprintf(path, sizeof path, "/proc/%d.cgi", i);
-		mounts_learn(&mounts, path, device);
+		mounts_learn(&mounts, path, device, device + 1);
 		ck_assert_ptr_nonnull(mounts_find(&mounts, path));
 	}
 	ck_assert_ptr_null(mounts_find(&mounts, temp_path("y.cgi"))); /* others came after it */

@@ -299,7 +299,7 @@ static struct child *start(const char *path, char **argv, char **envp, const cha
 {
 	static int slots[SLOTS]; /* each is its own number */
 	struct child_plan plan = {.argv = argv, .envp = envp, .dir = dir};
-	struct preload_script given = {path, &plan, on_answer, on_exit_of, NULL};
+	struct preload_script given = {path, &plan, on_answer, on_exit_of, NULL, NULL};
 	struct child *child;
 
 	plan.slot = scoreboard_claim(board, 0);
@@ -440,7 +440,7 @@ START_TEST(a_handler_counts_for_a_script_without_words)
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
 		temp_write("y.cgi", 0644, lines[i].line);
 		ck_assert_int_eq(stat(path, &info), 0);
-		ck_assert_msg(preload_concerns(preload, path, &info) == lines[i].concerns, "%s",
+		ck_assert_msg(preload_concerns(preload, path, &info, NULL) == lines[i].concerns, "%s",
 		    lines[i].line);
 		ck_assert((start(path, argv, no_environment, "/") != NULL) == (i < 2));
 		ck_assert(turn_until(loop, is_over, NULL));
@@ -459,7 +459,7 @@ START_TEST(many_files_with_words)
 		snprintf(name, sizeof name, "%d", i % 1500);
 		temp_write(name, 0755, i < 1500 ? "#!/bin/sh -e\n" : "#!/usr/bin/env -S sh -e -u\n");
 		ck_assert_int_eq(stat(temp_path(name), &info), 0);
-		(void)preload_concerns(preload, temp_path(name), &info);
+		(void)preload_concerns(preload, temp_path(name), &info, NULL);
 	}
 }
 END_TEST

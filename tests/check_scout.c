@@ -6,6 +6,7 @@
 #include "check_util.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 #include "cgi/scout.h"
 
 enum { TASKS = 100, MANY = 5000 };
+enum { SENT = 1, DYING, BACK };
 
 static struct loop *loop;
 static struct scouts scouts;
@@ -53,37 +55,48 @@ static void teardown(void)
 	signals_restore();
 }
 
-static void look(void *context)
+static void look(void *context, void *findings)
 {
 	struct stat info;
 
-	(void)context;
+	*(char *)findings = *(char *)context;
 	for (int fd = 0; fd < 64; fd++)
 		if (fstat(fd, &info) == 0)
 			return;
 	atomic_fetch_add(looked, 1);
 }
 
-static void hang(void *context)
+static void hang(void *context, void *findings)
 {
-	look(context);
+	look(context, findings);
 	for (;;)
 		pause();
 }
 
-static void on_ended(void *context, int error)
+static void die(void *context, void *findings)
+{
+	look(context, findings);
+	raise(SIGKILL);
+}
+
+static void on_ended(void *context, const void *findings, int error)
 {
 	ck_assert_int_eq(error, 0);
-	*(char *)context = 1;
+	if (*(char *)context == DYING)
+		ck_assert_ptr_null(findings);
+	else
+		ck_assert_int_eq(*(const char *)findings, SENT);
+	*(char *)context = BACK;
 	ended++;
 }
 
-static void send_to(dev_t device, void (*task)(void *context), int place)
+static void send_to(dev_t device, scout_look_fn *task, int place)
 {
 	const struct scout_plan plan = {
-	    .device = device, .look = task, .ended = on_ended, .context = &places[place]};
+	    .device = device, .size = 1, .look = task, .ended = on_ended,
+	    .context = &places[place]};
 
-	places[place] = 0;
+	places[place] = task == die ? DYING : SENT;
 	ck_assert_int_eq(scouts_send(&scouts, &plan), 0);
 }
 
@@ -124,6 +137,16 @@ START_TEST(it_looks_without_descriptors)
 }
 END_TEST
 
+START_TEST(one_is_killed)
+{
+	send_to(1, die, 0);
+	send_to(1, look, 1);
+	wanted = 2;
+	ck_assert(turn_until(loop, all_ended, NULL));
+	ck_assert_int_eq(*looked, 2);
+}
+END_TEST
+
 START_TEST(more_than_there_may_be_at_once)
 {
 	for (int i = 0; i < TASKS; i++)
@@ -141,7 +164,7 @@ START_TEST(one_file_system_hangs)
 	send_to(2, look, 99); /* another one answers */
 	wanted = 1;
 	ck_assert(turn_until(loop, all_ended, NULL));
-	ck_assert_int_eq(places[99], 1);
+	ck_assert_int_eq(places[99], BACK);
 	ck_assert_int_eq(*looked, SCOUTS_A_DEVICE + 1);
 	for (int i = 2 * SCOUTS_A_DEVICE; i-- > 0;) /* first those that wait */
 		scouts_forget(&scouts, &places[i]);
@@ -182,6 +205,7 @@ static void add_tests(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, it_looks_without_descriptors);
+	tcase_add_test(tcase, one_is_killed);
 	tcase_add_test(tcase, more_than_there_may_be_at_once);
 	tcase_add_test(tcase, one_file_system_hangs);
 	tcase_add_test(tcase, all_of_them_hang);

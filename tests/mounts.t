@@ -261,13 +261,15 @@ scenario 'a preloaded script, when it hangs after the look' => sub {
     my $before = status($bridge)->{preloaded_scripts};
     is_remote(remote($bridge), 'it runs');
     is(status($bridge)->{preloaded_scripts}, $before + 1, 'by the preloader');
-    hold(qw(OPEN LATER));
-    my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon);
-    $bridge->ok_serves('unix', @workers);
-    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
-    $bridge->ok_serves('unix', @workers);
-    release();
-    is_remote(remote($bridge), 'it runs when it answers again');
+    for my $ops ([qw(OPEN LATER)], [qw(LOOKUP GETATTR OPEN LATER)]) {
+        hold(@$ops);
+        my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon);
+        $bridge->ok_serves('unix', @workers);
+        is(FastCGI::status($c->wait_end(1)), 504, "@$ops: it gets 504");
+        $bridge->ok_serves('unix', @workers);
+        release();
+        is_remote(remote($bridge), 'it runs when it answers again');
+    }
     $bridge->stop;
 };
 
@@ -332,12 +334,15 @@ scenario 'it hangs between the look and the exec' => sub {
     my $bridge = Bridge->start(sockets => ['unix'],
         args => [ @args, qw(--max-scripts 1 --queue-timeout 60s) ]);
     my @workers = $bridge->workers;
+    my $mark = $bridge->mark;
     hold(qw(OPEN LATER));
     my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon);
     my $later = $bridge->connect('unix');
     $later->start(1, $bridge->params('x.cgi', SCRIPT_FILENAME => "$mnt/missing.cgi"));
     is(FastCGI::status($later->wait_end(1)), 404, 'the worker answers another request');
     is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+    like($bridge->log_since($mark), qr/: 504: longer than --timeout: stopped/,
+        'because its script hangs');
     release();
     is_remote(remote($bridge), 'its slot is free again');
     $bridge->ok_serves('unix', @workers);
@@ -386,6 +391,97 @@ scenario 'what there is not enough of for an exec there gets 503 as elsewhere' =
     ok_alone(@workers);
     $bridge->stop;
 } if can_fail();
+
+# All that is found is found by that process: the worker does not even look.
+my %look = (
+    'a script' => [ [] ],
+    'a script with a handler' => [ [ '--handler', '.cgi=/bin/sh' ] ],
+    'a script below --root' => [ [ '--root', $mnt, '--root', Bridge::cgi() ] ],
+    'a script and PATH_INFO' => [ [], SCRIPT_FILENAME => "$mnt/x.cgi/more",
+        SCRIPT_NAME => '/x.cgi/more' ],
+    'a name that is percent-encoded' => [ [],
+        SCRIPT_FILENAME => "proxy:fcgi://localhost$mnt/%78.cgi", SCRIPT_NAME => '/x.cgi' ],
+    'a script in PATH_INFO' => [ [], SCRIPT_FILENAME => $mnt, SCRIPT_NAME => '',
+        PATH_INFO => '/x.cgi/more' ],
+);
+for my $what (sort keys %look) {
+    scenario "it hangs after the look, before anything else: $what" => sub {
+        my ($args, @more) = $look{$what}->@*;
+        my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, @$args ]);
+        my @workers = $bridge->workers;
+        my $mark = $bridge->mark;
+        hold(qw(LOOKUP GETATTR OPEN OPENDIR LATER));
+        my ($c) = start_remote($bridge, 1, "$mnt/x.cgi", @soon, @more);
+        $bridge->ok_serves('unix', @workers);
+        is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+        like($bridge->log_since($mark), qr/: 504: longer than --timeout: stopped/,
+            'because its script hangs');
+        release();
+        is_remote(remote($bridge, "$mnt/x.cgi", @more), 'later it runs');
+        $bridge->ok_serves('unix', @workers);
+        ok_alone(@workers);
+        $bridge->stop;
+    };
+}
+
+# Each asks its first script, a local one, which leads there.
+Bridge::script('goes', "#!/bin/sh\nprintf 'Location: %s\\n\\n' \"\$TEST_TO\"\n");
+my @goes = (SCRIPT_FILENAME => Bridge::cgi() . '/goes', SERVER_SOFTWARE => 'Apache/2.4',
+    DOCUMENT_ROOT => $mnt, TEST_TO => '/x.cgi/more');
+my $no_answer = qr{goes\S* request 1 .*: 504: \Q$mnt\E/x\.cgi\S*: its file system does not answer};
+
+for my $case ([ 'before the look', qr/: its file system does not answer/, qw(LOOKUP GETATTR) ],
+    [ 'after it', qr/: 504: longer than --timeout: stopped/, qw(LOOKUP GETATTR OPEN LATER) ]) {
+    my ($when, $reason, @ops) = @$case;
+    scenario "a local redirect leads there, and it hangs $when" => sub {
+        my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, '--local-redirect' ]);
+        my @workers = $bridge->workers;
+        is_remote(remote($bridge, undef, @goes), 'its script runs');
+        is(FastCGI::status(remote($bridge, undef, @goes, TEST_TO => '/none')), 302,
+            'what is not there stays a 302');
+        my $mark = $bridge->mark;
+        hold(@ops);
+        my ($c) = start_remote($bridge, 1, undef, @goes, @soon);
+        $bridge->ok_serves('unix', @workers);
+        is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+        like($bridge->log_since($mark), $reason, 'for that reason');
+        $bridge->ok_serves('unix', @workers);
+        release();
+        is_remote(remote($bridge, undef, @goes), 'it runs when it answers again');
+        ok_alone(@workers);
+        $bridge->stop;
+    };
+}
+
+scenario 'a local redirect leads there, and its client leaves, aborts, or is silent' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'],
+        args => [ @args, qw(--local-redirect --timeout 0 --slow-log 100ms) ]);
+    my @workers = $bridge->workers;
+    my $mark = $bridge->mark;
+    hold(qw(LOOKUP GETATTR));
+    my ($silent) = start_remote($bridge, 1, undef, @goes, CGIBRIDGE_IDLE_TIMEOUT => '1s');
+    is(FastCGI::status($silent->wait_end(1)), 504, 'silent: it gets 504');
+    like($bridge->log_since($mark), $no_answer, 'and the log names the path');
+    my ($leaves) = start_remote($bridge, 1, undef, @goes);
+    $leaves->hang_up;
+    my ($aborts) = start_remote($bridge, 1, undef, @goes);
+    $aborts->send(FastCGI::record(FastCGI::ABORT_REQUEST, 1));
+    ok($aborts->wait_end(1), 'aborted: it has ended');
+    $bridge->ok_serves('unix', @workers);
+    release();
+    ok_alone(@workers);
+    my $c = $bridge->connect('unix');
+    hold(qw(LOOKUP GETATTR));
+    ($c) = start_remote($bridge, 1, undef, @goes);
+    release();
+    is_remote($c->wait_end(1), 'its script runs when it answers again');
+    hold(qw(LOOKUP GETATTR));
+    ($c) = start_remote($bridge, 1, undef, @goes);
+    $bridge->signal('QUIT');
+    is($bridge->wait_exit(10), 0, 'QUIT: the bridge ends');
+    is(FastCGI::status($c->wait_end(1)), 503, 'the request gets 503');
+    release();
+};
 
 my @debug = (args => [ @args, '--log-level', 'debug' ]);
 my %started = (

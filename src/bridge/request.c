@@ -50,7 +50,7 @@ void request_read_stdin(struct request *request, const void *bytes, size_t len)
 		refuse_body(request);
 	request_review_body(request);
 	if (request->state == REQUEST_BODY && request->body.ended)
-		request_admit(request);
+		request_admit(request, NULL);
 	request->link->touched(request->link);
 }
 

@@ -13,7 +13,7 @@
  *   RUNNING --client gone---> GRACE, or with --on-disconnect ignore DETACHED
  *   these three
  *      |----script exited---> LINGERING
- *      \----output ended----> EXITING --it was a local redirect--> QUEUED
+ *      \----output ended----> EXITING --it was a local redirect--> QUEUED, or LOCATING too
  *
  *   all of them --answered, refused, cut, stopped--> CLOSING --end of FCGI_STDIN--> ENDED
  *                                                \--> ENDED, where that is not waited for

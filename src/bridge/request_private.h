@@ -3,7 +3,7 @@
  * request_private: shared by request.c and the request_*.c files.  No other file includes it.
  *
  * They form a chain, each calling those before it: request_report, request_slow, request_end,
- * request_run, request_start, request_redirect, request.  Outside the chain are request_list,
+ * request_run, request_locate, request_start, request_redirect, request.  Outside the chain are request_list,
  * which calls none of the others, request_pages, which request_start calls, and request_sink,
  * which none of them calls.
  */
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "bridge/request.h"
+#include "cgi/script.h"
 
 /*
  * request.h has the picture.  From RUNNING to EXITING its script has been started; in STARTING,
@@ -251,17 +252,60 @@ void request_limit_silence(struct request *request);
 /* Answers and ends it if it is for --status-path or --ping-path; otherwise returns false. */
 bool request_answer_page(struct request *request) MUST_CHECK;
 
+/* ---- request_locate.c --------------------------------------------------------- */
+
+/* What is found of the script that its parameters name. */
+struct request_location {
+	struct script_refusal refusal; /* why it is not run; its status is 0 if it may be */
+	/* if it may be */
+	struct stat info;
+	dev_t directory;   /* that its directory is on; only if it is on one of the mounts */
+	bool handled;      /* the --handler for its extension runs it */
+	const struct preload_look *look; /* by a scout; NULL: the worker may look itself */
+};
+
+/*
+ * Finds its script, and sets the parameters about its path.  True: `location` is filled.  False:
+ * it waits in LOCATING until a scout has `ended`, or there is no process for one, and it has
+ * ended.
+ */
+bool request_locate(struct request *request, struct request_location *location,
+    scout_ended_fn *ended) MUST_CHECK;
+
+/*
+ * The scout has ended: takes over what it has found.  NULL: nothing, and the request has ended.
+ */
+const struct request_location *request_take_location(struct request *request,
+    const void *findings, int error) MUST_CHECK;
+
+/* The mount that its script leads to, by its parameters; NULL: none that is known. */
+const struct mount *request_mount(const struct request *request);
+
+/*
+ * The directory that `script` runs in: its own, for which `text` of `size` bytes is used, or that
+ * in FCGI_CHDIR; NULL: the worker's.
+ */
+const char *request_directory(const struct params *params, const char *script, char *text,
+    size_t size);
+
 /* ---- request_start.c ---------------------------------------------------------- */
 
-/* Its script is that of SCRIPT_FILENAME, with this stat(2).  False: no memory, and it has ended. */
-bool request_set_script(struct request *request, const struct stat *info) MUST_CHECK;
+/* Its script is that of SCRIPT_FILENAME, at `location`.  False: no memory, and it has ended. */
+bool request_set_script(struct request *request,
+    const struct request_location *location) MUST_CHECK;
 
-/* The length of its body is known: asks for a slot, and starts when there is one. */
-void request_admit(struct request *request);
+/*
+ * The length of its body is known: asks for a slot, and starts when there is one.  `look`: what a
+ * scout has just seen of its script; NULL: nothing.
+ */
+void request_admit(struct request *request, const struct preload_look *look);
 
 /* ---- request_redirect.c -------------------------------------------------------- */
 
-/* QUEUED because its script has written a local redirect: runs the script it leads to. */
+/*
+ * QUEUED because its script has written a local redirect: runs the script it leads to, if need be
+ * after LOCATING.
+ */
 void request_follow_redirect(struct request *request);
 
 #endif

@@ -9,14 +9,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/hex.h"
 #include "base/log.h"
 #include "bridge/request_private.h"
-#include "cgi/arguments.h"
-#include "cgi/script.h"
 
 /* ---- the parameters ---------------------------------------------------------- */
 
@@ -88,21 +85,28 @@ static int set_location(struct params *params, char *location)
 	return set_request(params, location, query);
 }
 
-/* Whether the path that it leads to is that of a script, with stat(2) `info`, which may be run. */
-static bool leads_to_script(struct request *request, struct stat *info)
+/* The same for the path that its script has written.  0, or -1 without memory. */
+static int set_path(struct request *request)
 {
-	const struct options *options = request_options(request);
-	struct script_refusal refusal;
 	size_t len;
 	const char *path = relay_local_path(&request->relay, &len);
 	char *location = strndup(path, len);
-	bool set = location != NULL && set_location(&request->params, location) == 0;
+	int failed = location == NULL ? -1 : set_location(&request->params, location);
 
 	free(location);
-	if (!set || script_resolve(&request->params, options, info, &refusal) != 0)
+	return failed;
+}
+
+/* Whether a script is there which may be run. */
+static bool may_run(const struct request *request, const struct request_location *location)
+{
+	if (location->refusal.status != 0)
 		return false;
-	path = params_get(&request->params, "SCRIPT_FILENAME");
-	return arguments_handler(options, path) != NULL || access(path, X_OK) == 0;
+	if (location->handled)
+		return true;
+	if (location->look != NULL)
+		return location->look->executable;
+	return access(params_get(&request->params, "SCRIPT_FILENAME"), X_OK) == 0;
 }
 
 /* ---- the next script --------------------------------------------------------- */
@@ -143,20 +147,40 @@ static void decline(struct request *request)
 		request_starve(request, "its output");
 }
 
-void request_follow_redirect(struct request *request)
+/* The path has been looked at. */
+static void follow(struct request *request, const struct request_location *location)
 {
 	char who[512];
-	struct stat info;
 
-	if (leads_to_script(request, &info)) {
-		log_debug("%s: local redirect to %s", request_subject(request, who, sizeof who),
-		    params_get(&request->params, "SCRIPT_FILENAME"));
-		part(request);
-		request->redirects++;
-		if (request_set_script(request, &info))
-			request_admit(request);
-	} else {
+	if (!may_run(request, location)) {
 		decline(request);
+		return;
 	}
+	log_debug("%s: local redirect to %s", request_subject(request, who, sizeof who),
+	    params_get(&request->params, "SCRIPT_FILENAME"));
+	part(request);
+	request->redirects++;
+	if (request_set_script(request, location))
+		request_admit(request, location->look);
+}
+
+static void on_looked(void *context, const void *findings, int error)
+{
+	struct request *request = context;
+	const struct request_location *location = request_take_location(request, findings, error);
+
+	if (location != NULL)
+		follow(request, location);
+	request->link->touched(request->link);
+}
+
+void request_follow_redirect(struct request *request)
+{
+	struct request_location location;
+
+	if (set_path(request) != 0)
+		decline(request);
+	else if (request_locate(request, &location, on_looked))
+		follow(request, &location);
 	request->link->touched(request->link);
 }

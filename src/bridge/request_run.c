@@ -313,13 +313,19 @@ static void time_out(struct request *request, const char *what)
 	request->link->touched(request->link);
 }
 
-/* It has no process yet whose name its log lines begin with. */
+/* It has no process yet whose name its log lines begin with, or that of another script. */
 static void give_up_locating(struct request *request)
 {
+	const char *file = params_get_filled(&request->params, "SCRIPT_FILENAME");
+	const char *root = params_get_filled(&request->params, "DOCUMENT_ROOT");
+	const char *name = params_get_filled(&request->params, "SCRIPT_NAME");
 	char what[512];
 
-	snprintf(what, sizeof what, "504: %.400s: its file system does not answer",
-	    request->script.path);
+	if (file != NULL)
+		snprintf(what, sizeof what, "504: %.400s: its file system does not answer", file);
+	else
+		snprintf(what, sizeof what, "504: %.200s%.200s: its file system does not answer",
+		    root == NULL ? "" : root, name == NULL ? "" : name);
 	time_out(request, what);
 }
 
@@ -335,7 +341,9 @@ static void on_total(struct loop_timer *timer)
 
 static void on_silence(struct request *request)
 {
-	if (request->state == REQUEST_BODY) {
+	if (request->state == REQUEST_LOCATING) {
+		give_up_locating(request);
+	} else if (request->state == REQUEST_BODY) {
 		request_refuse(request, 408, "the request's body did not come in time",
 		    "no byte of its body for --idle-timeout");
 		request->link->touched(request->link);

@@ -76,29 +76,6 @@ static void refuse_start(struct request *request, const struct sys_fault *fault,
 	    "the script cannot be run", reason);
 }
 
-/* The script's directory, or the one in FCGI_CHDIR ("-": the worker's). */
-static const char *directory_of(const struct request *request, char *text, size_t size)
-{
-	const char *wish = params_get_filled(&request->params, "FCGI_CHDIR");
-	const char *slash = strrchr(request->script.path, '/');
-	int len = slash == request->script.path ? 1 : (int)(slash - request->script.path);
-
-	if (wish != NULL)
-		return strcmp(wish, "-") == 0 ? NULL : wish;
-	snprintf(text, size, "%.*s", len, request->script.path);
-	return text;
-}
-
-/* Most machines have no such mounts: then this is all that is done about them. */
-static const struct mount *mount_of(const struct request *request)
-{
-	const struct mounts *mounts = request->link->services->mounts;
-
-	if (!mounts_any(mounts))
-		return NULL;
-	return script_mount(&request->params, request_options(request), mounts);
-}
-
 static bool has_body(const struct request *request)
 {
 	return !(request->body.ended && body_waiting(&request->body) == 0);
@@ -120,12 +97,13 @@ static int start_init(struct start *start, const struct request *request)
 	    handler_of(request));
 	start->plan = (struct child_plan){
 	    .argv = start->argv,
-	    .dir = directory_of(request, start->directory, sizeof start->directory),
+	    .dir = request_directory(&request->params, request->script.path,
+		start->directory, sizeof start->directory),
 	    .envp = start->envp,
 	    .slot = request->script.ticket.slot,
 	    .wants_stdin = has_body(request),
 	    .wants_stderr = request_options(request)->stderr_to != STDERR_DISCARD,
-	    .apart = mount_of(request) != NULL,
+	    .apart = request_mount(request) != NULL,
 	};
 	return start->envp == NULL || start->argv == NULL ? -1 : 0;
 }
@@ -208,7 +186,7 @@ static void give_up_start(struct request *request, const struct sys_fault *fault
 {
 	request_count(request, TALLY_SPAWN_FAILURES);
 	scoreboard_release(request->link->services->admission->board, request->script.ticket.slot);
-	refuse_start(request, fault, mount_of(request) == NULL ? NULL : strerror(fault->error));
+	refuse_start(request, fault, request_mount(request) == NULL ? NULL : strerror(fault->error));
 }
 
 /* It runs, and has taken `spent` us to start. */
@@ -312,11 +290,12 @@ static void on_preloaded(void *context, const struct preload_answer *answer)
 }
 
 /* Asks a preloader; on_preloaded() has the answer.  NULL if none can be asked. */
-static struct child *ask_preloader(struct request *request)
+static struct child *ask_preloader(struct request *request, const struct preload_look *look)
 {
 	struct start start;
 	struct child *child = NULL;
 	struct preload_script script = {.path = request->script.path,
+	    .look = look,
 	    .plan = &start.plan,
 	    .answered = on_preloaded,
 	    .exited = request_exited,
@@ -328,10 +307,10 @@ static struct child *ask_preloader(struct request *request)
 	return child;
 }
 
-static void start_by_preloader(struct request *request)
+static void start_by_preloader(struct request *request, const struct preload_look *look)
 {
 	request_show(request);
-	request->script.child = ask_preloader(request);
+	request->script.child = ask_preloader(request, look);
 	if (request->script.child == NULL) {
 		bypass(request);
 		return;
@@ -341,22 +320,15 @@ static void start_by_preloader(struct request *request)
 }
 
 /*
- * To ask a preloader means to look at the script, whose file system may have stopped answering while
- * the request waited for its body or its slot.
+ * `look`: what a scout has seen of the script just now; NULL: nothing.  Without it, to ask a
+ * preloader means to look at the script, whose file system may not answer.
  */
-static bool may_look(const struct request *request)
-{
-	bool waited = request->state == REQUEST_BODY || request->state == REQUEST_QUEUED;
-
-	return !waited || mount_of(request) == NULL;
-}
-
-static void start(struct request *request)
+static void start(struct request *request, const struct preload_look *look)
 {
 	if (!request->preloads)
 		start_by_exec(request);
-	else if (may_look(request))
-		start_by_preloader(request);
+	else if (look != NULL || request_mount(request) == NULL)
+		start_by_preloader(request, look);
 	else
 		bypass(request);
 }
@@ -368,7 +340,7 @@ static void on_decided(struct admission_ticket *ticket, int granted)
 	struct request *request = CONTAINER_OF(ticket, struct request, script.ticket);
 
 	if (granted) {
-		start(request);
+		start(request, NULL); /* what was seen may have changed */
 	} else {
 		request_count(request, TALLY_REFUSED);
 		request_refuse(request, 503, "too many scripts are running",
@@ -378,11 +350,11 @@ static void on_decided(struct admission_ticket *ticket, int granted)
 }
 
 /* Asks for a slot; starts at once if there is one. */
-static void admit(struct request *request)
+static void admit(struct request *request, const struct preload_look *look)
 {
 	switch (admission_ask(request->link->services->admission, &request->script.ticket, on_decided)) {
 	case ADMISSION_GRANTED:
-		start(request);
+		start(request, look);
 		return;
 	case ADMISSION_WAIT:
 		queue_up(request);
@@ -474,10 +446,10 @@ static int announce_length(struct request *request)
 	return params_set(&request->params, "CONTENT_LENGTH", text);
 }
 
-void request_admit(struct request *request)
+void request_admit(struct request *request, const struct preload_look *look)
 {
 	if (announce_length(request) == 0)
-		admit(request);
+		admit(request, look);
 	else
 		request_refuse(request, 503, "out of resources", "no memory for its length");
 }
@@ -604,131 +576,55 @@ static bool is_rejected_early(const struct request *request, size_t len)
 	    buf_len(&request->params.raw) + len > OVERLOADED_PARAMS;
 }
 
-bool request_set_script(struct request *request, const struct stat *info)
+bool request_set_script(struct request *request, const struct request_location *location)
 {
 	struct preload *preload = request->link->services->preload;
+	struct mounts *mounts = request->link->services->mounts;
 
 	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
 	if (request->script.path == NULL) {
 		request_refuse(request, 503, "out of resources", "no memory for its path");
 		return false;
 	}
-	request->handled =
-	    arguments_handler(request_options(request), request->script.path) != NULL;
-	request->preloads =
-	    preload != NULL && preload_concerns(preload, request->script.path, info);
+	request->handled = location->handled;
+	request->preloads = preload != NULL &&
+	    preload_concerns(preload, request->script.path, &location->info, location->look);
+	if (mounts_has(mounts, location->info.st_dev))
+		mounts_learn(mounts, request->script.path, location->info.st_dev,
+		    location->directory);
 	return true;
 }
 
-/* Finds its script; this is where a file system that does not answer blocks the worker. */
-static void resolve(struct request *request)
+/* Its script has been looked for. */
+static void take_script(struct request *request, const struct request_location *location)
 {
-	struct mounts *mounts = request->link->services->mounts;
-	struct script_refusal refusal;
-	struct stat info;
-
-	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0) {
-		refuse_script(request, &refusal);
+	if (location->refusal.status != 0) {
+		refuse_script(request, &location->refusal);
 		return;
 	}
-	if (!request_set_script(request, &info))
+	if (!request_set_script(request, location))
 		return;
-	if (mounts_any(mounts))
-		mounts_learn(mounts, request->script.path, info.st_dev);
 	if (collects_body(request)) {
 		request_set_state(request, REQUEST_BODY);
 		request_limit_silence(request);
 	} else {
-		request_admit(request);
+		request_admit(request, location->look);
 	}
 }
 
-/* ---- its file system --------------------------------------------------- */
-
-/* The time that its file system may take: as long as its script, running or silent. */
-static int64_t patience(const struct request_limits *limits)
-{
-	if (limits->timeout == 0 || (limits->idle > 0 && limits->idle < limits->timeout))
-		return limits->idle;
-	return limits->timeout;
-}
-
-static void refuse_scout(struct request *request, int error)
-{
-	char reason[256];
-
-	snprintf(reason, sizeof reason, "cannot start a process to access its file system: %s%s",
-	    strerror(error), sys_remedy(error));
-	request_refuse(request, 503, "out of resources", reason);
-}
-
-/* Waits for a scout on `mount`, which makes the calls of `look`. */
-static void send_scout(struct request *request, const struct mount *mount,
-    void (*look)(void *context), void (*ended)(void *context, int error))
-{
-	const struct scout_plan plan = {
-	    .device = mount->device, .look = look, .ended = ended, .context = request};
-	int64_t time = patience(&request->limits);
-
-	if (scouts_send(request->link->services->scouts, &plan) != 0) {
-		refuse_scout(request, errno);
-		return;
-	}
-	request_set_state(request, REQUEST_LOCATING);
-	loop_timer_clear(request_loop(request), &request->idle);
-	if (time > 0)
-		loop_timer_set(request_loop(request), &request->total, time);
-}
-
-/* In a process of its own: makes the calls that resolve() and the start would be blocked by. */
-static void look(void *context)
+static void on_looked(void *context, const void *findings, int error)
 {
 	struct request *request = context;
-	struct script_refusal refusal;
-	struct stat info;
-	char text[4096];
-	const char *directory;
+	const struct request_location *location = request_take_location(request, findings, error);
 
-	if (script_resolve(&request->params, request_options(request), &info, &refusal) != 0)
-		return;
-	request->script.path = strdup(params_get(&request->params, "SCRIPT_FILENAME"));
-	if (request->script.path == NULL)
-		return;
-	script_touch(request_options(request), request->script.path);
-	directory = directory_of(request, text, sizeof text);
-	if (directory != NULL && chdir(directory) != 0)
-		return;
-}
-
-static void on_looked(void *context, int error)
-{
-	struct request *request = context;
-
-	loop_timer_clear(request_loop(request), &request->total);
-	free(request->script.path);
-	request->script.path = NULL;
-	if (error == 0)
-		resolve(request);
-	else
-		refuse_scout(request, error);
+	if (location != NULL)
+		take_script(request, location);
 	request->link->touched(request->link);
-}
-
-/* Waits for a scout, with the name that the client has sent in its log lines. */
-static void locate(struct request *request, const struct mount *mount)
-{
-	const char *name = params_get_filled(&request->params, "SCRIPT_FILENAME");
-
-	request->script.path = strdup(name == NULL ? mount->path : name);
-	if (request->script.path == NULL)
-		refuse_scout(request, errno);
-	else
-		send_scout(request, mount, look, on_looked);
 }
 
 static void launch(struct request *request)
 {
-	const struct mount *mount;
+	struct request_location location;
 
 	if (params_decode(&request->params) != 0 || complete_params(request) != 0) {
 		refuse_params(request);
@@ -740,11 +636,8 @@ static void launch(struct request *request)
 	if (request_answer_page(request) || refuse_begin(request))
 		return;
 	expect_body(request);
-	mount = mount_of(request);
-	if (mount == NULL)
-		resolve(request);
-	else
-		locate(request, mount);
+	if (request_locate(request, &location, on_looked))
+		take_script(request, &location);
 }
 
 void request_read_params(struct request *request, const void *bytes, size_t len)

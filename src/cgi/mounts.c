@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -126,7 +125,7 @@ static void forget_link(struct mount *link)
 	link->path = NULL;
 }
 
-static bool has_device(const struct mounts *mounts, dev_t device)
+bool mounts_has(const struct mounts *mounts, dev_t device)
 {
 	for (size_t i = 0; i < mounts->count; i++)
 		if (mounts->items[i].device == device)
@@ -144,7 +143,7 @@ void mounts_parse(struct mounts *mounts, char *text)
 		if (split_line(&line, at) && may_hang(line.type) && may_have_scripts(line.path))
 			add(mounts, &line);
 	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
-		if (!has_device(mounts, mounts->links[i].device))
+		if (!mounts_has(mounts, mounts->links[i].device))
 			forget_link(&mounts->links[i]);
 }
 
@@ -272,14 +271,13 @@ const struct mount *mounts_find(const struct mounts *mounts, const char *path)
 	return NULL;
 }
 
-void mounts_learn(struct mounts *mounts, const char *path, dev_t device)
+void mounts_learn(struct mounts *mounts, const char *path, dev_t device, dev_t directory)
 {
 	struct mount *link = &mounts->links[mounts->next_link];
 	char text[PATH_MAX];
 	char *slash;
-	struct stat directory;
 
-	if (!has_device(mounts, device) || mounts_find(mounts, path) != NULL)
+	if (!mounts_has(mounts, device) || mounts_find(mounts, path) != NULL)
 		return;
 	normalise(path, text);
 	slash = strrchr(text, '/');
@@ -287,7 +285,7 @@ void mounts_learn(struct mounts *mounts, const char *path, dev_t device)
 		return;
 	*slash = '\0';
 	/* if not, the script itself is the link */
-	if (stat(text, &directory) != 0 || directory.st_dev != device)
+	if (directory != device)
 		*slash = '/';
 	forget_link(link);
 	*link = (struct mount){strdup(text), device};

@@ -50,13 +50,17 @@ static inline bool mounts_any(const struct mounts *mounts)
 	return mounts->count > 0;
 }
 
+/* Whether `device` is that of one of them. */
+bool mounts_has(const struct mounts *mounts, dev_t device);
+
 /* The mount that absolute `path` leads to; NULL: none that is known. */
 const struct mount *mounts_find(const struct mounts *mounts, const char *path) MUST_CHECK;
 
 /*
- * The script at absolute `path` is on `device`.  If that is one of these mounts, and `path` does
- * not say so, remembers its directory or, if only the script is a link, the script.
+ * The script at absolute `path` is on `device`, its directory on device `directory`.  If that is
+ * one of these mounts, and `path` does not say so, remembers its directory or, if only the script
+ * is a link, the script.
  */
-void mounts_learn(struct mounts *mounts, const char *path, dev_t device);
+void mounts_learn(struct mounts *mounts, const char *path, dev_t device, dev_t directory);
 
 #endif

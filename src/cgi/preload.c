@@ -117,24 +117,39 @@ static void keep_switches(struct preload_mark *mark, const struct shebang *sheba
 	}
 }
 
-static void read_mark(struct preload *preload, struct preload_mark *mark, const char *path)
+static void read_line(const struct preload *preload, const char *path, struct preload_look *look)
 {
-	struct shebang shebang;
-	char found[PATH_MAX];
+	struct shebang *shebang = &look->shebang;
 
-	shebang_read(&shebang, path);
-	mark->bare = shebang.kind == SHEBANG_NONE;
-	if (shebang.kind == SHEBANG_NAME) {
-		mark->by_path = true;
-		if (shebang_find(shebang.interpreter, path_of(preload), found))
-			mark->preloader = find_preloader(preload, found);
-	} else if (shebang.kind == SHEBANG_PATH) {
-		mark->preloader = find_preloader(preload, shebang.interpreter);
-	}
+	shebang_read(shebang, path);
+	if (shebang->kind != SHEBANG_NAME || preload == NULL ||
+	    !shebang_find(shebang->interpreter, path_of(preload), look->program))
+		look->program[0] = '\0';
+}
+
+static void set_mark(struct preload *preload, struct preload_mark *mark,
+    const struct preload_look *look)
+{
+	const struct shebang *shebang = &look->shebang;
+
+	mark->bare = shebang->kind == SHEBANG_NONE;
+	mark->by_path = shebang->kind == SHEBANG_NAME;
+	if (shebang->kind == SHEBANG_NAME)
+		mark->preloader = find_preloader(preload, look->program);
+	else if (shebang->kind == SHEBANG_PATH)
+		mark->preloader = find_preloader(preload, shebang->interpreter);
 	if (mark->preloader == NULL)
 		return;
-	mark->bare = shebang.word_count == 0;
-	keep_switches(mark, &shebang);
+	mark->bare = shebang->word_count == 0;
+	keep_switches(mark, shebang);
+}
+
+void preload_look(const struct preload *preload, const char *path, const struct stat *info,
+    struct preload_look *look)
+{
+	look->info = *info;
+	look->executable = access(path, X_OK) == 0;
+	read_line(preload, path, look);
 }
 
 static bool is_same_time(const struct timespec *a, const struct timespec *b)
@@ -187,12 +202,13 @@ static bool has_same_words(const struct preload_mark *a, const struct preload_ma
 	return true;
 }
 
-/* What is known of the file at `path`; valid until the next call. */
+/* What is known of the file at `path`, of which `look` may be NULL; valid until the next call. */
 static struct preload_mark *mark_of(struct preload *preload, const char *path,
-    const struct stat *info)
+    const struct stat *info, const struct preload_look *look)
 {
 	struct preload_mark *mark = find_mark(preload, info);
 	struct preload_mark old = *mark;
+	struct preload_look own;
 
 	if (is_of(mark, info))
 		return mark;
@@ -202,7 +218,9 @@ static struct preload_mark *mark_of(struct preload *preload, const char *path,
 	    .size = may_keep(info) ? info->st_size : -1, /* -1: read again the next time */
 	    .mtim = info->st_mtim,
 	    .ctim = info->st_ctim};
-	read_mark(preload, mark, path);
+	if (look == NULL)
+		read_line(preload, path, &own);
+	set_mark(preload, mark, look == NULL ? &own : look);
 	/* a preloader declines words, not files */
 	if (old.ino == mark->ino && old.dev == mark->dev && has_same_words(&old, mark)) {
 		mark->declined = old.declined;
@@ -231,9 +249,10 @@ static bool may_have_handler(struct preload *preload, const char *path)
 	return false;
 }
 
-bool preload_concerns(struct preload *preload, const char *path, const struct stat *info)
+bool preload_concerns(struct preload *preload, const char *path, const struct stat *info,
+    const struct preload_look *look)
 {
-	const struct preload_mark *mark = mark_of(preload, path, info);
+	const struct preload_mark *mark = mark_of(preload, path, info, look);
 
 	if (mark->declined)
 		return false;
@@ -251,7 +270,7 @@ struct start {
 };
 
 /* As execve(2) runs the file: by its first line. */
-static bool choose_by_line(struct start *start, const char *path)
+static bool choose_by_line(struct start *start, const struct preload_script *script)
 {
 	const char *word = start->mark->switches;
 
@@ -259,7 +278,9 @@ static bool choose_by_line(struct start *start, const char *path)
 	start->switch_count = start->mark->switch_count;
 	for (size_t i = 0; i < start->switch_count; i++, word += strlen(word) + 1)
 		start->switches[i] = word;
-	return start->preloader != NULL && access(path, X_OK) == 0;
+	if (start->preloader == NULL)
+		return false;
+	return script->look != NULL ? script->look->executable : access(script->path, X_OK) == 0;
 }
 
 /*
@@ -298,14 +319,16 @@ static bool choose(struct preload *preload, struct start *start,
 {
 	struct stat info;
 
-	if (stat(script->path, &info) != 0)
+	if (script->look != NULL)
+		info = script->look->info;
+	else if (stat(script->path, &info) != 0)
 		return false;
-	*start = (struct start){
-	    .mark = mark_of(preload, script->path, &info), .argv = script->plan->argv};
+	*start = (struct start){.mark = mark_of(preload, script->path, &info, script->look),
+	    .argv = script->plan->argv};
 	if (start->mark->declined || !find_dir(preload, start, script->plan->dir))
 		return false;
 	if (strcmp(start->argv[0], script->path) == 0)
-		return choose_by_line(start, script->path);
+		return choose_by_line(start, script);
 	return choose_by_handler(preload, start, script->path);
 }
 

@@ -18,6 +18,7 @@
 #ifndef CGIBRIDGE_PRELOAD_H
 #define CGIBRIDGE_PRELOAD_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -26,6 +27,7 @@
 #include "base/loop.h"
 #include "cgi/child.h"
 #include "cgi/environment.h"
+#include "cgi/shebang.h"
 #include "config/options.h"
 
 struct preload;
@@ -65,6 +67,14 @@ struct preload_answer {
 
 typedef void preload_answer_fn(void *context, const struct preload_answer *answer);
 
+/* A look at a script's file, as it was.  `shebang` points into itself. */
+struct preload_look {
+	struct stat info;
+	bool executable;        /* by this user */
+	struct shebang shebang; /* its first line */
+	char program[PATH_MAX]; /* what env finds along PATH for that line; "": nothing */
+};
+
 /* A script to start.  All borrowed. */
 struct preload_script {
 	const char *path; /* the file that script_resolve() has found */
@@ -72,6 +82,7 @@ struct preload_script {
 	preload_answer_fn *answered;
 	child_exit_fn *exited;
 	void *context;
+	const struct preload_look *look; /* a look at it just now; NULL: it is looked at */
 };
 
 /* Starts the preloaders that the options name.  NULL with errno ENOMEM. */
@@ -85,10 +96,19 @@ void preload_stop(struct preload *preload);
 void preload_free(struct preload **preload);
 
 /*
- * Whether the script at `path`, with this stat(2), is one for a preloader, as far as its first
- * line and --handler tell.  Makes system calls only for a file that has not been seen as it is.
+ * Looks at the file at `path`, whose stat(2) is `info`: in a process that may be blocked by it.
+ * `preload` may be NULL: then nothing is looked for along PATH.
  */
-bool preload_concerns(struct preload *preload, const char *path, const struct stat *info);
+void preload_look(const struct preload *preload, const char *path, const struct stat *info,
+    struct preload_look *look);
+
+/*
+ * Whether the script at `path`, with this stat(2), is one for a preloader, as far as its first
+ * line and --handler tell.  Makes system calls only for a file that has not been seen as it is,
+ * and none with a `look` at it (NULL: none).
+ */
+bool preload_concerns(struct preload *preload, const char *path, const struct stat *info,
+    const struct preload_look *look);
 
 /*
  * Has a preloader start `script`: its child is STARTING, and has the slot of the plan, until

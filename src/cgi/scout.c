@@ -24,6 +24,7 @@ struct scout {
 	struct scout *next, *prev;
 	enum scout_state state;
 	struct scout_plan plan;
+	void *findings; /* shared with its process; NULL before that */
 	struct loop_child process;
 };
 
@@ -41,6 +42,8 @@ static void scout_free(struct scout *scout)
 		LIST2_REMOVE(scouts->first, scouts->last, scout);
 	else
 		LIST_REMOVE(scouts->sent, scout);
+	if (scout->findings != NULL)
+		sys_shared_free(scout->findings, scout->plan.size);
 	free(scout);
 }
 
@@ -62,14 +65,16 @@ static int start(struct scout *scout)
 {
 	struct scouts *scouts = scout->scouts;
 	pid_t parent = getpid();
-	pid_t pid = fork();
+	pid_t pid;
 
+	scout->findings = sys_shared_alloc(scout->plan.size);
+	pid = scout->findings == NULL ? -1 : fork();
 	if (pid < 0)
 		return -1;
 	if (pid == 0) {
 		sys_close_from(0);
 		sys_die_with_parent(parent);
-		scout->plan.look(scout->plan.context);
+		scout->plan.look(scout->plan.context, scout->findings);
 		_exit(0);
 	}
 	LIST2_REMOVE(scouts->first, scouts->last, scout);
@@ -88,14 +93,15 @@ static struct scout *next_of(const struct scouts *scouts)
 	return NULL;
 }
 
-static void report(struct scout *scout, int error)
+/* Its owner may send another one meanwhile, or forget: this one is not found any more. */
+static void report(struct scout *scout, const void *findings, int error)
 {
 	struct scout_plan plan = scout->plan;
-	bool forgotten = scout->state == SCOUT_FORGOTTEN;
 
+	scout->plan.context = NULL;
+	if (scout->state != SCOUT_FORGOTTEN)
+		plan.ended(plan.context, findings, error);
 	scout_free(scout);
-	if (!forgotten)
-		plan.ended(plan.context, error);
 }
 
 static void on_exit_of(struct loop_child *process, int status)
@@ -103,10 +109,9 @@ static void on_exit_of(struct loop_child *process, int status)
 	struct scout *scout = CONTAINER_OF(process, struct scout, process);
 	struct scouts *scouts = scout->scouts;
 
-	(void)status;
-	report(scout, 0);
+	report(scout, status == 0 ? scout->findings : NULL, 0);
 	while ((scout = next_of(scouts)) != NULL && start(scout) != 0)
-		report(scout, errno);
+		report(scout, NULL, errno);
 }
 
 void scouts_init(struct scouts *scouts, struct loop *loop)

@@ -3,9 +3,10 @@
  * scout: processes that touch files first, on file systems that may not answer.
  *
  * A scout is forked from the worker, makes the calls that the worker would be blocked by, and
- * ends.  That it has ended is all that is learned from it: the worker then makes the same calls
- * itself.  A scout that is not waited for any more is killed, and so are all when the worker ends
- * (on Linux, however it ends); while the kernel does not let it end, it counts.  At most
+ * ends.  What it has found is in memory that it shares with the worker, which may believe it: they
+ * are the same program and the same user.  A scout that is not waited for any more is killed, and
+ * so are all when the worker ends (on Linux, however it ends); while the kernel does not let it
+ * end, it counts.  At most
  * SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all; the others wait for one to
  * end, without limit but that of their owners.
  */
@@ -13,6 +14,7 @@
 #define CGIBRIDGE_SCOUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/attributes.h"
@@ -29,12 +31,24 @@ struct scouts {
 	struct scout *sent;         /* those that are processes, at most SCOUTS_MAX */
 };
 
+/*
+ * Makes the calls, in a process of its own, without descriptors.  `findings` are zeroed, and shared
+ * with the worker at the same address: pointers into them may be kept there, no others.
+ */
+typedef void scout_look_fn(void *context, void *findings);
+
+/*
+ * It has ended: its findings, until the callback returns.  NULL: there is no process for it
+ * (`error`, an errno), or it was killed (0).  Called later, once.
+ */
+typedef void scout_ended_fn(void *context, const void *findings, int error);
+
 /* A task for a scout. */
 struct scout_plan {
-	dev_t device;                /* the file system it is sent to */
-	void (*look)(void *context); /* makes the calls; in a process of its own, without descriptors */
-	/* It has ended, or (`error`, an errno) there is no process for it.  Called later, once. */
-	void (*ended)(void *context, int error);
+	dev_t device;   /* the file system it is sent to */
+	size_t size;    /* of its findings, > 0 */
+	scout_look_fn *look;
+	scout_ended_fn *ended;
 	void *context; /* borrowed until `ended` or scouts_forget() */
 };
 

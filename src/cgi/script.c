@@ -469,6 +469,48 @@ int script_resolve(struct params *params, const struct options *options, struct 
 	return failed ? -1 : 0;
 }
 
+/* ---- in place of another process ------------------------------------------- */
+
+static const char *const set_by_resolve[] = {"SCRIPT_FILENAME", "SCRIPT_NAME", "PATH_INFO",
+    "PATH_TRANSLATED", "REDIRECT_STATUS"};
+enum { NAMES_SET = sizeof set_by_resolve / sizeof *set_by_resolve };
+
+/* Each is a path, or made of two other parameters, or unchanged. */
+size_t script_names_max(const struct params *params)
+{
+	return NAMES_SET * (buf_len(&params->raw) + 2 * PATH_MAX);
+}
+
+/* Each is a text: '=' and the value, or nothing if it is not set. */
+int script_put_names(const struct params *params, char *text, size_t size)
+{
+	for (size_t i = 0; i < NAMES_SET; i++) {
+		const char *value = params_get(params, set_by_resolve[i]);
+		int len = snprintf(text, size, "%s%s", value == NULL ? "" : "=",
+		    value == NULL ? "" : value);
+
+		if (len < 0 || (size_t)len >= size)
+			return -1;
+		text += len + 1;
+		size -= (size_t)len + 1;
+	}
+	return 0;
+}
+
+int script_take_names(struct params *params, const char *text)
+{
+	for (size_t i = 0; i < NAMES_SET; i++, text += strlen(text) + 1) {
+		const char *old = params_get(params, set_by_resolve[i]);
+
+		if (*text == '\0')
+			params_unset(params, set_by_resolve[i]);
+		else if ((old == NULL || strcmp(old, text + 1) != 0) &&
+		    params_set(params, set_by_resolve[i], text + 1) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- file systems that may not answer -------------------------------------- */
 
 /* As find_file() and locate() look for it: as it is, decoded, and with PATH_INFO. */

@@ -33,6 +33,17 @@ int script_resolve(struct params *params, const struct options *options, struct 
     struct script_refusal *refusal) MUST_CHECK;
 
 /*
+ * For a process that resolves in place of another: copies the parameters that script_resolve()
+ * sets to `text` of script_names_max() bytes, as they are in the other process before it.  0, or
+ * -1 if there is no room.
+ */
+size_t script_names_max(const struct params *params);
+int script_put_names(const struct params *params, char *text, size_t size) MUST_CHECK;
+
+/* In the other process: sets them.  0, or -1 with errno E2BIG or ENOMEM. */
+int script_take_names(struct params *params, const char *text) MUST_CHECK;
+
+/*
  * The mount that script_resolve() may be blocked by, or a start by a handler, or in the
  * directory that FCGI_CHDIR names; NULL: none that is known.  Makes no system calls.
  */

@@ -308,7 +308,7 @@ static void start_script(void)
 	fuzz_require(stat(file, &info) == 0);
 	*owner = (struct owner){.slot = plan.slot};
 	owner_count++; /* it may be answered at once, though not by contract */
-	if (preload_concerns(preload, file, &info))
+	if (preload_concerns(preload, file, &info, NULL))
 		owner->child = preload_start(preload, &script);
 	fuzz_require(owner->answers == 0);
 	if (owner->child == NULL) {
