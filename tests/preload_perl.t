@@ -495,7 +495,7 @@ scenario 'malformed messages end it' => sub {
 
 scenario 'through the bridge: the same answers with --preload and without' => sub {
     my $copy = spew(tmp() . '/preload-perl', slurp($program), 0755); # where anybody can read it
-    spew("$copy-modules", slurp("$program-modules"), 0644);
+    spew("$copy$_", slurp("$program$_"), 0644) for '-modules', '-start';
     my %bridge = (
         exec => Bridge->start(sockets => ['unix'], args => [ '--status-path', '/status' ]),
         preload => Bridge->start(sockets => ['unix'], args => [ '--status-path', '/status',
