@@ -209,6 +209,7 @@ my @cases = (
         END
     'excepthook fails' => [ "import sys\ndef hook(*a): raise ValueError('in hook')\nsys.excepthook = hook\n1/0" ],
     'excepthook exits' => [ "import sys\ndef hook(*a): sys.exit(9)\nsys.excepthook = hook\n1/0" ],
+    'excepthook that cannot be called' => [ "import sys\nsys.excepthook = None\n1/0" ],
     'no excepthook' => [ "import sys\ndel sys.excepthook\n1/0" ],
     'atexit' => [ <<~'END' ],
         import atexit
@@ -241,6 +242,9 @@ my @cases = (
     'a file not closed, in a circle' => [ qq(class A: pass\na = A(); a.a = a; a.f = open("$kept", "w"); a.f.write("text")), after => \&take_kept ],
     'a file not closed, in a module' => [ qq(import json; json.keep = open("$kept", "w"); json.keep.write("text")), after => \&take_kept ],
     'odd entries of sys.modules' => [ "import sys\nsys.modules['a'] = None; sys.modules['b'] = 5; del sys.modules['os']; print(1)" ],
+    'no __main__' => [ "import sys\nfor name in list(sys.modules):\n  if name not in ('sys', 'builtins'): del sys.modules[name]\nprint('x')" ],
+    'a copy of sys.modules' => [ "import sys\nsys.modules = dict(sys.modules)\nimport json\nprint('json' in sys.modules)" ],
+    'garbage' => [ "import gc\nclass A: pass\na = A(); gc.set_debug(gc.DEBUG_UNCOLLECTABLE); gc.garbage.append(1)" ],
     'temporary files' => [ qq(import tempfile\nf = tempfile.NamedTemporaryFile()\nwith open("$kept", "w") as k: k.write(f.name)\n),
         after => sub { my $name = take_kept(); [ $name =~ m{^/}, -e $name ] } ],
 
@@ -270,7 +274,88 @@ my @others = (
     'multiprocessing by fork' => [ "import multiprocessing\ndef f(x): return x * x\nif __name__ == '__main__':\n  with multiprocessing.get_context('fork').Pool(2) as p: print(p.map(f, [1, 2, 3]))" ],
     'multiprocessing by spawn' => [ "import multiprocessing\ndef f(x): return x * x\nif __name__ == '__main__':\n  with multiprocessing.get_context('spawn').Pool(1) as p: print(p.map(f, [1, 2, 3]))" ],
 
+    'subprocesses' => [ <<~'END', stdin => "from stdin\n" ],
+        import subprocess
+        p = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        print(p.communicate(b'x' * 200000)[0][:5], p.returncode, flush=True)
+        print(subprocess.run(['sh', '-c', 'cat; echo err >&2; exit 3']).returncode, flush=True)
+        print(subprocess.run(['sh', '-c', 'kill -PIPE $$; echo alive']).returncode)
+        END
+    'the interpreter, again' => [ "import sys, os\nif len(sys.argv) < 2: os.execv(sys.executable, [sys.executable, __file__, 'again'])\nprint(sys.argv[1:], sys.flags)" ],
+    'processes of concurrent.futures' => [ <<~'END' ],
+        import concurrent.futures as futures, time
+        def f(x): return x + 1
+        if __name__ == '__main__':
+            with futures.ProcessPoolExecutor(2) as pool: print(list(pool.map(f, range(5))))
+            futures.ThreadPoolExecutor(1).submit(lambda: (time.sleep(.05), print('left')))
+        END
+
+    # ---- signals
+    'asyncio, with a process and a signal' => [ <<~'END' ],
+        import asyncio, signal, os
+        async def main():
+            p = await asyncio.create_subprocess_exec('sh', '-c', 'echo out; exit 4', stdout=asyncio.subprocess.PIPE)
+            print((await p.communicate())[0], p.returncode)
+            loop = asyncio.get_running_loop()
+            done = loop.create_future()
+            loop.add_signal_handler(signal.SIGUSR1, done.set_result, 'usr1')
+            os.kill(os.getpid(), signal.SIGUSR1)
+            print(await done, await loop.run_in_executor(None, sum, [1, 2]))
+        asyncio.run(main())
+        END
+    'asyncio, left open' => [ "import asyncio\nl = asyncio.new_event_loop(); l.run_until_complete(asyncio.sleep(0)); x = l.create_task(asyncio.sleep(1))" ],
+    'a timer' => [ "import signal, time\ndef f(*a): raise TimeoutError(a[0])\nsignal.signal(signal.SIGALRM, f)\nsignal.setitimer(signal.ITIMER_REAL, .05)\ntime.sleep(9)" ],
+    'SIGCHLD' => [ "import signal, os\nsignal.signal(signal.SIGCHLD, lambda n, f: print('chld', n))\npid = os.fork()\nif not pid: os._exit(3)\nprint(os.waitpid(pid, 0)[1] >> 8)" ],
+    'sys.exit in a handler' => [ "import signal, sys, os, time\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(12))\nos.kill(os.getpid(), 15)\ntime.sleep(9)" ],
+    'SIGPIPE' => [ "import signal, os\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\nr, w = os.pipe(); os.close(r); print('lost'); os.write(w, b'x')" ],
+
+    # ---- modules that look at the process, or at the end of it
+    'tools' => [ <<~'END' ],
+        """
+        >>> f(2)
+        5
+        """
+        import doctest, unittest, runpy, tracemalloc, sys, warnings, faulthandler
+        def f(x): return x * 2
+        print(doctest.testmod())
+        class T(unittest.TestCase):
+            def test(self): self.assertEqual(1, 2)
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromModule(sys.modules['__main__']).run(result)
+        print(result.failures)
+        print(runpy.run_module('stat', run_name='x')['__spec__'].name, sys.modules['__main__'].__file__ == __file__)
+        def w(): warnings.warn('once')
+        w(); w()
+        tracemalloc.start(); x = ['x' * n for n in range(999)]
+        print(tracemalloc.get_traced_memory()[0] > 999, faulthandler.is_enabled())
+        END
+    'handlers of logging' => [ <<~'END' ],
+        import logging, logging.handlers
+        class H(logging.Handler):
+            def emit(self, r): print('emit', r.getMessage())
+            def close(self): print('close'); super().close()
+        logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=H()))
+        logging.getLogger('x').warning('buffered %d', 5)
+        END
+    'hooks' => [ <<~'END' ],
+        import sys, threading, contextvars
+        if hasattr(sys, 'addaudithook'): sys.addaudithook(lambda e, a: print(e) if e == 'os.system' else None)
+        import os; os.system('true')
+        calls = []
+        sys.settrace(lambda f, e, a: calls.append(e))
+        def f(): pass
+        f(); sys.settrace(None); print(calls, list(contextvars.copy_context()))
+        if hasattr(threading, 'excepthook'): threading.excepthook = lambda a: print('hook', a.exc_type)
+        t = threading.Thread(target=lambda: 1/0); t.start(); t.join()
+        if hasattr(sys, 'unraisablehook'): sys.unraisablehook = lambda a: print('unraisable', a.exc_type)
+        class A:
+            def __del__(self): 1/0
+        x = A()
+        END
+    'the last exception' => [ "import sys, atexit\natexit.register(lambda: print(sys.last_value, sys.last_traceback.tb_frame.f_code.co_name, sys.last_traceback.tb_next))\n1/0" ],
+
     # ---- CGI
+    'a large body' => [ "import sys, hashlib\nprint(hashlib.sha1(sys.stdin.buffer.read()).hexdigest())", stdin => 'x' x 3_000_000 ],
     'wsgiref' => [ <<~'END', env => { QUERY_STRING => 'q=1', REQUEST_METHOD => 'GET', SERVER_NAME => 'x', SERVER_PORT => 80 } ],
         from wsgiref.handlers import CGIHandler
         def app(environ, start_response):
@@ -293,6 +378,14 @@ sub all_same ($cases, @by) {
 
 scenario 'a script is as one started by exec' => sub { all_same(\@cases, $bare, $full) }, secs => 180;
 scenario 'so are these' => sub { all_same(\@others, $full) }, secs => 180;
+
+scenario 'what extension modules do at the end' => sub {
+    my $p = start('ctypes');
+    my $text = "import ctypes\nctypes.CDLL(None).printf(b'left in a stream of C\\n')\n";
+    for my $end ('', 'raise SystemExit(3)', 'raise SystemExit("text")', '1/0', 'import os; os._exit(4)') {
+        same("output by C: $end", python_script($text . $end), by => [ $bare, $p ]);
+    }
+};
 
 scenario 'in other environments' => sub {
     my $text = <<~'END';
