@@ -106,6 +106,11 @@ scenario 'scripts that are started by exec after all' => sub {
         my $path = tmp() . "/a b\xff\xc3\xa4#'"; rename $&, $path or die; $path }er);
     same("another program's #! line", perl_script('echo "$0 $1"; exit 3', '#!/bin/sh'),
         interpreter => [ $perl ], args => [ 'x' ]);
+    same("another program's, and perl further down", perl_script("echo \"\$0\"\n# perl\n",
+        '#!/bin/sh'), interpreter => [ $perl ]);
+    same("another program's, in which perl is named", perl_script('print 1', '#!/bin/sh # perl'),
+        interpreter => [ $perl ]);
+    same('a #! line and nothing more', spew(file(), '#!/bin/true'), interpreter => [ $perl ]);
     same('a directory', tmp(), interpreter => [ $perl ]);
     same('a file that is gone', tmp() . '/none.pl', interpreter => [ $perl ]);
     same('no #! line', spew(file(), "print __LINE__, \"\$0\\n\";"), interpreter => [ $perl ]);
