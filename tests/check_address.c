@@ -7,8 +7,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/address.h"
 
@@ -182,6 +185,54 @@ START_TEST(a_tcp6_peer)
 }
 END_TEST
 
+/* ---- what a socket is bound to ------------------------------------------------------------- */
+
+/* A socket that is bound to `url`, but to any port; it says to which in `bound`. */
+static int bind_to(const char *url, struct address *bound)
+{
+	int fd;
+
+	ck_assert_int_eq(address_parse(url, bound, &why), 0);
+	fd = socket(bound->addr.ss_family, SOCK_STREAM, 0);
+	ck_assert_int_ge(fd, 0);
+	if (bound->addr.ss_family == AF_INET)
+		((struct sockaddr_in *)(void *)&bound->addr)->sin_port = 0;
+	if (bound->addr.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)&bound->addr)->sin6_port = 0;
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&bound->addr, bound->len), 0);
+	if (bound->addr.ss_family != AF_UNIX)
+		ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&bound->addr, &bound->len), 0);
+	return fd;
+}
+
+START_TEST(a_socket_is_bound_to_one_address)
+{
+	static char path[4096];
+	const char *const urls[] = {path, "tcp:127.0.0.1:9000", "tcp6:[::1]:9000"};
+	enum { COUNT = sizeof urls / sizeof *urls };
+	struct address bound[COUNT], other;
+	int fds[COUNT];
+
+	temp_make();
+	snprintf(path, sizeof path, "unix:%s", temp_path("socket"));
+	for (int i = 0; i < COUNT; i++)
+		fds[i] = bind_to(urls[i], &bound[i]);
+	for (int i = 0; i < COUNT; i++)
+		for (int at = 0; at < COUNT; at++)
+			ck_assert_int_eq(address_is_bound(&bound[i], fds[at]), i == at);
+	other = bound[2];
+	((struct sockaddr_in6 *)(void *)&other.addr)->sin6_addr = in6addr_any;
+	ck_assert(!address_is_bound(&other, fds[2]));
+	other = bound[2];
+	((struct sockaddr_in6 *)(void *)&other.addr)->sin6_scope_id++;
+	ck_assert(!address_is_bound(&other, fds[2]));
+	ck_assert(!address_is_bound(&bound[0], -1));
+	for (int i = 0; i < COUNT; i++)
+		close(fds[i]);
+	temp_remove();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, a_unix_path);
@@ -196,6 +247,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_unix_peer);
 	tcase_add_test(tcase, a_tcp_peer);
 	tcase_add_test(tcase, a_tcp6_peer);
+	tcase_add_test(tcase, a_socket_is_bound_to_one_address);
 }
 
 int main(void)

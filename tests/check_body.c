@@ -341,6 +341,20 @@ START_TEST(a_spool_that_cannot_be_made_is_an_error)
 }
 END_TEST
 
+START_TEST(a_spool_that_cannot_be_read_back_ends_it)
+{
+	ck_assert_int_eq(body_feed(&body, bytes, 300000), 0);
+	ck_assert_int_eq(ftruncate(body.spool.fd, 0), 0);
+	capture_begin();
+	ck_assert_int_eq(attach(), 0);
+	ck_assert(turn_until(loop, at_end, NULL)); /* the script sees the end */
+	ck_assert_ptr_nonnull(strstr(capture_end(), "request body lost: cannot read it back from"));
+	ck_assert_uint_lt(got_len, 300000);
+	ck_assert_uint_eq(body_waiting(&body), 0);
+	ck_assert_int_eq(body_feed(&body, bytes, 1), 0); /* the client may go on */
+}
+END_TEST
+
 /* ---- bodies that are moved ------------------------------------------------------------- */
 
 static int sender = -1;  /* the client's end of a socket */
@@ -505,6 +519,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, of_a_known_length_as_much_may_wait_as_is_held_back_for);
 	tcase_add_test(tcase, what_passes_through_is_not_bounded);
 	tcase_add_test(tcase, a_spool_that_cannot_be_made_is_an_error);
+	tcase_add_test(tcase, a_spool_that_cannot_be_read_back_ends_it);
 	tcase_add_test(tcase, a_large_body_is_moved_up_to_its_length);
 	tcase_add_test(tcase, what_waits_goes_before_what_is_moved);
 	tcase_add_test(tcase, a_script_without_room_is_waited_for);

@@ -349,6 +349,20 @@ START_TEST(params_that_do_not_end_are_408_after_a_minute)
 }
 END_TEST
 
+/* Of unknown length, it is collected before the script starts. */
+START_TEST(a_body_that_does_not_come_is_408)
+{
+	options.idle_timeout = 40;
+	script("cat.cgi", HEAD "cat\n");
+	put_post(1, 0, "cat.cgi", NULL);
+	put(FCGI_STDIN, 1, "the start of it");
+	send_stream();
+	wait_for_end(1);
+	expect_status(1, "Status: 408 Request Timeout\r\n");
+	ck_assert_uint_eq(children.count, 0);
+}
+END_TEST
+
 static void expect_504_of_a_script_that_sleeps(void)
 {
 	script("sleep.cgi", "exec sleep 100\n");
@@ -640,6 +654,7 @@ static void add(TCase *tcase)
 	    sizeof held_ends / sizeof *held_ends);
 	tcase_add_test(tcase, a_client_that_says_nothing_is_closed_after_a_minute);
 	tcase_add_test(tcase, params_that_do_not_end_are_408_after_a_minute);
+	tcase_add_test(tcase, a_body_that_does_not_come_is_408);
 	tcase_add_test(tcase, a_script_that_takes_too_long_is_504);
 	tcase_add_test(tcase, a_silent_script_is_504);
 	tcase_add_test(tcase, a_descendant_that_holds_the_output_is_not_waited_for);

@@ -287,6 +287,43 @@ START_TEST(a_flood_is_read_and_cut_with_a_line_that_says_so)
 }
 END_TEST
 
+START_TEST(after_a_while_a_flood_may_go_on)
+{
+	const char *said;
+
+	stopped_at = clock_ms();
+	loop_refresh(loop);
+	start(false);
+	capture_begin();
+	for (int i = 0; i <= ERRLOG_BURST; i++)
+		say("x\n");
+	errlog_read(&errlog);
+	stopped_at += ERRLOG_WINDOW;
+	loop_refresh(loop);
+	say("again\n");
+	errlog_read(&errlog);
+	said = capture_end();
+	ck_assert_ptr_nonnull(strstr(said, "request 7: 1 bytes of stderr dropped: too much of it\n" LINE("again")));
+}
+END_TEST
+
+START_TEST(lines_of_a_preloader_name_it)
+{
+	const char *said;
+
+	start(false);
+	errlog.id = 0;
+	capture_begin();
+	for (int i = 0; i <= ERRLOG_BURST; i++)
+		say("x\n");
+	errlog_finish(&errlog);
+	said = capture_end();
+	ck_assert_int_eq(count(said, "<4>preloader for /srv/x.cgi (pid 4711): stderr: x\n"), ERRLOG_BURST);
+	ck_assert_ptr_nonnull(strstr(said,
+	    "<4>preloader for /srv/x.cgi (pid 4711): 1 bytes of stderr dropped: too much of it\n"));
+}
+END_TEST
+
 /* ---- to the client ------------------------------------------------------------------------ */
 
 START_TEST(it_is_held_until_it_is_delivered)
@@ -471,6 +508,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_line_without_end_is_logged_in_pieces);
 	tcase_add_test(tcase, control_bytes_are_escaped);
 	tcase_add_test(tcase, a_flood_is_read_and_cut_with_a_line_that_says_so);
+	tcase_add_test(tcase, after_a_while_a_flood_may_go_on);
+	tcase_add_test(tcase, lines_of_a_preloader_name_it);
 	tcase_add_test(tcase, it_is_held_until_it_is_delivered);
 	tcase_add_test(tcase, it_leaves_room_for_others);
 	tcase_add_test(tcase, a_flood_is_bounded_and_said);

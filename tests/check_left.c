@@ -162,6 +162,15 @@ START_TEST(a_failure_after_the_response_is_said)
 }
 END_TEST
 
+START_TEST(a_signal_after_the_response_is_said)
+{
+	capture_begin();
+	leave(start("kill -KILL $$\n"), -1);
+	ck_assert(turn_until(loop, is_empty, NULL));
+	expect_log("request 7: killed by signal 9, after the end of its response", capture_end());
+}
+END_TEST
+
 START_TEST(its_time_is_over)
 {
 	capture_begin();
@@ -247,6 +256,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, stderr_is_read_until_it_is_closed);
 	tcase_add_test(tcase, the_end_of_the_worker_says_what_it_closes);
 	tcase_add_test(tcase, a_failure_after_the_response_is_said);
+	tcase_add_test(tcase, a_signal_after_the_response_is_said);
 	tcase_add_test(tcase, its_time_is_over);
 	tcase_add_test(tcase, its_time_is_over_when_it_has_exited);
 	tcase_add_test(tcase, one_that_gets_its_term_is_no_failure);

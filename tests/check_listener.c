@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/inherited.h"
 #include "daemon/listener.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -382,6 +384,24 @@ START_TEST(an_abstract_socket)
 	ck_assert_ptr_null(listeners.items[0].path);
 	listeners_unlink(&listeners);
 	ck_assert_int_eq(count_files(), 0);
+}
+END_TEST
+
+START_TEST(an_inherited_socket_is_called_by_its_address)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char text[ADDRESS_URL_MAX], expected[ADDRESS_URL_MAX];
+	int len = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "cgibridge-check-%ld", (long)getpid());
+
+	snprintf(expected, sizeof expected, "inherited socket %d (unix:@%s)", fd, un.sun_path + 1);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) + (socklen_t)len), 0);
+	inherited_text(fd, text);
+	ck_assert_str_eq(text, expected);
+	close(fd);
+	inherited_text(999, text);
+	ck_assert_str_eq(text, "inherited socket 999");
 }
 END_TEST
 
@@ -858,6 +878,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, all_or_none_are_opened);
 	tcase_add_test(tcase, the_longest_path_is_served_or_refused_and_not_cut);
 	tcase_add_test(tcase, an_abstract_socket);
+	tcase_add_test(tcase, an_inherited_socket_is_called_by_its_address);
 	tcase_add_test(tcase, a_tcp_socket_and_a_taken_port);
 	tcase_add_test(tcase, a_descriptor_that_is_given_is_taken_over);
 	tcase_add_test(tcase, a_descriptor_that_does_not_listen_is_refused);

@@ -6,9 +6,11 @@
 #include "check_util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1276,8 +1278,80 @@ START_TEST(time_goes_on_between_turns_only)
 }
 END_TEST
 
+/* ---- shortages ------------------------------------------------------------------------------ */
+
+static void on_nothing(void *context, int signo)
+{
+	(void)context;
+	(void)signo;
+}
+
+/* A loop that takes signals over; whether it could be made. */
+static bool make_another(void)
+{
+	static const int signals[] = {SIGUSR1, 0};
+	struct loop *other = loop_new();
+	int made = other == NULL ? -1 : loop_signals(other, signals, on_nothing, NULL);
+	int error = errno;
+
+	if (other != NULL)
+		loop_free(&other);
+	ck_assert(made == 0 || error == EMFILE);
+	return made == 0;
+}
+
+/* Whatever it needs, and is not there, it leaves nothing open. */
+START_TEST(without_descriptors_there_is_none)
+{
+	int fds = count_fds();
+	int lowest = dup(STDERR_FILENO);
+	struct rlimit before, tight;
+	int room = 0;
+	bool made;
+
+	close(lowest);
+	if (is_under_valgrind()) /* it counts descriptors in its own way */
+		return;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	do {
+		tight = before;
+		tight.rlim_cur = (rlim_t)(lowest + room++);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		made = make_another();
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+		ck_assert_int_eq(count_fds(), fds);
+	} while (!made && room < 10);
+	ck_assert(made);
+	ck_assert_int_gt(room, 1);
+}
+END_TEST
+
+/* epoll(7) watches no regular file; poll(2) finds it ready. */
+START_TEST(a_file_is_watched_or_refused)
+{
+	struct loop_watch watch;
+	int fd;
+
+	temp_make();
+	temp_write("file", 0600, "x");
+	fd = open(temp_path("file"), O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	loop_watch_init(&watch, NULL);
+	if (loop_watch(loop, &watch, fd, 0) == 0) {
+		loop_unwatch(loop, &watch);
+	} else {
+		ck_assert_int_eq(errno, EPERM);
+		ck_assert_int_eq(watch.fd, -1);
+	}
+	close(fd);
+	temp_remove();
+}
+END_TEST
+
 static void add_watches(TCase *tcase)
 {
+	tcase_add_test(tcase, without_descriptors_there_is_none);
+	tcase_add_test(tcase, a_file_is_watched_or_refused);
 	tcase_add_test(tcase, reports_what_is_wanted_as_long_as_it_is_there);
 	tcase_add_test(tcase, a_paused_watch_is_silent_and_goes_on);
 	tcase_add_test(tcase, a_paused_watch_does_not_see_the_hang_up_until_it_goes_on);

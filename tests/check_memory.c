@@ -2,7 +2,8 @@
 /*
  * check_memory: each allocation fails once, the first, the second and so on: what was asked for
  * is refused for lack of memory or done all the same, nothing is left over, and the next
- * attempt succeeds.  The linker puts these functions in place of malloc(3) and its like.
+ * attempt succeeds.  So does each attempt to watch a descriptor, which takes memory of the
+ * kernel's.  The linker puts these functions in place of malloc(3) and its like.
  */
 #include "check_bench.h"
 
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "cgi/arguments.h"
 #include "cgi/script.h"
 #include "fcgi/record.h"
@@ -340,24 +342,142 @@ START_TEST(a_request)
 }
 END_TEST
 
-START_TEST(a_connection)
+/* One after the other, all that a request watches: its script's pipes. */
+START_TEST(a_request_without_watches)
 {
+	bool done = false;
+	int n;
+
+	script("echo.cgi", "echo complaint >&2\n" HEAD "cat\n");
+	failed = true; /* no allocation fails */
+	for (n = 0; !done && n < 100; n++) {
+		int fds;
+
+		dial_narrow(0);
+		put_echo();
+		send_stream();
+		fds = count_fds();
+		watch_at_most(n);
+		for (int64_t end = loop_clock(loop) + patience(20000); !is_over(); take_turn(10))
+			ck_assert_int_lt(loop_clock(loop), end);
+		watch_at_most(-1);
+		ck_assert_int_eq(answers[1].ends, 1);
+		done = strncmp((char *)answers[1].out, "Status: 503", 11) != 0;
+		hang_up();
+		ck_assert(turn_until(loop, is_idle, NULL));
+		ck_assert(turn_until(loop, nothing_is_left, NULL));
+		turn_for(loop, 0);
+		ck_assert_int_lt(count_fds(), fds);
+	}
+	ck_assert(done);
+	ck_assert_int_gt(n, 1);
+}
+END_TEST
+
+/* -1 with errno, with nothing left open. */
+static int open_conn(bool without_memory)
+{
+	int open = count_fds();
 	struct address_peer peer = {.len = sizeof(sa_family_t)};
 	int fds[2];
-	int open = count_fds();
-	int opened;
+	int opened, error;
 
 	peer.addr.any.sa_family = AF_UNIX;
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(sys_nonblock(fds[1]), 0);
 	failed = false;
 	before = 0;
-	armed = true;
+	armed = without_memory;
 	opened = conn_open(&owner, fds[1], &peer);
+	error = errno;
 	armed = false;
-	ck_assert_int_eq(opened, -1);
-	ck_assert_int_eq(errno, ENOMEM);
 	close(fds[0]);
 	ck_assert_int_eq(count_fds(), open);
+	errno = error;
+	return opened;
+}
+
+START_TEST(a_connection)
+{
+	ck_assert_int_eq(open_conn(true), -1);
+	ck_assert_int_eq(errno, ENOMEM);
+	watch_at_most(0);
+	ck_assert_int_eq(open_conn(false), -1);
+	ck_assert_int_eq(errno, ENOSPC);
+	watch_at_most(-1);
+}
+END_TEST
+
+/* ---- what is not part of a request's answer -------------------------------------------- */
+
+/* A line in three pieces, the second of which is a line's end. */
+static bool attempt_stderr(void *context)
+{
+	static const char *const pieces[] = {"a long ", "line\nand", "more"};
+	struct errlog errlog;
+	const char *log;
+	int fds[2];
+
+	(void)context;
+	ck_assert_int_eq(sys_pipe(fds, SYS_PIPE_READ), 0);
+	errlog_init(&errlog, loop, NULL);
+	errlog_attach(&errlog, fds[0], "/srv/x", 4711, 7);
+	capture_begin();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(write(fds[1], pieces[i], strlen(pieces[i])),
+		    (ssize_t)strlen(pieces[i]));
+		armed = true; /* not for Check */
+		errlog_read(&errlog);
+		armed = false;
+	}
+	armed = true;
+	errlog_finish(&errlog);
+	armed = false;
+	log = capture_end();
+	close(fds[1]);
+	errlog_fini(&errlog);
+	return strstr(log, "a long line\n") != NULL && strstr(log, "andmore\n") != NULL &&
+	    strstr(log, "dropped") == NULL;
+}
+
+START_TEST(lines_of_stderr)
+{
+	log_open(LOG_LEVEL_WARN, LOG_FORM_PLAIN);
+	fail_each(attempt_stderr, NULL);
+}
+END_TEST
+
+static bool attempt_board(void *context)
+{
+	struct scoreboard *first = scoreboard_new(1, 1);
+	struct scoreboard_share share;
+	struct scoreboard *second;
+	int fds;
+
+	(void)context;
+	ck_assert_ptr_nonnull(first);
+	fds = count_fds();
+	share = scoreboard_share(first);
+	share.fd = dup(share.fd);
+	for (int end = 0; end < 2; end++)
+		share.wake[end] = dup(share.wake[end]);
+	armed = true;
+	second = scoreboard_adopt(&share);
+	armed = false;
+	if (second == NULL) {
+		ck_assert_int_eq(errno, ENOMEM);
+		ck_assert_int_eq(count_fds(), fds);
+		scoreboard_free(&first);
+		return false;
+	}
+	scoreboard_free(&second);
+	scoreboard_free(&first);
+	return true;
+}
+
+START_TEST(the_counters_of_a_reload)
+{
+	fail_each(attempt_board, NULL);
 }
 END_TEST
 
@@ -368,7 +488,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, scripts);
 	tcase_add_test(tcase, command_line);
 	tcase_add_test(tcase, a_request);
+	tcase_add_test(tcase, a_request_without_watches);
 	tcase_add_test(tcase, a_connection);
+	tcase_add_test(tcase, lines_of_stderr);
+	tcase_add_test(tcase, the_counters_of_a_reload);
 }
 
 int main(void)

@@ -154,6 +154,34 @@ START_TEST(long_names_and_paths_are_refused)
 }
 END_TEST
 
+/* Each of its turns adds to the path that is left. */
+START_TEST(links_that_lead_too_far_are_refused)
+{
+	char target[2000];
+
+	snprintf(target, sizeof target, "link");
+	while (strlen(target) < sizeof target - 3)
+		strcat(target, "/.");
+	ck_assert_int_eq(symlink(target, in("ours/link")), 0);
+	REFUSED(in("ours/link/x"), ENAMETOOLONG);
+}
+END_TEST
+
+START_TEST(the_name_of_a_socket_has_a_bound)
+{
+	struct safepath at;
+	char path[300];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(path, sizeof path, "%s/%0150d", in("ours"), 0);
+	ck_assert_int_eq(safepath_find(&at, path, SAFEPATH_KEEP), 0);
+	ck_assert_int_eq(safepath_bind(fd, &at, at.name), -1);
+	ck_assert_int_eq(errno, ENAMETOOLONG);
+	safepath_leave(&at);
+	close(fd);
+}
+END_TEST
+
 START_TEST(links_of_root_are_followed)
 {
 	int fd;
@@ -416,6 +444,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, paths_mean_what_they_say);
 	tcase_add_test(tcase, a_file_is_made_with_its_mode);
 	tcase_add_test(tcase, long_names_and_paths_are_refused);
+	tcase_add_test(tcase, the_name_of_a_socket_has_a_bound);
 	tcase_add_test(tcase, links_of_root_are_followed);
 	tcase_add_test(tcase, the_last_link_can_be_kept);
 #ifdef WITH_SYS_LINUX
@@ -425,6 +454,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, errors_leave_no_descriptor_open);
 	if (geteuid() != 0)
 		return;
+	tcase_add_test(tcase, links_that_lead_too_far_are_refused);
 	tcase_add_test(tcase, links_of_others_are_not_followed);
 	tcase_add_loop_test(tcase, a_directory_is_private_if_only_root_can_write_there, 0,
 	    sizeof modes / sizeof *modes);

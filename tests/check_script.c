@@ -586,6 +586,54 @@ START_TEST(a_script_that_its_handler_cannot_read_is_forbidden)
 }
 END_TEST
 
+/* ---- file systems that may not answer -------------------------------------------------- */
+
+/* What names one: a parameter, an interpreter, a --root. */
+static const struct {
+	const char *filename, *info, *chdir, *interpreter, *root;
+	bool found;
+} ways[] = {
+	{"/mnt/nfs/x.cgi", NULL, NULL, NULL, NULL, true},
+	{"/mnt/nfsx/x.cgi", NULL, NULL, NULL, NULL, false},
+	{"proxy:fcgi://host/mnt/n%66s/x.cgi", NULL, NULL, NULL, NULL, true},
+	{"proxy:fcgi://host/mnt/n%66s%78/x.cgi", NULL, NULL, NULL, NULL, false},
+	{"/mnt/n%66s/x.cgi", NULL, NULL, NULL, NULL, false},
+	{"/mnt", "/nfs/x.cgi", NULL, NULL, NULL, true},
+	{"/srv/x.php", NULL, NULL, "/mnt/nfs/php", NULL, true},
+	{"/srv/x.php/info", NULL, NULL, "/mnt/nfs/php", NULL, true},
+	{"/srv/x.cgi", NULL, NULL, "/mnt/nfs/php", NULL, false},
+	{"/srv/x.cgi", NULL, "/mnt/nfs", NULL, NULL, true},
+	{"/srv/x.cgi", NULL, "/mnt", NULL, NULL, false},
+	{"/srv/x.cgi", NULL, NULL, NULL, "/mnt/nfs/www", true},
+	{"/srv/x.cgi", NULL, NULL, NULL, "/srv", false},
+	{NULL, NULL, NULL, NULL, NULL, false},
+};
+
+START_TEST(a_file_system_that_may_not_answer_is_known_by_name)
+{
+	static char path[] = "/mnt/nfs";
+	struct mount nfs = {.path = path, .device = 1};
+	struct mounts mounts = {.items = &nfs, .count = 1};
+	char interpreter[64], root[64];
+	char *argv[] = {interpreter, NULL};
+	const char *roots[] = {root};
+	struct value_handler handler = {.text = ".php", .extension_len = 4, .argv = argv, .argc = 1};
+	const struct mount *found;
+
+	snprintf(interpreter, sizeof interpreter, "%s",
+	    ways[_i].interpreter == NULL ? "/bin/true" : ways[_i].interpreter);
+	snprintf(root, sizeof root, "%s", ways[_i].root == NULL ? "" : ways[_i].root);
+	options.handlers.items = &handler;
+	options.handlers.count = 1;
+	options.roots.items = roots;
+	options.roots.count = ways[_i].root != NULL;
+	put("FCGI_CHDIR", ways[_i].chdir);
+	put_names(&(struct names){.filename = ways[_i].filename, .info = ways[_i].info});
+	found = script_mount(&params, &options, &mounts);
+	ck_assert_ptr_eq(found, ways[_i].found ? &nfs : NULL);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -603,6 +651,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_long_query_may_follow_a_directory);
 	tcase_add_test(tcase, a_file_whose_true_path_is_too_long_is_below_no_root);
 	tcase_add_test(tcase, a_script_that_its_handler_cannot_read_is_forbidden);
+	tcase_add_loop_test(tcase, a_file_system_that_may_not_answer_is_known_by_name, 0,
+	    sizeof ways / sizeof *ways);
 }
 
 int main(void)

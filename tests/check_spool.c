@@ -159,6 +159,39 @@ START_TEST(has_a_bound)
 }
 END_TEST
 
+START_TEST(the_end_is_cut_off_wherever_it_is)
+{
+	spool_init(&spool, 1 << 20, temp_dir());
+	ck_assert_int_eq(append(SPOOL_MEMORY), 0);
+	ck_assert_int_eq(append(1000), 0);
+	spool_cut(&spool, SPOOL_MEMORY + 1000);
+	ck_assert_uint_eq(spool_len(&spool), SPOOL_MEMORY + 1000);
+	spool_cut(&spool, SPOOL_MEMORY + 10); /* in the file */
+	ck_assert_uint_eq(spool_len(&spool), SPOOL_MEMORY + 10);
+	spool_cut(&spool, 20);
+	ck_assert_uint_eq(spool_len(&spool), 20);
+	appended = 20;
+	ck_assert(take(20));
+	ck_assert(!take(1));
+	ck_assert_uint_eq(consumed, 20);
+}
+END_TEST
+
+START_TEST(a_file_that_others_have_cut_is_an_error)
+{
+	const unsigned char *bytes;
+
+	spool_init(&spool, 1 << 20, temp_dir());
+	ck_assert_int_eq(append(SPOOL_MEMORY), 0);
+	ck_assert_int_eq(append(1000), 0);
+	ck_assert_int_eq(ftruncate(spool.fd, 0), 0);
+	ck_assert(take(SPOOL_MEMORY));
+	errno = 0;
+	ck_assert_int_eq(spool_peek(&spool, &bytes), -1);
+	ck_assert_int_eq(errno, EIO);
+}
+END_TEST
+
 START_TEST(may_hold_nothing_at_all)
 {
 	spool_init(&spool, 0, temp_dir());
@@ -286,6 +319,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, more_goes_to_a_file_that_nobody_sees);
 	tcase_add_test(tcase, order_is_kept_under_random_use);
 	tcase_add_test(tcase, has_a_bound);
+	tcase_add_test(tcase, the_end_is_cut_off_wherever_it_is);
+	tcase_add_test(tcase, a_file_that_others_have_cut_is_an_error);
 	tcase_add_test(tcase, may_hold_nothing_at_all);
 	tcase_add_test(tcase, a_directory_without_room_for_it_is_an_error);
 	tcase_add_test(tcase, an_endless_directory_name_is_an_error);

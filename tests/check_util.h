@@ -17,6 +17,12 @@
 
 #include "base/loop.h"
 
+/*
+ * For a function in place of another, which the linker puts there (-Wl,--wrap): link-time
+ * optimization does not see that it is called.
+ */
+#define IN_PLACE __attribute__((used))
+
 /* Runs the tests that `add` puts into a case of suite `name`; main()'s exit status. */
 int check_main(const char *name, void (*add)(TCase *tcase));
 
@@ -76,5 +82,10 @@ bool is_under_valgrind(void);
 
 /* The number of descriptors that are open in this process. */
 int count_fds(void);
+
+/* ---- shortages ------------------------------------------------------------------- */
+
+/* The next `count` loop_watch() succeed, and those after them fail with ENOSPC; -1: none. */
+void watch_at_most(int count);
 
 #endif

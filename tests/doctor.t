@@ -3,6 +3,8 @@
 #
 # fcgiget --doctor: each fault is made, found and has its cure; a script that is well has none.
 use v5.36;
+use IO::Socket::UNIX;
+use POSIX ();
 use Test::More;
 use Bridge;
 use FastCGI;
@@ -70,6 +72,8 @@ my @files = (
     [ 'UTF-16', "\xff\xfe#\0!\0", 0755, qr/^first line: it is in UTF-16/, qr/^iconv / ],
     [ 'empty', '', 0755, qr/^first line: the file is empty/, qr/make its first line/ ],
     [ 'no #!', "echo\n", 0755, qr/has no "#!" line/, qr/make its first line/ ],
+    [ 'nothing after #!', "#!\necho\n", 0755, qr/"#!" is there, without a program after it/,
+        qr/make its first line/ ],
     [ 'late #!', "\n$good", 0755, qr/not at the very beginning/, qr/make its first line/ ],
     [ 'another machine', "\x7fELF\x01\x01\x01" . "\0" x 60, 0755,
         qr/^program: it was built for another kind of machine/, qr/^compare: file / ],
@@ -77,6 +81,10 @@ my @files = (
 
 scenario 'the file' => sub {
     finds($_->[0], [ @as, script('patient', @$_[1, 2]) ], @$_[3, 4]) for @files;
+    like(doctor(@as, script('patient', $good, 0111))->{out},
+        qr/^note   mode: $user may not read it/m, 'its interpreter has to read it');
+    like(doctor(@as, script('patient', "${good}true # \r\n"))->{out},
+        qr/^note   text: lines of it end with CR LF/m, 'CR LF in the middle may be on purpose');
 };
 
 scenario 'a file system without execution' => sub {
@@ -102,6 +110,9 @@ my @runs = (
     [ 'exit status', 'printf "Content-Type: a/b\\n\\n"; exit 3', qr/^exit: status 3$/,
         qr/^run it by hand as this user/ ],
     [ 'no such command', 'no-such-command-here', qr/^exit: status 127$/, qr/^PATH is a service's/ ],
+    [ 'no program', 'exit 126', qr/^exit: status 126$/, qr/^126: a command was found/ ],
+    [ 'out of memory', 'kill -KILL $$', qr/^exit: signal 9 ended it/, qr/^out of memory/ ],
+    [ 'a forbidden call', 'kill -SYS $$', qr/^exit: signal 31 ended it/, qr/^SystemCallFilter=/ ],
     [ 'a signal', 'kill -SEGV $$', qr/^exit: signal 11 ended it/, qr/fault of the program/ ],
     [ 'a module of Perl', "exec perl -e 'use No::Such::Module;'", qr/^exit: status /,
         qr/install the Perl module/ ],
@@ -146,8 +157,57 @@ scenario 'through the server' => sub {
     finds('no header', [ @s, @as, script('patient', "#!/bin/sh\necho x\n") ],
         qr/^answer: status 500$/, qr/^cgibridge's log has a line/);
     $bridge->stop;
+    $bridge = Bridge->start(args => [ '--root', '/usr' ]);
+    @s = ('-s', $bridge->url('unix'));
+    finds('not below --root', [ @s, @as, script('well', $good) ], qr/^answer: status 403$/,
+        qr/^it is not below --root/);
+    $bridge->stop;
     finds('no server', [ @s, @as, script('well', $good) ], qr/^server: nothing answers at unix:/,
         qr/does it run/);
+};
+
+# A server that takes one connection, answers with these bytes, and closes it; undef: it is silent.
+sub fake ($bytes) {
+    state $number = 0;
+    my $path = tmp() . '/fake' . $number++;
+    my $server = IO::Socket::UNIX->new(Local => $path, Listen => 5) or die "$path: $!\n";
+    chmod 0666, $path;
+    my $pid = fork // die "fork: $!\n";
+    return { pid => $pid, url => "unix:$path" } if $pid;
+    my $c = $server->accept;
+    sysread $c, my $request, 65536;
+    sleep 60 unless defined $bytes;
+    syswrite $c, $bytes;
+    shutdown $c, 1;
+    1 while sysread $c, my $rest, 65536; # unread, it would cost the client the answer
+    POSIX::_exit(0);
+}
+
+sub status ($status) {
+    return FastCGI::record(FastCGI::STDOUT_, 1, "Status: $status\r\n\r\n")
+        . FastCGI::record(FastCGI::END_REQUEST, 1, pack 'NCx3', 0, 0);
+}
+
+my @servers = (
+    [ 'not there for the server', status(404), qr/^answer: status 404$/, qr/^there is no such file/ ],
+    [ 'too many scripts', status(503), qr/^answer: status 503$/, qr/^--max-scripts run already/ ],
+    [ 'too slow for the server', status(504), qr/^answer: status 504$/, qr/longer than --timeout/ ],
+    [ 'overloaded', FastCGI::record(FastCGI::END_REQUEST, 1, pack "NCx3", 0, FastCGI::OVERLOADED),
+        qr/^server: it refused the request: OVERLOADED/, qr/--queue are used up/ ],
+    [ 'no server of FastCGI', "HTTP/1.1 400 Bad Request\r\n\r\n", qr/^server: /,
+        qr/another FastCGI server/ ],
+    [ 'complaints', FastCGI::record(FastCGI::STDERR_, 1, 'oh no') . status(404), qr/^answer: status/ ],
+    [ 'a server that hangs', undef, qr/^time: no end within 1 s/, undef, '-t', '1s' ],
+);
+
+scenario 'what the server may answer' => sub {
+    for my $case (@servers) {
+        my ($name, $bytes, $fault, $cure, @more) = @$case;
+        my $server = fake($bytes);
+        finds($name, [ '-s', $server->{url}, @as, @more, script('well', $good) ], $fault, $cure);
+        kill 'KILL', $server->{pid};
+        waitpid $server->{pid}, 0;
+    }
 };
 
 scenario 'words that do not fit' => sub {

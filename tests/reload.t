@@ -195,6 +195,16 @@ scenario 'a new binary takes over' => sub {
     $bridge->stop;
 };
 
+scenario 'a program that was started by its name' => sub {
+    my ($folder, $name) = $Bridge::daemon =~ m{(.*)/(.*)};
+    local $Bridge::daemon = $name;
+    local $ENV{PATH} = "/nowhere:$folder:$ENV{PATH}";
+    my $bridge = Bridge->start;
+    ok($bridge->reload, 'it is found again');
+    is_hello($bridge->get('unix', 'hello'), 'it serves');
+    $bridge->stop;
+};
+
 # ---- a new image that would not start --------------------------------------------------
 
 sub goes_on ($bridge, $re, $what) {
@@ -233,6 +243,13 @@ scenario 'a new image that would not start' => sub {
     is_hello($bridge->get('unix', 'hello'), 'and serves');
     $bridge->stop;
 }, secs => 120;
+
+scenario 'a program whose path is not known' => sub {
+    local @Bridge::wrapper = ('bash', '-c', 'exec -a no-such-program "$0" "$@"', @Bridge::wrapper);
+    my $bridge = Bridge->start;
+    goes_on($bridge, qr/the path of the program is unknown: start it by an absolute path/, 'by name');
+    $bridge->stop;
+};
 
 scenario 'a trial that hangs can be stopped' => sub {
     my $bridge = Bridge->start(copy => 1);
