@@ -815,7 +815,7 @@ scenario 'no script gets some modules of before and some of after' => sub {
 scenario 'a part of the preloader that is replaced' => sub {
     mkdir my $dir = file();
     copy($_, $dir) for glob "$program*";
-    for my $part (qw(-files -modules -script), '') {
+    for my $part (qw(-ending -files -modules -parent -script), '') {
         my $p = start_program("$dir/python3", \%plain);
         replace("$dir/python3$part");
         is_stale($p, "python3$part");
