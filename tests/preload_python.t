@@ -864,6 +864,18 @@ scenario '--learn: files that others can write' => sub {
     is(slurp($mark), "$r->{pid}\n", 'and nothing but them runs it');
 };
 
+scenario '--learn: modules beside the script' => sub {
+    my $p = start('--learn');
+    mkdir(my $dir = file());
+    spew("$dir/fractions.py", '');
+    my $script = spew("$dir/script", "#!$python\nimport fractions, colorsys", 0755);
+    is($p->run([$script])->{exit}, 0, 'a script imports its own, and one of the system');
+    my $r;
+    ok(wait_until(10, sub { ($r = loaded($p, qw(fractions colorsys))) =~ /colorsys/ }),
+        'that is learned');
+    is($r, 'colorsys', 'but not the one whose name is that of its own');
+};
+
 # The interpreter believes a compiled file without reading the source.
 scenario '--learn: compiled files that others can write' => sub {
     my ($mark, $source) = (file(), file());
