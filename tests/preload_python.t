@@ -387,6 +387,34 @@ scenario 'what extension modules do at the end' => sub {
     }
 };
 
+scenario 'what looks at modules runs nothing of them' => sub {
+    own_module(late => "print('late')\nx = 1");
+    own_module(lazy => <<~'END');
+        import importlib.util, sys
+        spec = importlib.util.find_spec('late')
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        sys.modules['late'] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules['late'])
+        END
+    own_module(odd => <<~'END');
+        import sys
+        class Odd:
+            def __getattr__(self, name):
+                raise RuntimeError(name)
+        sys.modules['odd_part'] = Odd()
+        END
+    my %env = (%with_own, PYTHONDONTWRITEBYTECODE => 1); # a new file would make it stale
+    my %o = (by => [ start(\%env), start(\%env, qw(lazy odd)) ]);
+    same('one that is loaded when it is used', python_script("import lazy\nprint('end')"), %o);
+    same('and used', python_script("import lazy, late\nprint('a', late.x, 'end')"), %o);
+    same('something else than a module', python_script("import odd\nprint('end')"), %o);
+    own_module(wrong => "import sys\nsys.modules[1] = sys");
+    my $p = Preload->new([ $python, $program, 'wrong' ], env => \%env);
+    is($p->wait_exit, 1 << 8, 'one by which it fails ends it');
+    my @faults = $p->log =~ /^\w*Error\b.*/mg;
+    is(@faults, 1, 'which it says once') or diag($p->log);
+};
+
 scenario 'in other environments' => sub {
     my $text = <<~'END';
         import sys, os, locale
