@@ -96,7 +96,8 @@ static void open_services(void)
 	    .times = request_times};
 	services.times.exit = 10 * 1000; /* no test depends on how soon a shell can exit */
 	left_init(&left, loop, &children);
-	mounts_init(&mounts, loop);
+	mounts_init(&mounts, NULL);
+	mounts_follow(&mounts, loop);
 	scouts_init(&scouts, loop);
 	request_sink_init(&sink, &services);
 	times = conn_times;

@@ -86,6 +86,33 @@ START_TEST(a_root_on_a_server)
 }
 END_TEST
 
+static const struct {
+	const char *root, *path;
+	bool found; /* counted from the root, below a mount */
+} rooted[] = {
+    {"/mnt", "/nfs/x.cgi", true},
+    {"/mnt", "/mnt/nfs/x.cgi", false},
+    {"/mn", "/t/nfs/x.cgi", false},
+    {"/mnt/nfs", "/x.cgi", false}, /* the root itself is on a server */
+    {"/mnt/nfs/jail", "/x.cgi", false},
+    {"/srv", "/two words/x.cgi", true},
+    {"/srv/local", "/two words/x.cgi", false},
+    {"/", "/mnt/nfs/x.cgi", true},
+};
+
+START_TEST(paths_below_a_new_root)
+{
+	char root[32];
+
+	snprintf(root, sizeof root, "%s", rooted[_i].root);
+	memset(&mounts, 0, sizeof mounts);
+	mounts.root = root;
+	read_text(table);
+	ck_assert_int_eq(mounts_find(&mounts, rooted[_i].path) != NULL, rooted[_i].found);
+	read_text("");
+}
+END_TEST
+
 /* Most machines have it: their requests must not pay for it. */
 START_TEST(an_automount_where_no_scripts_are)
 {
@@ -173,7 +200,9 @@ START_TEST(the_table_of_this_process)
 	int fds = count_fds();
 
 	ck_assert_ptr_nonnull(loop);
-	mounts_init(&mounts, loop);
+	mounts_init(&mounts, _i == 0 ? NULL : "/");
+	ck_assert_int_eq(count_fds() - fds, mounts.fd >= 0);
+	mounts_follow(&mounts, loop);
 	ck_assert_int_eq(count_fds() - fds, mounts.watch.fd >= 0);
 	turn_for(loop, 10);
 	mounts_fini(&mounts);
@@ -182,15 +211,27 @@ START_TEST(the_table_of_this_process)
 }
 END_TEST
 
+START_TEST(a_worker_that_does_not_start)
+{
+	int fds = count_fds();
+
+	mounts_init(&mounts, temp_dir());
+	mounts_fini(&mounts);
+	ck_assert_int_eq(count_fds(), fds);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_loop_test(tcase, a_path, 0, sizeof paths / sizeof *paths);
 	tcase_add_test(tcase, a_root_on_a_server);
+	tcase_add_loop_test(tcase, paths_below_a_new_root, 0, sizeof rooted / sizeof *rooted);
 	tcase_add_test(tcase, an_automount_where_no_scripts_are);
 	tcase_add_test(tcase, lines_that_are_cut);
 	tcase_add_test(tcase, a_path_that_is_too_long);
 	tcase_add_test(tcase, a_link);
-	tcase_add_test(tcase, the_table_of_this_process);
+	tcase_add_loop_test(tcase, the_table_of_this_process, 0, 2);
+	tcase_add_test(tcase, a_worker_that_does_not_start);
 }
 
 int main(void)

@@ -5,6 +5,8 @@
 # answers to the operations that a file names.  Only the requests for its scripts wait.  A machine
 # without FUSE, or that lets nobody mount, cannot show this: then the only test's name says why.
 use v5.36;
+use File::Copy qw(copy);
+use File::Path qw(make_path);
 use POSIX ();
 use Test::More;
 use FastCGI;
@@ -85,21 +87,21 @@ sub serve ($fuse) {
     POSIX::_exit(0);
 }
 
-sub mount_standin () {
-    mkdir $mnt;
+sub mount_standin ($at = $mnt) {
+    mkdir $at;
     local $^F = 255; # mount(8) gets the descriptor
     open my $fuse, '+<', '/dev/fuse' or return;
     my $options = 'rootmode=40000,user_id=0,group_id=0,allow_other,fd=' . fileno $fuse;
-    return if system qw(mount -i -n -t fuse -o), $options, 'standin', $mnt;
+    return if system qw(mount -i -n -t fuse -o), $options, 'standin', $at;
     my $pid = fork // die "fork: $!\n";
     serve($fuse) if !$pid;
     return $pid;
 }
 
-sub unmount_standin ($pid) {
+sub unmount_standin ($pid, $at = $mnt) {
     kill 'KILL', $pid; # the kernel answers for it from now on: ENOTCONN
     waitpid $pid, 0;
-    return system 'umount', '-l', $mnt;
+    return system 'umount', '-l', $at;
 }
 
 # In some containers /dev/fuse is there, but may not be opened, or not be mounted, or does nothing.
@@ -423,6 +425,35 @@ for my $what (sort keys %look) {
         $bridge->stop;
     };
 }
+
+# In it there are a shell and a script, and nothing else: no /proc.
+sub make_jail () {
+    my $jail = Bridge::tmp() . '/jail';
+    for my $file ('/bin/sh', `ldd /bin/sh` =~ m{(/\S+)}g) {
+        make_path($jail . $file =~ s{/[^/]+\z}{}r);
+        copy($file, "$jail$file") && chmod 0755, "$jail$file" or die "$file: $!\n";
+    }
+    spew("$jail/local.cgi", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nlocal\\n'\n", 0755);
+    return $jail;
+}
+
+scenario 'below --chroot, where the table of mounts is out of reach' => sub {
+    my $jail = make_jail();
+    my $bridge = Bridge->start(sockets => ['unix'], cwd => '/',
+        args => [ @args, '--chroot', $jail, '--spool-dir', '/' ]);
+    my @workers = $bridge->workers;
+    my $inner = mount_standin("$jail/mnt") // die "/dev/fuse could be mounted before\n";
+    is_remote(remote($bridge, '/mnt/x.cgi'), 'its script runs');
+    hold(qw(LOOKUP GETATTR));
+    my ($c) = start_remote($bridge, 1, '/mnt/x.cgi', @soon);
+    is(FastCGI::body(remote($bridge, '/local.cgi')), "local\n", 'others are served');
+    is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+    release();
+    is_remote(remote($bridge, '/mnt/x.cgi'), 'and runs when it answers again');
+    is_deeply([ $bridge->workers ], \@workers, 'by the same worker');
+    $bridge->stop;
+    unmount_standin($inner, "$jail/mnt");
+};
 
 # Each asks its first script, a local one, which leads there.
 Bridge::script('goes', "#!/bin/sh\nprintf 'Location: %s\\n\\n' \"\$TEST_TO\"\n");

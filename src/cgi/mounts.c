@@ -33,7 +33,7 @@ static bool may_hang(const char *type)
  */
 static bool may_have_scripts(const char *mount_point)
 {
-	return strcmp(mount_point, "/") != 0 && strncmp(mount_point, "/proc/", 6) != 0 &&
+	return *mount_point != '\0' && strcmp(mount_point, "/") != 0 && strncmp(mount_point, "/proc/", 6) != 0 &&
 	    strncmp(mount_point, "/sys/", 5) != 0;
 }
 
@@ -93,8 +93,20 @@ static dev_t device_of(const char *text)
 	return sys_device(major_number, minor_number);
 }
 
+/* `path` as it is counted from the root; NULL: it is not below that. */
+static const char *from_root(const struct mounts *mounts, const char *path)
+{
+	size_t len = mounts->root == NULL ? 0 : strlen(mounts->root);
+
+	if (len > 0 && mounts->root[len - 1] == '/')
+		len--;
+	if (len == 0)
+		return path;
+	return strncmp(path, mounts->root, len) == 0 && path[len] == '/' ? path + len : NULL;
+}
+
 /* Without memory for one, scripts on it are run as any others. */
-static void add(struct mounts *mounts, struct line *line)
+static void add(struct mounts *mounts, const char *path, dev_t device)
 {
 	struct mount *items = realloc(mounts->items, (mounts->count + 1) * sizeof *items);
 	struct mount *mount;
@@ -103,11 +115,21 @@ static void add(struct mounts *mounts, struct line *line)
 		return;
 	mounts->items = items;
 	mount = &items[mounts->count];
-	decode(line->path);
-	mount->device = device_of(line->device);
-	mount->path = strdup(line->path);
+	*mount = (struct mount){strdup(path), device};
 	if (mount->path != NULL)
 		mounts->count++;
+}
+
+static void read_line(struct mounts *mounts, struct line *line)
+{
+	const char *path;
+
+	if (!may_hang(line->type))
+		return;
+	decode(line->path);
+	path = from_root(mounts, line->path);
+	if (path != NULL && may_have_scripts(path))
+		add(mounts, path, device_of(line->device));
 }
 
 static void forget_items(struct mounts *mounts)
@@ -140,8 +162,8 @@ void mounts_parse(struct mounts *mounts, char *text)
 
 	forget_items(mounts);
 	for (char *at = strtok_r(text, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest))
-		if (split_line(&line, at) && may_hang(line.type) && may_have_scripts(line.path))
-			add(mounts, &line);
+		if (split_line(&line, at))
+			read_line(mounts, &line);
 	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
 		if (!mounts_has(mounts, mounts->links[i].device))
 			forget_link(&mounts->links[i]);
@@ -193,13 +215,20 @@ static void on_change(struct loop_watch *watch, unsigned events)
 	read_table(mounts, watch->fd);
 }
 
-void mounts_init(struct mounts *mounts, struct loop *loop)
+void mounts_init(struct mounts *mounts, const char *root)
 {
-	int fd = sys_open_mounts();
+	*mounts = (struct mounts){.fd = sys_open_mounts(),
+	    .root = root == NULL ? NULL : realpath(root, NULL)};
+	loop_watch_init(&mounts->watch, on_change);
+}
+
+void mounts_follow(struct mounts *mounts, struct loop *loop)
+{
+	int fd = mounts->fd;
 	bool watched;
 
-	*mounts = (struct mounts){.loop = loop};
-	loop_watch_init(&mounts->watch, on_change);
+	mounts->loop = loop;
+	mounts->fd = -1;
 	if (fd < 0)
 		return;
 	/* read after that: a change between open(2) and epoll_ctl(2) is not reported */
@@ -211,7 +240,11 @@ void mounts_init(struct mounts *mounts, struct loop *loop)
 
 void mounts_fini(struct mounts *mounts)
 {
-	loop_close(mounts->loop, &mounts->watch);
+	if (mounts->fd >= 0)
+		close(mounts->fd);
+	if (mounts->loop != NULL)
+		loop_close(mounts->loop, &mounts->watch);
+	free(mounts->root);
 	forget_items(mounts);
 	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
 		forget_link(&mounts->links[i]);

@@ -26,16 +26,24 @@ struct mount {
 };
 
 struct mounts {
-	struct loop *loop;
+	struct loop *loop; /* NULL until mounts_follow() */
 	struct loop_watch watch;
+	int fd; /* of the table, until mounts_follow(); else -1 */
+	char *root; /* that paths are counted from, canonical; owned, NULL: that of the table */
 	struct mount *items; /* owned */
 	size_t count;
 	struct mount links[MOUNTS_LINKS_MAX]; /* `path` is NULL in an unused one */
 	size_t next_link; /* the one to be used next */
 };
 
-/* Reads the table, and follows its changes in `loop` (borrowed). */
-void mounts_init(struct mounts *mounts, struct loop *loop);
+/*
+ * Opens the table, which may be out of reach after a change of this process's root to `root`
+ * (NULL: it does not change).
+ */
+void mounts_init(struct mounts *mounts, const char *root);
+
+/* After that: reads the table, and follows its changes in `loop` (borrowed). */
+void mounts_follow(struct mounts *mounts, struct loop *loop);
 void mounts_fini(struct mounts *mounts);
 
 /*

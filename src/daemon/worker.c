@@ -522,7 +522,7 @@ static void connect_parts(struct worker *worker)
 	    .scouts = &worker->scouts,
 	    .times = request_times};
 	left_init(&worker->left, worker->loop, &worker->children);
-	mounts_init(&worker->mounts, worker->loop);
+	mounts_follow(&worker->mounts, worker->loop);
 	scouts_init(&worker->scouts, worker->loop);
 	request_sink_init(&worker->sink, &worker->services);
 	worker->owner.services = &worker->services;
@@ -603,6 +603,7 @@ static int worker_init(struct worker *worker)
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
 		log_warn("cannot find out the limit of open files: %s", strerror(errno));
 	worker->loop = loop_new();
+	mounts_init(&worker->mounts, options->identity.root);
 	if (worker->loop == NULL || open_children(worker) != 0 || drop_privileges(options) != 0 ||
 	    environment_init(&worker->environment, environ, &wish) != 0 ||
 	    limit_scripts(worker, &files) != 0 || make_acceptors(worker) != 0)
