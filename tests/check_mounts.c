@@ -167,30 +167,71 @@ static void mount_device(dev_t *device)
 	mounts.items[0].device = *device;
 }
 
+static void learn(const char *path, dev_t script, dev_t directory, dev_t program)
+{
+	mounts_learn(&mounts, path, &(struct mounts_trace){script, directory, program});
+}
+
 START_TEST(a_link)
 {
 	dev_t device;
+	char path[64];
 
 	temp_make();
 	mount_device(&device);
-	mounts_learn(&mounts, temp_path("x.cgi"), device + 1, device + 1);
+	learn(temp_path("x.cgi"), device + 1, device + 1, 0);
 	ck_assert_ptr_null(mounts_find(&mounts, temp_path("x.cgi")));
-	mounts_learn(&mounts, temp_path("x.cgi"), device, device);
+	learn(temp_path("x.cgi"), device, device, 0);
 	ck_assert_ptr_nonnull(mounts_find(&mounts, temp_path("y.cgi")));
-	mounts_learn(&mounts, "/proc/x.cgi", device, device + 1); /* only the script is on it */
+	learn("/proc/x.cgi", device, device + 1, 0); /* only the script is on it */
 	ck_assert_ptr_nonnull(mounts_find(&mounts, "/proc/x.cgi"));
 	ck_assert_ptr_null(mounts_find(&mounts, "/proc/y.cgi"));
+	learn("/proc/z.cgi", device + 1, device + 1, device); /* only its interpreter is */
+	ck_assert_ptr_nonnull(mounts_find(&mounts, "/proc/z.cgi"));
+	ck_assert(!mounts_is_local(&mounts, "/proc/z.cgi"));
 	for (int i = 0; i < 3 * MOUNTS_LINKS_MAX; i++) {
-		char path[64];
-
 		snprintf(path, sizeof path, "/proc/%d.cgi", i);
-		mounts_learn(&mounts, path, device, device + 1);
+		learn(path, device, device + 1, 0);
 		ck_assert_ptr_nonnull(mounts_find(&mounts, path));
 	}
 	ck_assert_ptr_null(mounts_find(&mounts, temp_path("y.cgi"))); /* others came after it */
 	read_text("");
-	ck_assert_ptr_null(mounts_find(&mounts, "/proc/47.cgi"));
+	ck_assert_ptr_null(mounts_find(&mounts, path));
 	temp_remove();
+}
+END_TEST
+
+START_TEST(a_local_script)
+{
+	char path[64];
+	int known = 0;
+
+	memset(&mounts, 0, sizeof mounts);
+	read_text(table);
+	ck_assert(!mounts_is_local(&mounts, "/srv/x.cgi"));
+	learn("/srv/x.cgi", 1, 1, 1);
+	ck_assert(mounts_is_local(&mounts, "/srv/x.cgi"));
+	ck_assert(mounts_is_local(&mounts, "/srv//./x.cgi/more/of/it"));
+	ck_assert(!mounts_is_local(&mounts, "/srv/x.cgi2"));
+	ck_assert(!mounts_is_local(&mounts, "/srv"));
+	ck_assert(!mounts_is_local(&mounts, "/srv/y.cgi"));
+	ck_assert(!mounts_is_local(&mounts, ""));
+	for (int i = 0; i < 20000; i++) { /* more than are remembered */
+		snprintf(path, sizeof path, "/srv/%d.cgi", i);
+		learn(path, 1, 1, 0);
+		ck_assert(mounts_is_local(&mounts, path));
+	}
+	for (int i = 0; i < 20000; i++) {
+		snprintf(path, sizeof path, "/srv/%d.cgi", i);
+		known += mounts_is_local(&mounts, path);
+	}
+	ck_assert_int_gt(known, 1000);
+	ck_assert_int_le(known, 4096);
+	read_text(table); /* it has changed: "/srv" may be a link to what is new in it */
+	ck_assert(!mounts_is_local(&mounts, path));
+	ck_assert(mounts_guess("/srv/a/x") == mounts_guess("/srv/a/y"));
+	ck_assert(mounts_guess("/srv/a/x") != mounts_guess("/srv/b/x"));
+	read_text("");
 }
 END_TEST
 
@@ -230,6 +271,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, lines_that_are_cut);
 	tcase_add_test(tcase, a_path_that_is_too_long);
 	tcase_add_test(tcase, a_link);
+	tcase_add_test(tcase, a_local_script);
 	tcase_add_loop_test(tcase, the_table_of_this_process, 0, 2);
 	tcase_add_test(tcase, a_worker_that_does_not_start);
 }

@@ -207,9 +207,10 @@ for my $ops ([ qw(LOOKUP GETATTR) ], [ qw(OPEN READ) ]) {
     };
 }
 
+my $link = Bridge::cgi() . '/link';
+symlink $mnt, $link or die "$link: $!\n";
+
 scenario 'through a symbolic link that has been followed before' => sub {
-    my $link = Bridge::cgi() . '/link';
-    symlink $mnt, $link or die "$link: $!\n";
     my $bridge = Bridge->start(sockets => ['unix'], args => \@args);
     my @workers = $bridge->workers;
     is_remote(remote($bridge, "$link/x.cgi"), 'its script runs');
@@ -426,6 +427,42 @@ for my $what (sort keys %look) {
     };
 }
 
+# Nothing in their paths says where they lead.
+Bridge::script('to-file', "text\n");
+unlink Bridge::cgi() . '/to-file';
+symlink "$mnt/x.cgi", Bridge::cgi() . '/to-file';
+Bridge::script('by-line', "#!$mnt/x.cgi\n");
+Bridge::script('by-link', "#!$link/x.cgi\n");
+Bridge::script('by.handler', "text\n");
+my %unknown = (
+    'a link to its directory' => [ "$link/x.cgi" ],
+    'a link to a script' => [ Bridge::cgi() . '/to-file' ],
+    'an interpreter on it' => [ Bridge::cgi() . '/by-line' ],
+    'an interpreter through a link' => [ Bridge::cgi() . '/by-link' ],
+    'a handler through a link' => [ Bridge::cgi() . '/by.handler',
+        '--handler', ".handler=$link/x.cgi" ],
+);
+for my $what (sort keys %unknown) {
+    my ($path, @more) = $unknown{$what}->@*;
+    for my $ops ([qw(LOOKUP GETATTR)], [qw(LOOKUP GETATTR OPEN LATER)]) {
+        scenario "the first request, and the next: $what: @$ops hang" => sub {
+            my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, @more ]);
+            my @workers = $bridge->workers;
+            for my $which (qw(first next)) {
+                hold(@$ops);
+                my ($c) = start_remote($bridge, 1, $path, @soon);
+                $bridge->ok_serves('unix', @workers);
+                is(FastCGI::status($c->wait_end(1)), 504, "the $which gets 504");
+                $bridge->ok_serves('unix', @workers);
+                release();
+                is_remote(remote($bridge, $path), 'it runs when it answers again');
+            }
+            ok_alone(@workers);
+            $bridge->stop;
+        };
+    }
+}
+
 # In it there are a shell and a script, and nothing else: no /proc.
 sub make_jail () {
     my $jail = Bridge::tmp() . '/jail';
@@ -439,7 +476,9 @@ sub make_jail () {
 
 scenario 'below --chroot, where the table of mounts is out of reach' => sub {
     my $jail = make_jail();
-    my $bridge = Bridge->start(sockets => ['unix'], cwd => '/',
+    # in a root without /proc, nothing looks for leaks
+    my $asan = join ':', grep { length } $ENV{ASAN_OPTIONS} // '', 'detect_leaks=0';
+    my $bridge = Bridge->start(sockets => ['unix'], cwd => '/', env => { ASAN_OPTIONS => $asan },
         args => [ @args, '--chroot', $jail, '--spool-dir', '/' ]);
     my @workers = $bridge->workers;
     my $inner = mount_standin("$jail/mnt") // die "/dev/fuse could be mounted before\n";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * request_locate: finds a request's script.  The worker does that itself, unless the path leads to
- * a file system that may not answer: then a scout does, and the worker takes over what it has
- * found.  Both run the same code, locate().
+ * a file system that may not answer, or is not known not to: then a scout does, and the worker
+ * takes over what it has found.  Both run the same code, locate().
  */
 #include <errno.h>
 #include <limits.h>
@@ -59,7 +59,6 @@ static dev_t directory_device(const char *path)
 static void locate(struct request *request, struct request_location *location)
 {
 	const struct options *options = request_options(request);
-	const struct mounts *mounts = request->link->services->mounts;
 	const char *path;
 
 	location->look = NULL;
@@ -68,19 +67,18 @@ static void locate(struct request *request, struct request_location *location)
 	location->refusal.status = 0; /* not all that was tried may have been there */
 	path = params_get(&request->params, "SCRIPT_FILENAME");
 	location->handled = arguments_handler(options, path) != NULL;
-	if (mounts_has(mounts, location->info.st_dev))
-		location->directory = directory_device(path);
 }
 
 /* ---- in the scout's process ---------------------------------------------------- */
 
 /* Makes the calls that the script's own process would be blocked by. */
-static void touch(const struct request *request, const char *path)
+static void touch(const struct request *request, const char *path, struct mounts_trace *trace)
 {
 	char text[4096];
 	const char *directory = request_directory(&request->params, path, text, sizeof text);
 
-	script_touch(request_options(request), path);
+	trace->directory = directory_device(path);
+	trace->program = script_touch(request_options(request), path);
 	if (directory != NULL && chdir(directory) != 0)
 		return;
 }
@@ -102,7 +100,8 @@ static void look(void *context, void *memory)
 	path = params_get(&request->params, "SCRIPT_FILENAME");
 	preload_look(preload, path, &location->info, &findings->look);
 	location->look = &findings->look;
-	touch(request, path);
+	location->trace.script = location->info.st_dev;
+	touch(request, path, &location->trace);
 }
 
 /* ---- waiting for it ------------------------------------------------------------- */
@@ -143,24 +142,32 @@ static void refuse_scout(struct request *request, int error)
 	request_refuse(request, 503, "out of resources", reason);
 }
 
-/* Keeps the name that the client has sent, for log lines. */
-static int keep_name(struct request *request, const struct mount *mount)
+/* The name, or part of it, that its client has sent. */
+static const char *name_of(const struct request *request)
 {
 	const char *name = params_get_filled(&request->params, "SCRIPT_FILENAME");
 
-	request->script.path = strdup(name == NULL ? mount->path : name);
+	if (name == NULL)
+		name = params_get_filled(&request->params, "DOCUMENT_ROOT");
+	return name == NULL ? "" : name;
+}
+
+/* Keeps it for log lines. */
+static int keep_name(struct request *request)
+{
+	request->script.path = strdup(name_of(request));
 	return request->script.path == NULL ? -1 : 0;
 }
 
-static void send_scout(struct request *request, const struct mount *mount, scout_ended_fn *ended)
+static void send_scout(struct request *request, dev_t device, scout_ended_fn *ended)
 {
-	const struct scout_plan plan = {.device = mount->device,
+	const struct scout_plan plan = {.device = device,
 	    .size = sizeof(struct findings) + script_names_max(&request->params),
 	    .look = look,
 	    .ended = ended,
 	    .context = request};
 
-	if ((!is_redirected(request) && keep_name(request, mount) != 0) ||
+	if ((!is_redirected(request) && keep_name(request) != 0) ||
 	    scouts_send(request->link->services->scouts, &plan) != 0) {
 		refuse_scout(request, errno);
 		return;
@@ -175,13 +182,15 @@ static void send_scout(struct request *request, const struct mount *mount, scout
 bool request_locate(struct request *request, struct request_location *location,
     scout_ended_fn *ended)
 {
+	const struct mounts *mounts = request->link->services->mounts;
 	const struct mount *mount = request_mount(request);
 
-	if (mount == NULL)
+	if (mount == NULL && (!mounts_any(mounts) || script_is_local(&request->params, mounts))) {
 		locate(request, location);
-	else
-		send_scout(request, mount, ended);
-	return mount == NULL;
+		return true;
+	}
+	send_scout(request, mount == NULL ? mounts_guess(name_of(request)) : mount->device, ended);
+	return false;
 }
 
 const struct request_location *request_take_location(struct request *request,

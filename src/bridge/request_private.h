@@ -259,9 +259,9 @@ struct request_location {
 	struct script_refusal refusal; /* why it is not run; its status is 0 if it may be */
 	/* if it may be */
 	struct stat info;
-	dev_t directory;   /* that its directory is on; only if it is on one of the mounts */
 	bool handled;      /* the --handler for its extension runs it */
 	const struct preload_look *look; /* by a scout; NULL: the worker may look itself */
+	struct mounts_trace trace; /* by a scout */
 };
 
 /*

@@ -589,9 +589,8 @@ bool request_set_script(struct request *request, const struct request_location *
 	request->handled = location->handled;
 	request->preloads = preload != NULL &&
 	    preload_concerns(preload, request->script.path, &location->info, location->look);
-	if (mounts_has(mounts, location->info.st_dev))
-		mounts_learn(mounts, request->script.path, location->info.st_dev,
-		    location->directory);
+	if (location->look != NULL)
+		mounts_learn(mounts, request->script.path, &location->trace);
 	return true;
 }
 

@@ -147,7 +147,7 @@ static void forget_link(struct mount *link)
 	link->path = NULL;
 }
 
-bool mounts_has(const struct mounts *mounts, dev_t device)
+static bool has_device(const struct mounts *mounts, dev_t device)
 {
 	for (size_t i = 0; i < mounts->count; i++)
 		if (mounts->items[i].device == device)
@@ -161,11 +161,13 @@ void mounts_parse(struct mounts *mounts, char *text)
 	char *rest = NULL;
 
 	forget_items(mounts);
+	free(mounts->local); /* a path may lead to a mount that is new */
+	mounts->local = NULL;
 	for (char *at = strtok_r(text, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest))
 		if (split_line(&line, at))
 			read_line(mounts, &line);
 	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
-		if (!mounts_has(mounts, mounts->links[i].device))
+		if (!has_device(mounts, mounts->links[i].device))
 			forget_link(&mounts->links[i]);
 }
 
@@ -245,6 +247,7 @@ void mounts_fini(struct mounts *mounts)
 	if (mounts->loop != NULL)
 		loop_close(mounts->loop, &mounts->watch);
 	free(mounts->root);
+	free(mounts->local);
 	forget_items(mounts);
 	for (size_t i = 0; i < MOUNTS_LINKS_MAX; i++)
 		forget_link(&mounts->links[i]);
@@ -304,23 +307,101 @@ const struct mount *mounts_find(const struct mounts *mounts, const char *path)
 	return NULL;
 }
 
-void mounts_learn(struct mounts *mounts, const char *path, dev_t device, dev_t directory)
+/* ---- what has been found --------------------------------------------------- */
+
+enum { LOCAL_SETS = 1024, LOCAL_WAYS = 4 }; /* scripts that are remembered: in all, 4,096 */
+
+/* FNV-1a, of 64 bits: that two scripts have the same is no reason to do more. */
+static uint64_t hash_add(uint64_t hash, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3U;
+	return hash;
+}
+
+static const uint64_t hash_start = 0xcbf29ce484222325U;
+
+static uint64_t *set_of(const struct mounts *mounts, uint64_t hash)
+{
+	return &mounts->local[(hash ^ hash >> 32) % LOCAL_SETS * LOCAL_WAYS];
+}
+
+static bool is_remembered(const struct mounts *mounts, uint64_t hash)
+{
+	const uint64_t *set = set_of(mounts, hash);
+
+	for (size_t i = 0; i < LOCAL_WAYS; i++)
+		if (set[i] == hash)
+			return true;
+	return false;
+}
+
+bool mounts_is_local(const struct mounts *mounts, const char *path)
+{
+	uint64_t hash = hash_start;
+	char text[PATH_MAX];
+
+	if (mounts->local == NULL)
+		return false;
+	normalise(path, text);
+	for (const char *at = text; *at == '/';) {
+		size_t len = 1 + strcspn(at + 1, "/");
+
+		hash = hash_add(hash, at, len);
+		if (is_remembered(mounts, hash))
+			return true;
+		at += len;
+	}
+	return false;
+}
+
+dev_t mounts_guess(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return (dev_t)hash_add(hash_start, path, slash == NULL ? 0 : (size_t)(slash - path));
+}
+
+/* The last one of its set makes room.  Without memory it is found out again. */
+static void remember_local(struct mounts *mounts, const char *text)
+{
+	uint64_t hash = hash_add(hash_start, text, strlen(text));
+	uint64_t *set;
+
+	if (mounts->local == NULL)
+		mounts->local = calloc(LOCAL_SETS * LOCAL_WAYS, sizeof *mounts->local);
+	if (mounts->local == NULL || is_remembered(mounts, hash))
+		return;
+	set = set_of(mounts, hash);
+	memmove(set + 1, set, (LOCAL_WAYS - 1) * sizeof *set);
+	set[0] = hash;
+}
+
+static void remember_link(struct mounts *mounts, const char *text, dev_t device)
 {
 	struct mount *link = &mounts->links[mounts->next_link];
-	char text[PATH_MAX];
-	char *slash;
 
-	if (!mounts_has(mounts, device) || mounts_find(mounts, path) != NULL)
-		return;
-	normalise(path, text);
-	slash = strrchr(text, '/');
-	if (slash == NULL)
-		return;
-	*slash = '\0';
-	/* if not, the script itself is the link */
-	if (directory != device)
-		*slash = '/';
 	forget_link(link);
 	*link = (struct mount){strdup(text), device};
 	mounts->next_link = (mounts->next_link + 1) % MOUNTS_LINKS_MAX;
+}
+
+void mounts_learn(struct mounts *mounts, const char *path, const struct mounts_trace *trace)
+{
+	bool linked = has_device(mounts, trace->script);
+	char text[PATH_MAX];
+	char *slash;
+
+	if (mounts_find(mounts, path) != NULL)
+		return;
+	normalise(path, text);
+	slash = strrchr(text, '/');
+	if (linked && slash != NULL && trace->directory == trace->script)
+		*slash = '\0';
+	if (linked)
+		remember_link(mounts, text, trace->script);
+	else if (has_device(mounts, trace->program))
+		remember_link(mounts, text, trace->program);
+	else
+		remember_local(mounts, text);
 }

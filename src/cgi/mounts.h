@@ -5,20 +5,23 @@
  * Every call that names a file on a file system of a server or of another process can take for
  * ever.  Which ones are mounted is read from the system's table of mounts, again whenever that
  * changes; the file systems themselves are not touched.  A path leads to one if it is below its
- * mount point as text, or if a script in the same directory was found there before, through a
- * symbolic link.  Where the system has no such table, there are no such mounts.
+ * mount point as text, or if it was found to lead there before: through a symbolic link, or because
+ * of the program that runs the script.  Scripts that were found to be local are remembered, too,
+ * until the table changes: where a path leads that is neither, only a scout can find out.  Where
+ * the system has no such table, there are no such mounts.
  */
 #ifndef CGIBRIDGE_MOUNTS_H
 #define CGIBRIDGE_MOUNTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/attributes.h"
 #include "base/loop.h"
 
-enum { MOUNTS_LINKS_MAX = 16 }; /* directories that are remembered */
+enum { MOUNTS_LINKS_MAX = 64 }; /* directories and scripts that are remembered */
 
 struct mount {
 	char *path; /* an absolute directory, without a slash at its end */
@@ -34,6 +37,13 @@ struct mounts {
 	size_t count;
 	struct mount links[MOUNTS_LINKS_MAX]; /* `path` is NULL in an unused one */
 	size_t next_link; /* the one to be used next */
+	uint64_t *local; /* hashes of scripts that are local; owned, NULL: none yet */
+};
+
+/* The devices of what a script needs; 0: not known. */
+struct mounts_trace {
+	dev_t script, directory;
+	dev_t program; /* its interpreter or handler */
 };
 
 /*
@@ -58,17 +68,23 @@ static inline bool mounts_any(const struct mounts *mounts)
 	return mounts->count > 0;
 }
 
-/* Whether `device` is that of one of them. */
-bool mounts_has(const struct mounts *mounts, dev_t device);
-
 /* The mount that absolute `path` leads to; NULL: none that is known. */
 const struct mount *mounts_find(const struct mounts *mounts, const char *path) MUST_CHECK;
 
 /*
- * The script at absolute `path` is on `device`, its directory on device `directory`.  If that is
- * one of these mounts, and `path` does not say so, remembers its directory or, if only the script
- * is a link, the script.
+ * Whether absolute `path` is that of a script that was found to be local, as is its program, or
+ * goes on after it.
  */
-void mounts_learn(struct mounts *mounts, const char *path, dev_t device, dev_t directory);
+bool mounts_is_local(const struct mounts *mounts, const char *path) MUST_CHECK;
+
+/* Stands for the device that `path` leads to, which is not known: the same for all its directory. */
+dev_t mounts_guess(const char *path);
+
+/*
+ * The script at absolute `path` has been found.  If it is on one of these mounts, and `path` does
+ * not say so, remembers its directory or, if only the script is a link, the script; and the script
+ * if its program is on one; if neither is, that it is local.
+ */
+void mounts_learn(struct mounts *mounts, const char *path, const struct mounts_trace *trace);
 
 #endif

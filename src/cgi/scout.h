@@ -45,7 +45,7 @@ typedef void scout_ended_fn(void *context, const void *findings, int error);
 
 /* A task for a scout. */
 struct scout_plan {
-	dev_t device;   /* the file system it is sent to */
+	dev_t device;   /* the file system it is sent to, or a number that stands for it */
 	size_t size;    /* of its findings, > 0 */
 	scout_look_fn *look;
 	scout_ended_fn *ended;

@@ -513,21 +513,44 @@ int script_take_names(struct params *params, const char *text)
 
 /* ---- file systems that may not answer -------------------------------------- */
 
-/* As find_file() and locate() look for it: as it is, decoded, and with PATH_INFO. */
+enum { READINGS = 3 };
+
+/* As find_file() and locate() look for it: as it is, decoded, and with PATH_INFO; false: not so. */
+static bool read_as(struct path *path, const struct params *params, int reading)
+{
+	const char *info = reading == 2 ? params_get_filled(params, "PATH_INFO") : NULL;
+
+	if (reading == 1 && path->from_proxy)
+		hex_percent_decode(path->text);
+	if (reading == 2)
+		return info != NULL && path_join(path, path->text, strlen(path->text), info) == 0;
+	return reading == 0 || path->from_proxy;
+}
+
 static const struct mount *find_mount(const struct params *params, struct path *path,
     const struct mounts *mounts)
 {
-	const char *info = params_get_filled(params, "PATH_INFO");
-	const struct mount *mount = mounts_find(mounts, path->text);
+	const struct mount *mount = NULL;
 
-	if (mount == NULL && path->from_proxy) {
-		hex_percent_decode(path->text);
-		mount = mounts_find(mounts, path->text);
-	}
-	if (mount == NULL && info != NULL &&
-	    path_join(path, path->text, strlen(path->text), info) == 0)
-		mount = mounts_find(mounts, path->text);
+	for (int i = 0; mount == NULL && i < READINGS; i++)
+		if (read_as(path, params, i))
+			mount = mounts_find(mounts, path->text);
 	return mount;
+}
+
+bool script_is_local(const struct params *params, const struct mounts *mounts)
+{
+	struct script_refusal refusal;
+	struct path path;
+	bool local;
+
+	path_init(&path, NULL);
+	local = name_path(params, &path, &refusal) != 0;
+	for (int i = 0; !local && i < READINGS; i++)
+		if (read_as(&path, params, i))
+			local = mounts_is_local(mounts, path.text);
+	path_fini(&path);
+	return local;
 }
 
 /* That of a handler for an extension that `path` has somewhere: which file it names is not known. */
@@ -569,14 +592,20 @@ const struct mount *script_mount(const struct params *params, const struct optio
 	return mount;
 }
 
-void script_touch(const struct options *options, const char *path)
+dev_t script_touch(const struct options *options, const char *path)
 {
 	const struct value_handler *handler = arguments_handler(options, path);
+	const char *program = NULL;
 	struct shebang shebang, ignored;
+	struct stat info;
 
 	shebang_read(&shebang, path);
 	if (handler != NULL)
-		shebang_read(&ignored, handler->argv[0]);
+		program = handler->argv[0];
 	else if (shebang.kind == SHEBANG_PATH)
-		shebang_read(&ignored, shebang.interpreter);
+		program = shebang.interpreter;
+	if (program == NULL)
+		return 0;
+	shebang_read(&ignored, program);
+	return stat(program, &info) == 0 ? info.st_dev : 0;
 }

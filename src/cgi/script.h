@@ -10,6 +10,7 @@
 #ifndef CGIBRIDGE_SCRIPT_H
 #define CGIBRIDGE_SCRIPT_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "base/attributes.h"
@@ -51,9 +52,16 @@ const struct mount *script_mount(const struct params *params, const struct optio
     const struct mounts *mounts) MUST_CHECK;
 
 /*
- * Reads the first bytes of the script at `path`, and of the program that it is run by, as
- * execve(2) would: in a process that may be blocked by it.
+ * Whether script_resolve() will find a script that is known to be local, or touch no file.  Makes
+ * no system calls.
  */
-void script_touch(const struct options *options, const char *path);
+bool script_is_local(const struct params *params, const struct mounts *mounts) MUST_CHECK;
+
+/*
+ * Reads the first bytes of the script at `path`, and of the program that it is run by, as
+ * execve(2) would: in a process that may be blocked by it.  Returns the device of that program; 0:
+ * not known.
+ */
+dev_t script_touch(const struct options *options, const char *path);
 
 #endif
