@@ -589,7 +589,8 @@ for (
     ['--dcotor', 'unknown option --dcotor; did you mean --doctor?'],
     ['--time-out=5', 'unknown option --time-out=5; did you mean --timeout?'],
     ['--no-such', 'unknown option --no-such; see fcgiget --help'],
-    ['--c', 'ambiguous option --c; see fcgiget --help'],
+    ['--c', 'ambiguous option --c: --connections, --check, --critical'],
+    ['--ver=1', 'ambiguous option --ver=1: --verbose, --version'],
     ['-z', 'unknown option -z; see fcgiget --help'],
 ) {
     my ($word, $error) = @$_;

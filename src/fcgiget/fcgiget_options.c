@@ -269,6 +269,21 @@ static const struct option_row *find_row(int value)
 	return NULL;
 }
 
+/* Prints the error for `word`: the `len` bytes at `name` are the start of several options. */
+static void reject_ambiguous(const char *word, const char *name, size_t len)
+{
+	const char *before = ": ";
+
+	fprintf(stderr, "fcgiget: ambiguous option %s", word);
+	for (size_t i = 0; i < ROWS; i++) {
+		if (strncmp(rows[i].name, name, len) != 0)
+			continue;
+		fprintf(stderr, "%s--%s", before, rows[i].name);
+		before = ", ";
+	}
+	fputc('\n', stderr);
+}
+
 /* Prints the error for `word`, which is not a long option, nor the start of just one. */
 static void reject_name(const char *word)
 {
@@ -282,7 +297,7 @@ static void reject_name(const char *word)
 		nearest_offer(&nearest, rows[i].name);
 	}
 	if (beginnings > 1)
-		fprintf(stderr, "fcgiget: ambiguous option %s; see fcgiget --help\n", word);
+		reject_ambiguous(word, name, nearest.len);
 	else if (nearest.name != NULL)
 		fprintf(stderr, "fcgiget: unknown option %s; did you mean --%s?\n", word, nearest.name);
 	else
