@@ -358,7 +358,7 @@ sub are_gone ($way, $key, @pids) {
     kill 'TERM', @pids;
 }
 
-case silent => 'its client leaves while a script is silent' => sub ($way) {
+case silent => 'its client leaves in silence after the header' => sub ($way) {
     unlink $family;
     my $s = connected();
     print $s "GET /cgi-bin/family HTTP/1.1\r\nHost: localhost\r\n\r\n";
