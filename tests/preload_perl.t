@@ -9,6 +9,7 @@ use Cwd ();
 use Test::More;
 use Bridge;
 use Preload;
+use PreloadCases;
 
 my $perl = '/usr/bin/perl'; # which the scripts' #! lines name
 my $program = "$Bridge::srcdir/contrib/preload/perl";
@@ -21,28 +22,11 @@ sub perl_script ($text, $line = '#!/usr/bin/perl') {
     return spew(file(), "$line\n$text", 0755);
 }
 
-# What differs between two processes in any case.
-sub normal ($r) {
-    my %n = %$r{qw(out err exit signal answer)};
-    for (grep { defined } @n{qw(out err)}) {
-        s/\b$r->{pid}\b/PID/g;
+comparing(by => $preload, start => sub { Preload->start([ $perl, $program ], env => \%plain) },
+    normal => sub {
         s/\(0x[0-9a-f]+\)/(ADDRESS)/g;
         s/\(eval \d+\)/(eval N)/g; # those of modules loaded before count, too
-    }
-    return \%n;
-}
-
-# Runs it both ways.  Options as for Preload::run(); args; by => preloader; interpreter => run
-# `INTERPRETER SCRIPT` where exec is compared.
-sub same ($name, $path, %o) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my @argv = ($path, @{ $o{args} // [] });
-    my $by = $o{by} // $preload;
-    my $forked = $by->run(\@argv, %o);
-    my $execed = $by->run_by_exec([ @{ $o{interpreter} // [] }, @argv ], %o);
-    is_deeply(normal($forked), normal($execed), $name) or diag(explain($forked, $execed), $by->log);
-    return $forked;
-}
+    });
 
 # Those that are not in the list at the end.
 my @cases = (
@@ -220,21 +204,7 @@ scenario 'scripts at once, in any order' => sub {
         use Fcntl 'LOCK_SH'; open my \$g, '<', '$gate'; flock \$g, LOCK_SH;
         if (\$ARGV[0] == 3) { kill KILL => \$\$ } exit \$ARGV[0]
         END
-    my (%number, %end);
-    open my $null, '+<', '/dev/null' or die;
-    for my $n (1 .. 10) {
-        $preload->send_message($preload->start_words([ $script, $n ]), (fileno $null) x 3);
-        my @answer = $preload->packet;
-        is("@answer[ 0, 1 ]", "start $preload->{serial}", "script $n has started");
-        $number{ $answer[2] } = $n;
-    }
-    is(scalar keys %number, 10, 'each with a process of its own');
-    close $hold;
-    for (1 .. 10) {
-        my ($word, $pid, @status) = $preload->packet;
-        $end{ $number{$pid} } = "@status" if $word eq 'exit';
-    }
-    is_deeply(\%end, { map { $_ => $_ == 3 ? '0 9' : "$_ 0" } 1 .. 10 }, 'each end is reported');
+    scripts_at_once($preload, $script, $hold);
 };
 
 scenario 'no handler of perl is run when a child ends' => sub { # it would write to ten pages
@@ -418,43 +388,19 @@ scenario '--learn: reading a script blocks no other' => sub {
 # ---- a worker's other ways ------------------------------------------------------------
 
 scenario 'a worker that has given up' => sub {
-    my $p = Preload->start([ $perl, $program ], env => \%plain);
     my $mark = file();
-    my $script = perl_script("BEGIN { open my \$f, '>', '$mark' }");
-    $p->give_up;
-    open my $null, '+<', '/dev/null' or die;
-    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
-    $p->retire;
-    is($p->wait_exit, 0, 'the preloader has done what was asked');
-    ok(!-e $mark, 'but no line of a script was run');
+    worker_gives_up(perl_script("BEGIN { open my \$f, '>', '$mark' }"), $mark);
 };
 
 scenario 'a worker that is gone' => sub {
-    my $p = Preload->start([ $perl, $program ], env => \%plain);
     my $pids = file();
-    my $script = perl_script(<<~"END");
+    worker_is_gone(perl_script(<<~"END"), $pids);
         my \$p = fork; \$SIG{TERM} = 'IGNORE';
         open my \$f, '>>', '$pids'; syswrite \$f, "\$\$\\n"; sleep 60
         END
-    open my $null, '+<', '/dev/null' or die;
-    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
-    my @pids = wait_pids($pids, 2);
-    is(scalar @pids, 2, 'a script runs, with a child');
-    $p->hang_up;
-    is($p->wait_exit, 0, 'the preloader ends');
-    is_deeply([ gone(5, @pids) ], [], 'and takes them along');
 };
 
-scenario 'ping; retire; TERM' => sub {
-    my $p = Preload->start([ $perl, $program ], env => \%plain);
-    $p->send_message(['ping']) for 1 .. 2;
-    is_deeply([ map { $p->packet } 1 .. 2 ], [qw(pong pong)], 'it answers');
-    $p->retire;
-    is($p->wait_exit, 0, 'without scripts it ends at once');
-    my $q = Preload->start([ $perl, $program ], env => \%plain);
-    kill 'TERM', $q->{pid};
-    is($q->wait_exit, 15, 'TERM ends it');
-};
+scenario 'ping; retire; TERM' => sub { answers_and_ends() };
 
 scenario 'malformed messages end it' => sub {
     open my $null, '+<', '/dev/null' or die;

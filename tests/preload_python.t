@@ -11,6 +11,7 @@ use File::Copy qw(copy);
 use Test::More;
 use Bridge;
 use Preload;
+use PreloadCases;
 
 my $python = '/usr/bin/python3'; # which the scripts' #! lines name
 my $program = "$Bridge::srcdir/contrib/preload/python3";
@@ -50,37 +51,12 @@ my $full = start(@modules);
 
 sub own_module ($name, $text) { return spew("$own/$name.py", $text) }
 
-# What differs between two processes in any case.
-sub normal ($r) {
-    my %n = %$r{qw(out err exit signal answer)};
-    for (grep { defined } @n{qw(out err)}) {
-        s/\b$r->{pid}\b/PID/g;
+comparing(by => [ $bare, $full ], start => sub { start() },
+    label => sub ($p) { $p == $full ? ', with modules' : '' },
+    normal => sub {
         s/\b0x[0-9a-f]{8,}\b/ADDRESS/g;
         s/started \d+/started IDENT/g;
-    }
-    return \%n;
-}
-
-# Runs it both ways.  Options as for Preload::run(); args; by => preloaders; after => what else
-# to compare.
-sub same ($name, $path, %o) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my @argv = ($path, @{ $o{args} // [] });
-    my $after = $o{after} // sub { };
-    my ($execed, %forked);
-    for my $by (@{ $o{by} // [ $bare, $full ] }) {
-        if (!$execed) {
-            $execed = $by->run_by_exec([ @{ $o{interpreter} // [] }, @argv ], %o);
-            $execed->{after} = $after->();
-        }
-        my $r = $by->run(\@argv, %o);
-        $r->{after} = $after->();
-        my $what = $by == $full ? "$name, with modules" : $name;
-        is_deeply([ normal($r), $r->{after} ], [ normal($execed), $execed->{after} ], $what)
-            or diag(explain($r, $execed), $by->log);
-    }
-    return $execed;
-}
+    });
 
 my $kept = tmp() . '/kept'; # a file that scripts write
 sub take_kept () {
@@ -548,20 +524,7 @@ scenario 'scripts at once, in any order' => sub {
         if sys.argv[1] == '3': os.kill(os.getpid(), 9)
         sys.exit(int(sys.argv[1]))
         END
-    my (%number, %end);
-    open my $null, '+<', '/dev/null' or die;
-    for my $n (1 .. 10) {
-        $bare->send_message($bare->start_words([ $script, $n ]), (fileno $null) x 3);
-        my @answer = $bare->packet;
-        is("@answer[ 0, 1 ]", "start $bare->{serial}", "script $n has started");
-        $number{ $answer[2] } = $n;
-    }
-    close $hold;
-    for (1 .. 10) {
-        my ($word, $pid, @status) = $bare->packet;
-        $end{ $number{$pid} } = "@status" if $word eq 'exit';
-    }
-    is_deeply(\%end, { map { $_ => $_ == 3 ? '0 9' : "$_ 0" } 1 .. 10 }, 'each end is reported');
+    scripts_at_once($bare, $script, $hold);
 };
 
 # ---- modules --------------------------------------------------------------------------
@@ -819,7 +782,8 @@ scenario 'a file that is replaced by one with the same time' => sub {
     for (prepared(@late_changes)) {
         my ($name, $p, $change) = @$_;
         $change->();
-        ok(wait_until(5, sub { ($p->run([$nothing])->{answer} // '') =~ /^stale/ }), "$name: noticed soon")
+        # perhaps while a script runs
+        ok(wait_until(5, sub { ($p->run([$nothing])->{answer} // '') =~ /\bstale\b/ }), "$name: noticed soon");
     }
     for (prepared(@no_changes)) {
         my ($name, $p, $change) = @$_;
@@ -924,41 +888,17 @@ scenario '--learn: compiled files that others can write' => sub {
 # ---- a worker's other ways ------------------------------------------------------------
 
 scenario 'a worker that has given up' => sub {
-    my $p = start();
     my $mark = file();
-    my $script = python_script("open('$mark', 'w')");
-    $p->give_up;
-    open my $null, '+<', '/dev/null' or die;
-    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
-    $p->retire;
-    is($p->wait_exit, 0, 'the preloader has done what was asked');
-    ok(!-e $mark, 'but no line of a script was run');
+    worker_gives_up(python_script("open('$mark', 'w')"), $mark);
 };
 
 scenario 'a worker that is gone' => sub {
-    my $p = start();
     my $pids = file();
-    my $script = python_script("import os, signal, time\nos.fork(); signal.signal(15, signal.SIG_IGN)\n"
-        . "with open('$pids', 'a') as f: print(os.getpid(), file=f)\ntime.sleep(60)");
-    open my $null, '+<', '/dev/null' or die;
-    $p->send_message($p->start_words([$script]), (fileno $null) x 3);
-    my @pids = wait_pids($pids, 2);
-    is(scalar @pids, 2, 'a script runs, with a child');
-    $p->hang_up;
-    is($p->wait_exit, 0, 'the preloader ends');
-    is_deeply([ gone(5, @pids) ], [], 'and takes them along');
+    worker_is_gone(python_script("import os, signal, time\nos.fork(); signal.signal(15, signal.SIG_IGN)\n"
+        . "with open('$pids', 'a') as f: print(os.getpid(), file=f)\ntime.sleep(60)"), $pids);
 };
 
-scenario 'ping; retire; TERM' => sub {
-    my $p = start();
-    $p->send_message(['ping']) for 1 .. 2;
-    is_deeply([ map { $p->packet } 1 .. 2 ], [qw(pong pong)], 'it answers');
-    $p->retire;
-    is($p->wait_exit, 0, 'without scripts it ends at once');
-    my $q = start();
-    kill 'TERM', $q->{pid};
-    is($q->wait_exit, 15, 'TERM ends it');
-};
+scenario 'ping; retire; TERM' => sub { answers_and_ends() };
 
 scenario 'malformed messages end it' => sub {
     open my $null, '+<', '/dev/null' or die;
