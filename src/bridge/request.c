@@ -23,6 +23,7 @@ static void refuse_body(struct request *request)
 	    request_options(request)->spool_dir, strerror(error),
 	    error == ENOSPC ? "" : sys_remedy(error));
 	request_stop_script(request, ON_DISCONNECT_KILL);
+	body_drop(&request->body); /* its answer may need the memory */
 	if (error == EMSGSIZE)
 		request_refuse(request, 413, "its body is too large", "body exceeds --max-body");
 	else if (error == ENOSPC || error == EDQUOT)
