@@ -4,9 +4,11 @@
  */
 #include "check_util.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "config/cmdline.h"
 
@@ -102,6 +104,23 @@ START_TEST(a_file_that_cannot_be_read_is_named)
 }
 END_TEST
 
+START_TEST(a_file_for_which_there_is_no_descriptor_may_be_right)
+{
+	struct rlimit before, none = {0, 0};
+	const char *got;
+
+	if (is_under_valgrind()) /* which has some of its own, and no limit for them */
+		return;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	got = words_of("@/dev/null");
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_ptr_null(got);
+	ck_assert_ptr_nonnull(strstr(why.text, strerror(EMFILE)));
+}
+END_TEST
+
 START_TEST(a_file_that_never_ends_is_refused)
 {
 	ck_assert_ptr_null(words_of("@/dev/zero"));
@@ -169,6 +188,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, joined_words_are_taken_apart, 0, sizeof lines / sizeof *lines);
 	tcase_add_loop_test(tcase, a_file_is_words, 0, sizeof files / sizeof *files);
 	tcase_add_test(tcase, a_file_that_cannot_be_read_is_named);
+	tcase_add_test(tcase, a_file_for_which_there_is_no_descriptor_may_be_right);
 	tcase_add_test(tcase, a_file_that_never_ends_is_refused);
 	tcase_add_test(tcase, a_file_with_a_nul_is_no_text);
 	tcase_add_test(tcase, many_words_fit);

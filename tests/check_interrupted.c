@@ -6,11 +6,13 @@
 #include "check_bench.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/preloader_check.h"
 #include "fcgi/outlet.h"
 #include "fcgi/record.h"
 
@@ -27,12 +29,14 @@ WRAPPED(ssize_t, recv, int fd, void *bytes, size_t len, int flags);
 WRAPPED(ssize_t, send, int fd, const void *bytes, size_t len, int flags);
 WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags);
 WRAPPED(pid_t, waitpid, pid_t pid, int *status, int options);
+WRAPPED(int, poll, struct pollfd *items, nfds_t count, int time);
 
 enum call { READ, WRITE, RECV, SEND, SENDMSG, WAITPID, CALLS };
 
 static bool armed; /* the code that is tested runs */
 static unsigned calls[CALLS];
 static int failure = EINTR;
+static int poll_failure; /* 0: none */
 
 static bool interrupts(enum call call)
 {
@@ -70,6 +74,14 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 pid_t __wrap_waitpid(pid_t pid, int *status, int how)
 {
 	return interrupts(WAITPID) ? -1 : __real_waitpid(pid, status, how);
+}
+
+int __wrap_poll(struct pollfd *items, nfds_t count, int time)
+{
+	if (poll_failure == 0)
+		return __real_poll(items, count, time);
+	errno = poll_failure;
+	return -1;
 }
 
 /* ---- what is interrupted --------------------------------------------------------------- */
@@ -190,6 +202,22 @@ START_TEST(an_exit_is_not_missed)
 }
 END_TEST
 
+START_TEST(a_preloader_that_cannot_be_waited_for_is_not_late)
+{
+	char sleeps[] = "sleep 600", shell[] = "/bin/sh", option[] = "-c";
+	char *argv[] = {shell, option, sleeps, NULL};
+	const struct value_preload preload = {.text = "", .argv = argv, .argc = 3};
+	struct fault why;
+	int failed;
+
+	poll_failure = ENOMEM;
+	failed = preloader_check(&preload, false, &why);
+	poll_failure = 0;
+	ck_assert_int_eq(failed, -1);
+	ck_assert_ptr_nonnull(strstr(why.text, strerror(ENOMEM)));
+}
+END_TEST
+
 static void start(void)
 {
 	failure = EINTR;
@@ -203,6 +231,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_request_is_answered_as_ever);
 	tcase_add_test(tcase, a_record_is_recalled_whole);
 	tcase_add_loop_test(tcase, an_exit_is_not_missed, 0, 3);
+	tcase_add_test(tcase, a_preloader_that_cannot_be_waited_for_is_not_late);
 }
 
 int main(void)

@@ -19,14 +19,17 @@
 #include "base/sys.h"
 #include "cgi/arguments.h"
 #include "cgi/script.h"
+#include "config/cmdline.h"
 #include "fcgi/record.h"
 
 /* ---- in place of malloc ---------------------------------------------------------- */
 
+int __real_fclose(FILE *file);
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
 char *__real_strdup(const char *text);
+int __wrap_fclose(FILE *file);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
@@ -45,24 +48,40 @@ static bool may_go_on(void)
 	return false;
 }
 
+/* A call that succeeds may change errno: what has failed before it is to be told all the same. */
+static void *succeed(void *memory)
+{
+	if (armed)
+		errno = EXDEV;
+	return memory;
+}
+
 void *__wrap_malloc(size_t size)
 {
-	return may_go_on() ? __real_malloc(size) : NULL;
+	return may_go_on() ? succeed(__real_malloc(size)) : NULL;
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return may_go_on() ? __real_calloc(count, size) : NULL;
+	return may_go_on() ? succeed(__real_calloc(count, size)) : NULL;
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-	return may_go_on() ? __real_realloc(memory, size) : NULL;
+	return may_go_on() ? succeed(__real_realloc(memory, size)) : NULL;
 }
 
 char *__wrap_strdup(const char *text)
 {
-	return may_go_on() ? __real_strdup(text) : NULL;
+	return may_go_on() ? succeed(__real_strdup(text)) : NULL;
+}
+
+int __wrap_fclose(FILE *file)
+{
+	int failure = __real_fclose(file);
+
+	(void)succeed(NULL);
+	return failure;
 }
 
 /* Calls `attempt` until it needs no allocation that fails; it says whether all went well. */
@@ -200,7 +219,8 @@ static bool attempt_options(void *context)
 {
 	static const char *const argv[] = {"cgibridge", "-s", "unix:/run/a.sock", "-s", "fd:3",
 	    "--handler", ".php=/bin/true -x", "--root", "/", "--program", "/bin/true", "--env", "A=b",
-	    "--limit", "core=0", "--allow", "10.0.0.0/8", "--allow-user", "0", "-f -c 3", NULL};
+	    "--limit", "core=0", "--allow", "10.0.0.0/8", "--allow-user", "0", "-f -c 3",
+	    "--preload", "/usr/bin/perl=/bin/true -x", NULL};
 	struct options parsed;
 	struct options_fault fault;
 	enum options_verdict verdict;
@@ -209,14 +229,54 @@ static bool attempt_options(void *context)
 	armed = true;
 	verdict = options_parse(&parsed, (int)(sizeof argv / sizeof *argv) - 1, argv, &fault);
 	armed = false;
-	ck_assert(verdict == OPTIONS_RUN || fault.why.text[0] != '\0');
+	ck_assert_msg(verdict == OPTIONS_RUN || strstr(fault.why.text, "memory") != NULL, "%s",
+	    fault.why.text);
 	options_fini(&parsed);
 	return verdict == OPTIONS_RUN;
+}
+
+/* A file of options, and what is said of it in the end. */
+struct named_file {
+	const char *argument;
+	int error; /* 0: it is read */
+};
+
+static bool attempt_file(void *context)
+{
+	const struct named_file *file = context;
+	const char *const argv[] = {"cgibridge", file->argument, NULL};
+	struct cmdline cmdline;
+	struct fault why = {""};
+	int got;
+
+	armed = true;
+	got = cmdline_init(&cmdline, 2, argv, &why);
+	armed = false;
+	cmdline_fini(&cmdline);
+	if (got == 0)
+		return true;
+	if (file->error != 0 && strstr(why.text, strerror(file->error)) != NULL)
+		return true;
+	ck_assert_msg(strstr(why.text, strerror(ENOMEM)) != NULL, "%s", why.text);
+	return false;
 }
 
 START_TEST(command_line)
 {
 	fail_each(attempt_options, NULL);
+}
+END_TEST
+
+START_TEST(files_of_options)
+{
+	char argument[512];
+	struct named_file files[] = {{argument, 0}, {"@/no/such/file", ENOENT}, {"@/", EISDIR},
+	    {"@/dev/zero", EFBIG}};
+
+	temp_write("options", 0600, "-f\n--timeout '5s'\n");
+	snprintf(argument, sizeof argument, "@%s", temp_path("options"));
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		fail_each(attempt_file, &files[i]);
 }
 END_TEST
 
@@ -487,6 +547,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, parameters);
 	tcase_add_test(tcase, scripts);
 	tcase_add_test(tcase, command_line);
+	tcase_add_test(tcase, files_of_options);
 	tcase_add_test(tcase, a_request);
 	tcase_add_test(tcase, a_request_without_watches);
 	tcase_add_test(tcase, a_connection);

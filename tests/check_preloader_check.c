@@ -44,6 +44,7 @@ static const struct {
 	{"printf 'ready\\0002\\000' >&0; sleep 600", false, "does not speak the protocol"},
 	{"printf 'ready\\0001' >&0; sleep 600", false, "does not speak the protocol"},
 	{"printf 'ready' >&0; sleep 600", false, "does not speak the protocol"},
+	{"printf '%2000s' ready >&0; sleep 600", false, "its answer cannot be received: Message too"},
 };
 
 START_TEST(a_program_is_ready_or_it_is_said_why_not)

@@ -30,8 +30,10 @@ static int grow(struct cmdline *cmdline)
 	places = realloc(cmdline->places, room * sizeof *places);
 	if (places != NULL)
 		cmdline->places = places;
-	if (argv == NULL || places == NULL)
+	if (argv == NULL || places == NULL) {
+		errno = ENOMEM; /* the other one may have changed it */
 		return -1;
+	}
 	cmdline->room = (int)room;
 	return 0;
 }
@@ -49,8 +51,8 @@ static int add(struct cmdline *cmdline, char *word, struct cmdline_place place)
 static const struct cmdline_place command_line;
 
 /*
- * Makes `cmdline` own `text`, from malloc(3).  Returns it, or NULL with errno if it is NULL or
- * there is no memory for that.
+ * Makes `cmdline` own `text`, from malloc(3).  Returns it, or NULL with errno ENOMEM if it is NULL
+ * or there is no memory for that.
  */
 static char *keep(struct cmdline *cmdline, char *text)
 {
@@ -60,6 +62,7 @@ static char *keep(struct cmdline *cmdline, char *text)
 		cmdline->texts = texts;
 	if (texts == NULL || text == NULL) {
 		free(text);
+		errno = ENOMEM;
 		return NULL;
 	}
 	cmdline->texts[cmdline->text_count++] = text;
@@ -101,30 +104,37 @@ static int add_joined(struct cmdline *cmdline, const char *joined)
 
 /* ---- files ------------------------------------------------------------------------ */
 
+/* Reads all of `in` to `text`, which takes CMDLINE_FILE_MAX bytes and a NUL; 0, or an errno. */
+static int read_text(FILE *in, char *text)
+{
+	size_t n = fread(text, 1, CMDLINE_FILE_MAX + 1, in);
+
+	if (ferror(in))
+		return errno;
+	if (n > CMDLINE_FILE_MAX)
+		return EFBIG;
+	if (memchr(text, '\0', n) != NULL)
+		return EINVAL;
+	text[n] = '\0';
+	return 0;
+}
+
 /* The whole file as a string, owned by `cmdline`; NULL with errno. */
 static char *read_file(struct cmdline *cmdline, const char *path)
 {
 	FILE *in = fopen(path, "re");
 	char *text;
-	size_t n;
+	int error;
 
 	if (in == NULL)
 		return NULL;
 	text = keep(cmdline, malloc(CMDLINE_FILE_MAX + 1));
-	if (text == NULL) {
-		fclose(in);
-		errno = ENOMEM;
-		return NULL;
-	}
-	n = fread(text, 1, CMDLINE_FILE_MAX + 1, in);
-	if (ferror(in) || n > CMDLINE_FILE_MAX || memchr(text, '\0', n) != NULL) {
-		errno = ferror(in) ? errno : n > CMDLINE_FILE_MAX ? EFBIG : EINVAL;
-		fclose(in);
-		return NULL;
-	}
+	error = text == NULL ? ENOMEM : read_text(in, text);
 	fclose(in);
-	text[n] = '\0';
-	return text;
+	if (error == 0)
+		return text;
+	errno = error;
+	return NULL;
 }
 
 static bool is_blank(char c)
@@ -197,10 +207,10 @@ static int add_text(struct cmdline *cmdline, const char *text, struct cmdline_pl
 
 static int add_file(struct cmdline *cmdline, const char *path, struct cmdline_place *place)
 {
-	const char *text = read_file(cmdline, path);
 	const char *name = keep(cmdline, strdup(path));
+	const char *text = name == NULL ? NULL : read_file(cmdline, path);
 
-	if (text == NULL || name == NULL)
+	if (text == NULL)
 		return -1;
 	*place = (struct cmdline_place){name, 1};
 	return add_text(cmdline, text, place);

@@ -45,8 +45,8 @@ static pid_t run(const struct value_preload *preload, bool learn, int socket)
 	return pid;
 }
 
-/* Whether something is to be received within the time. */
-static bool wait_for_packet(int end)
+/* 1 when something is to be received, 0 when the time is up, or -1 with errno. */
+static int wait_for_packet(int end)
 {
 	int64_t until = clock_ms() + PRELOADER_CHECK_TIME;
 	struct pollfd item = {.fd = end, .events = POLLIN};
@@ -55,7 +55,7 @@ static bool wait_for_packet(int end)
 	for (int64_t left = PRELOADER_CHECK_TIME; left > 0 && found < 0; left = until - clock_ms()) {
 		found = poll(&item, 1, (int)left);
 		if (found < 0 && errno != EINTR)
-			return false;
+			return -1;
 	}
 	return found > 0;
 }
@@ -67,9 +67,11 @@ static int receive_ready(int end, struct fault *why)
 	pid_t sender;
 	ssize_t len;
 
-	if (!wait_for_packet(end))
+	len = wait_for_packet(end);
+	if (len == 0)
 		return fault_set(why, "it was not ready after %d s", PRELOADER_CHECK_TIME / 1000);
-	len = packet_receive(end, packet, sizeof packet, &sender);
+	if (len > 0)
+		len = packet_receive(end, packet, sizeof packet, &sender);
 	if (len < 0)
 		return fault_set(why, "its answer cannot be received: %s", strerror(errno));
 	if (len == 0)

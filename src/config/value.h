@@ -153,8 +153,8 @@ void value_preloads_fini(struct value_preloads *preloads);
 /*
  * Splits `command` into words, quoted as in a file of options; the path of a program without
  * arguments may contain unquoted blanks if the file exists.  Sets `*argv`, which is owned by
- * the caller, one allocation with NULL at the end.  How many words there are; 0, with nothing
- * to free, if a quote is not closed or there is no memory.
+ * the caller, one allocation with NULL at the end.  How many words there are; 0, with nothing to
+ * free and errno: EINVAL if there is none or a quote is not closed, ENOMEM.
  */
 size_t value_command(const char *command, char ***argv) MUST_CHECK;
 

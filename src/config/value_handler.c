@@ -5,6 +5,7 @@
  * PROGRAM and ARGS are quoted as in a file of options.  The path of a program without ARGS may
  * contain unquoted blanks if the file exists.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,9 +58,17 @@ size_t value_command(const char *command, char ***words)
 		return 1;
 	}
 	count = split(command, argv, (char *)(argv + count));
-	if (count == 0)
+	if (count == 0) {
 		free(argv);
+		errno = EINVAL;
+	}
 	return count;
+}
+
+static int expected_handler(struct fault *why)
+{
+	return fault_set(why, "expected .EXT=PROGRAM, with the program's absolute path; "
+	    "arguments may follow");
 }
 
 static int read_handler(const struct value_rule *rule, void *member, const char *value,
@@ -75,11 +84,11 @@ static int read_handler(const struct value_rule *rule, void *member, const char 
 	handlers->items = items;
 	handler = &items[handlers->count];
 	*handler = (struct value_handler){.text = value, .extension_len = extension_length(value)};
-	if (handler->extension_len > 0)
-		handler->argc = value_command(value + handler->extension_len + 1, &handler->argv);
+	if (handler->extension_len == 0)
+		return expected_handler(why);
+	handler->argc = value_command(value + handler->extension_len + 1, &handler->argv);
 	if (handler->argc == 0)
-		return fault_set(why, "expected .EXT=PROGRAM, with the program's absolute path; "
-		    "arguments may follow");
+		return errno == ENOMEM ? fault_set(why, "out of memory") : expected_handler(why);
 	handlers->count++;
 	return 0;
 }

@@ -2,6 +2,7 @@
 /*
  * value_preload: programs that start the scripts of an interpreter, "INTERPRETER=PROGRAM ARGS".
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +55,7 @@ static int read_preload(const struct value_rule *rule, void *member, const char 
 	preloads->items = items;
 	preload.argc = value_command(value + preload.interpreter_len + 1, &preload.argv);
 	if (preload.argc == 0)
-		return expected_preload(why);
+		return errno == ENOMEM ? fault_set(why, "out of memory") : expected_preload(why);
 	items[preloads->count++] = preload;
 	return 0;
 }
