@@ -448,6 +448,27 @@ START_TEST(a_handler_counts_for_a_script_without_words)
 }
 END_TEST
 
+/* One that had just changed when it was looked at may change again, and look the same. */
+START_TEST(a_look_that_is_long_ago)
+{
+	const char *path = temp_path("y.cgi");
+	struct preload_look look;
+
+	begin_as("good");
+	for (int age = 0; age < 10; age += 5) {
+		temp_write("y.cgi", 0755, "#!/bin/sh\n");
+		ck_assert_int_eq(stat(path, &look.info), 0);
+		look.info.st_ctim.tv_sec -= 20;
+		look.time = ((int64_t)look.info.st_ctim.tv_sec + age) * 1000;
+		preload_look(preload, path, &look);
+		ck_assert(look.executable);
+		ck_assert(preload_concerns(preload, path, &look.info, &look));
+		temp_write("y.cgi", 0755, "#!/bin/ca\n");
+		ck_assert(preload_concerns(preload, path, &look.info, NULL) == (age > 0));
+	}
+}
+END_TEST
+
 /* More files than are remembered; what is kept of them is freed with them. */
 START_TEST(many_files_with_words)
 {
@@ -736,6 +757,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_dropped_script_is_not_answered_for);
 	tcase_add_test(tcase, what_does_not_fit);
 	tcase_add_test(tcase, a_handler_counts_for_a_script_without_words);
+	tcase_add_test(tcase, a_look_that_is_long_ago);
 	tcase_add_test(tcase, many_files_with_words);
 	tcase_add_loop_test(tcase, an_answer, 0, sizeof said / sizeof *said);
 	tcase_add_loop_test(tcase, what_a_child_says, 0, sizeof said_by_child / sizeof *said_by_child);

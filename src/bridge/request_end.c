@@ -28,7 +28,8 @@ static bool may_follow(enum request_state from, enum request_state to)
 	case REQUEST_BODY:
 		return (to > REQUEST_BODY && to <= REQUEST_RUNNING) || to >= REQUEST_CLOSING;
 	case REQUEST_QUEUED:
-		return to == REQUEST_LOCATING || to == REQUEST_STARTING || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
+		return to == REQUEST_LOCATING || to == REQUEST_STARTING || to == REQUEST_RUNNING ||
+		    to >= REQUEST_CLOSING;
 	case REQUEST_STARTING:
 		return to == REQUEST_QUEUED || to == REQUEST_RUNNING || to >= REQUEST_CLOSING;
 	case REQUEST_RUNNING:

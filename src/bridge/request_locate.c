@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/sys.h"
 #include "bridge/request_private.h"
 #include "cgi/arguments.h"
@@ -92,13 +93,15 @@ static void look(void *context, void *memory)
 	size_t size = script_names_max(&request->params);
 	const char *path;
 
+	findings->look.time = clock_real_ms();
 	locate(request, location);
 	if (script_put_names(&request->params, findings->names, size) != 0)
 		location->refusal = (struct script_refusal){503, "no memory for its names"};
 	if (location->refusal.status != 0)
 		return;
 	path = params_get(&request->params, "SCRIPT_FILENAME");
-	preload_look(preload, path, &location->info, &findings->look);
+	findings->look.info = location->info;
+	preload_look(preload, path, &findings->look);
 	location->look = &findings->look;
 	location->trace.script = location->info.st_dev;
 	touch(request, path, &location->trace);

@@ -3,9 +3,9 @@
  * request_private: shared by request.c and the request_*.c files.  No other file includes it.
  *
  * They form a chain, each calling those before it: request_report, request_slow, request_end,
- * request_run, request_locate, request_start, request_redirect, request.  Outside the chain are request_list,
- * which calls none of the others, request_pages, which request_start calls, and request_sink,
- * which none of them calls.
+ * request_run, request_locate, request_start, request_redirect, request.  Outside the chain are
+ * request_list, which calls none of the others, request_pages, which request_start calls, and
+ * request_sink, which none of them calls.
  */
 #ifndef CGIBRIDGE_REQUEST_PRIVATE_H
 #define CGIBRIDGE_REQUEST_PRIVATE_H

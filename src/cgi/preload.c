@@ -144,10 +144,8 @@ static void set_mark(struct preload *preload, struct preload_mark *mark,
 	keep_switches(mark, shebang);
 }
 
-void preload_look(const struct preload *preload, const char *path, const struct stat *info,
-    struct preload_look *look)
+void preload_look(const struct preload *preload, const char *path, struct preload_look *look)
 {
-	look->info = *info;
 	look->executable = access(path, X_OK) == 0;
 	read_line(preload, path, look);
 }
@@ -165,10 +163,11 @@ static bool is_of(const struct preload_mark *mark, const struct stat *info)
 }
 
 /* A file that has just changed may change again, and look the same: its times are coarse. */
-static bool may_keep(const struct stat *info)
+static bool may_keep(const struct stat *info, const struct preload_look *look)
 {
 	enum { COARSE = 2 }; /* s */
-	int64_t age = clock_real_ms() / 1000 - (int64_t)info->st_ctim.tv_sec;
+	int64_t now = look == NULL ? clock_real_ms() : look->time;
+	int64_t age = now / 1000 - (int64_t)info->st_ctim.tv_sec;
 
 	return age > COARSE;
 }
@@ -215,7 +214,7 @@ static struct preload_mark *mark_of(struct preload *preload, const char *path,
 	*mark = (struct preload_mark){.number = ++preload->mark_count,
 	    .dev = info->st_dev,
 	    .ino = info->st_ino,
-	    .size = may_keep(info) ? info->st_size : -1, /* -1: read again the next time */
+	    .size = may_keep(info, look) ? info->st_size : -1, /* -1: read again the next time */
 	    .mtim = info->st_mtim,
 	    .ctim = info->st_ctim};
 	if (look == NULL)

@@ -69,6 +69,7 @@ typedef void preload_answer_fn(void *context, const struct preload_answer *answe
 
 /* A look at a script's file, as it was.  `shebang` points into itself. */
 struct preload_look {
+	int64_t time;           /* before that stat(2), by clock_real_ms() */
 	struct stat info;
 	bool executable;        /* by this user */
 	struct shebang shebang; /* its first line */
@@ -96,11 +97,10 @@ void preload_stop(struct preload *preload);
 void preload_free(struct preload **preload);
 
 /*
- * Looks at the file at `path`, whose stat(2) is `info`: in a process that may be blocked by it.
- * `preload` may be NULL: then nothing is looked for along PATH.
+ * Looks at the file at `path`, of which `look` has `time` and `info`: in a process that may be
+ * blocked by it.  `preload` may be NULL: then nothing is looked for along PATH.
  */
-void preload_look(const struct preload *preload, const char *path, const struct stat *info,
-    struct preload_look *look);
+void preload_look(const struct preload *preload, const char *path, struct preload_look *look);
 
 /*
  * Whether the script at `path`, with this stat(2), is one for a preloader, as far as its first

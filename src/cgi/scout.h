@@ -6,9 +6,8 @@
  * ends.  What it has found is in memory that it shares with the worker, which may believe it: they
  * are the same program and the same user.  A scout that is not waited for any more is killed, and
  * so are all when the worker ends (on Linux, however it ends); while the kernel does not let it
- * end, it counts.  At most
- * SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all; the others wait for one to
- * end, without limit but that of their owners.
+ * end, it counts.  At most SCOUTS_A_DEVICE are sent to one file system and SCOUTS_MAX in all; the
+ * others wait for one to end, without limit but that of their owners.
  */
 #ifndef CGIBRIDGE_SCOUT_H
 #define CGIBRIDGE_SCOUT_H
