@@ -410,6 +410,91 @@ START_TEST(an_unreadable_directory_is_forbidden)
 }
 END_TEST
 
+/* ---- in place of another process ------------------------------------------------------- */
+
+static void check_same(char *const *environ_of_one, const struct environment *none)
+{
+	char **own = params_environ(&params, none);
+	size_t count = 0;
+
+	ck_assert_ptr_nonnull(own);
+	for (; environ_of_one[count] != NULL; count++) {
+		size_t len = strcspn(environ_of_one[count], "=");
+		char name[64];
+		const char *value;
+
+		snprintf(name, sizeof name, "%.*s", (int)len, environ_of_one[count]);
+		value = params_get(&params, name);
+		ck_assert_msg(value != NULL && strcmp(value, environ_of_one[count] + len + 1) == 0,
+		    "%s, here %s", environ_of_one[count], value == NULL ? "not set" : value);
+		ck_assert_ptr_nonnull(own[count]);
+	}
+	ck_assert_ptr_null(own[count]);
+	free(own);
+}
+
+/* What is resolved there, with that result, is the same here. */
+static void resolve_there(const struct names *given, int result)
+{
+	static const struct environment none;
+	static char text[1024 * 1024];
+	struct params there;
+	char **environ_there;
+	size_t size;
+
+	put_names(given);
+	size = script_names_max(&params);
+	ck_assert_uint_le(size, sizeof text);
+	ck_assert_int_eq(script_resolve(&params, &options, &file, &refusal), result);
+	ck_assert_int_eq(script_put_names(&params, text, size), 0);
+	there = params;
+	params_init(&params, 64 * 1024);
+	put_names(given);
+	ck_assert_int_eq(script_take_names(&params, text), 0);
+	environ_there = params_environ(&there, &none);
+	ck_assert_ptr_nonnull(environ_there);
+	check_same(environ_there, &none);
+	free(environ_there);
+	params_fini(&there);
+}
+
+START_TEST(another_process_may_find_it)
+{
+	static char program[] = "/bin/sh", *argv[] = {program, NULL};
+	static struct value_handler handler = {".cgi", 4, argv, 1};
+
+	options.handlers = (struct value_handlers){&handler, 1};
+	options.handler_always = 1;
+	resolve_there(&forms[_i].given, 0);
+}
+END_TEST
+
+START_TEST(another_process_may_refuse_it)
+{
+	resolve_there(&refused[_i].given, -1);
+}
+END_TEST
+
+START_TEST(names_without_room_are_none)
+{
+	static const struct names names = {"@/www/x.cgi", "@/www", "/x.cgi", "/a", "@/www/a"};
+	char text[PATH_MAX];
+	size_t size = 5;
+
+	put_names(&names);
+	for (;; size++) {
+		memset(text, 'x', sizeof text);
+		if (script_put_names(&params, text, size) == 0)
+			break;
+		ck_assert_int_eq(script_take_names(&params, text), 0);
+		ck_assert_ptr_null(params_get(&params, "SCRIPT_FILENAME"));
+		params_fini(&params);
+		put_names(&names);
+	}
+	ck_assert_uint_gt(size, 60);
+}
+END_TEST
+
 /* ---- --program and --root ------------------------------------------------------------------ */
 
 static const struct rule {
@@ -641,6 +726,10 @@ static void add(TCase *tcase)
 	    sizeof forms / sizeof *forms);
 	tcase_add_loop_test(tcase, what_is_no_script_is_refused_with_a_status_and_a_reason, 0,
 	    sizeof refused / sizeof *refused);
+	tcase_add_loop_test(tcase, another_process_may_find_it, 0, sizeof forms / sizeof *forms);
+	tcase_add_loop_test(tcase, another_process_may_refuse_it, 0,
+	    sizeof refused / sizeof *refused);
+	tcase_add_test(tcase, names_without_room_are_none);
 	tcase_add_test(tcase, a_path_that_is_too_long_is_not_there);
 	tcase_add_test(tcase, a_name_that_is_too_long_is_not_there);
 	tcase_add_test(tcase, path_info_may_be_longer_than_a_path);

@@ -484,15 +484,19 @@ size_t script_names_max(const struct params *params)
 /* Each is a text: '=' and the value, or nothing if it is not set. */
 int script_put_names(const struct params *params, char *text, size_t size)
 {
+	char *at = text;
+
 	for (size_t i = 0; i < NAMES_SET; i++) {
 		const char *value = params_get(params, set_by_resolve[i]);
-		int len = snprintf(text, size, "%s%s", value == NULL ? "" : "=",
+		size_t left = size - (size_t)(at - text);
+		int len = snprintf(at, left, "%s%s", value == NULL ? "" : "=",
 		    value == NULL ? "" : value);
 
-		if (len < 0 || (size_t)len >= size)
+		if (len < 0 || (size_t)len >= left) {
+			memset(text, 0, size); /* without an end, it would be read past its own */
 			return -1;
-		text += len + 1;
-		size -= (size_t)len + 1;
+		}
+		at += len + 1;
 	}
 	return 0;
 }

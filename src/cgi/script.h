@@ -25,10 +25,11 @@ struct script_refusal {
 };
 
 /*
- * Finds the script of `params`, fills `info` with its stat(2), and sets SCRIPT_FILENAME to its absolute path as it is to be
- * executed (symbolic links kept), SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED.  0, or -1 with
- * `refusal` filled: 404 nothing there, 403 not allowed by permission or by --program and
- * --root, 500 the parameters do not name a script, 503 no memory.
+ * Finds the script of `params`, fills `info` with its stat(2), and sets SCRIPT_FILENAME to its
+ * absolute path as it is to be executed (symbolic links kept), SCRIPT_NAME, PATH_INFO and
+ * PATH_TRANSLATED, and for a handler REDIRECT_STATUS.  0, or -1 with `refusal` filled: 404 nothing
+ * there, 403 not allowed by permission or by --program and --root, 500 the parameters do not name a
+ * script, 503 a shortage (sys_is_shortage()).
  */
 int script_resolve(struct params *params, const struct options *options, struct stat *info,
     struct script_refusal *refusal) MUST_CHECK;
@@ -36,7 +37,7 @@ int script_resolve(struct params *params, const struct options *options, struct 
 /*
  * For a process that resolves in place of another: copies the parameters that script_resolve()
  * sets to `text` of script_names_max() bytes, as they are in the other process before it.  0, or
- * -1 if there is no room.
+ * -1 if there is no room: then it says that none is set.
  */
 size_t script_names_max(const struct params *params);
 int script_put_names(const struct params *params, char *text, size_t size) MUST_CHECK;
