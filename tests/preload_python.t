@@ -94,6 +94,8 @@ my @cases = (
         print(subprocess.run('env | sort', shell=True, capture_output=True).stdout, flush=True)
         os.system('env | sort')
         END
+    'a variable without a name' => [ 'import os; print(sorted(os.environb.items()))', env => { '' => 'x' } ],
+    'a variable without a name, and no script' => [ 'print(', env => { '' => 'x' } ],
     'directory' => [ 'import os; print(os.getcwd(), os.path.exists("python3"))', dir => '/usr/bin' ],
     'descriptors' => [ <<~'END' ],
         import os
