@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,12 +204,34 @@ static const struct form {
 	{{"@/www/plain", NULL, "/plain", NULL, NULL}, {"@/www/plain", NULL, "/plain", NULL, NULL}},
 };
 
+/* As if another process had resolved the parameters, which were `given` here. */
+static void take_over(const struct names *given, size_t size)
+{
+	char *text = malloc(size);
+
+	ck_assert_ptr_nonnull(text);
+	ck_assert_int_eq(script_put_names(&params, text, 4), -1);
+	ck_assert_int_eq(script_put_names(&params, text, size), 0);
+	params_fini(&params);
+	put_names(given);
+	ck_assert_int_eq(script_take_names(&params, text), 0);
+	size = buf_len(&params.raw);
+	ck_assert_int_eq(script_take_names(&params, text), 0);
+	ck_assert_uint_eq(buf_len(&params.raw), size); /* there is nothing to change */
+	free(text);
+}
+
 START_TEST(every_form_ends_in_one_file_and_names_that_fit)
 {
-	const struct form *form = &forms[_i];
+	const struct form *form = &forms[_i / 2];
+	bool elsewhere = _i % 2;
+	size_t size;
 
 	put_names(&form->given);
+	size = script_names_max(&params);
 	ck_assert_msg(script_resolve(&params, &options, &file, &refusal) == 0, "%s", refusal.reason);
+	if (elsewhere)
+		take_over(&form->given, size);
 	check_name("SCRIPT_FILENAME", form->told.filename);
 	check_name("DOCUMENT_ROOT", form->told.root);
 	check_name("SCRIPT_NAME", form->told.name);
@@ -217,6 +240,24 @@ START_TEST(every_form_ends_in_one_file_and_names_that_fit)
 		check_name("PATH_TRANSLATED", form->told.translated);
 	else if (form->told.info == NULL) /* RFC 3875 4.1.6: only with a PATH_INFO */
 		check_name("PATH_TRANSLATED", NULL);
+}
+END_TEST
+
+START_TEST(a_name_that_is_unset_elsewhere_is_unset_here)
+{
+	static const struct names given = {"/x.cgi", NULL, "/x", "", "/y"};
+	size_t size;
+
+	put_names(&given);
+	size = script_names_max(&params);
+	params_unset(&params, "PATH_TRANSLATED");
+	ck_assert_int_eq(params_set(&params, "SCRIPT_NAME", ""), 0);
+	take_over(&given, size);
+	ck_assert_ptr_null(params_get(&params, "PATH_TRANSLATED"));
+	ck_assert_ptr_null(params_get(&params, "REDIRECT_STATUS"));
+	ck_assert_str_eq(params_get(&params, "SCRIPT_NAME"), "");
+	ck_assert_str_eq(params_get(&params, "PATH_INFO"), "");
+	ck_assert_str_eq(params_get(&params, "SCRIPT_FILENAME"), "/x.cgi");
 }
 END_TEST
 
@@ -723,7 +764,8 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, every_form_ends_in_one_file_and_names_that_fit, 0,
-	    sizeof forms / sizeof *forms);
+	    2 * sizeof forms / sizeof *forms);
+	tcase_add_test(tcase, a_name_that_is_unset_elsewhere_is_unset_here);
 	tcase_add_loop_test(tcase, what_is_no_script_is_refused_with_a_status_and_a_reason, 0,
 	    sizeof refused / sizeof *refused);
 	tcase_add_loop_test(tcase, another_process_may_find_it, 0, sizeof forms / sizeof *forms);
