@@ -29,6 +29,7 @@ my %cannot = (
     silent => 'it looks at its client only when it has something to send',
 );
 my %unkept = (%cannot, kept => 'only with enablereuse=on, which saves little over a unix socket');
+my %unlimited = (limit => 'not in these lines');
 
 test_front_end(Apache => [
     { name => 'Apache, unix', start => 'apache', cannot => \%unkept, edit => sub { by_unix() } },
@@ -39,9 +40,9 @@ test_front_end(Apache => [
         edit => sub { by_unix(); kept_open() } },
     { name => 'Apache, tcp, enablereuse', start => 'apache', cannot => \%cannot,
         edit => sub { by_tcp(); kept_open() } },
-    { name => 'Apache, unix, ProxyPass', start => 'apache', cannot => \%unkept,
+    { name => 'Apache, unix, ProxyPass', start => 'apache', cannot => { %unkept, %unlimited },
         edit => sub { $_ = qq{ProxyPass "/cgi-bin/" "unix:$FrontEndCases::socket|fcgi://any$dir/"\n} } },
-    { name => 'Apache, tcp, ProxyPass, enablereuse', start => 'apache', cannot => \%cannot,
+    { name => 'Apache, tcp, ProxyPass, enablereuse', start => 'apache', cannot => { %cannot, %unlimited },
         edit => sub { $_ = qq{ProxyPass "/cgi-bin/" "fcgi://$FrontEndCases::tcp$dir/" enablereuse=on\n} } },
 ], more => sub ($result) {
     $result->{'an authorizer, FastCGI role 2'} = test_authorizer(

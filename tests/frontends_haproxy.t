@@ -12,6 +12,7 @@ is_program(qw(haproxy haproxy));
 
 # a body of unknown length is in one piece, if it fits its buffer of 16 KiB
 my %way = (start => 'haproxy', chunked => 400, chunked_from => 15_000, cannot => {
+    limit => 'it has none; the bridge has --max-body, for bodies of unknown length',
     silent => 'it looks at its client only in an upload, or when it has something to send',
     chunked => 'it takes what fits its buffer of 16 KB, and answers 400 to more' });
 

@@ -358,6 +358,26 @@ sub are_gone ($way, $key, @pids) {
     kill 'TERM', @pids;
 }
 
+# The files of contrib/ have a limit of 100 MB or MiB.
+case limit => 'an upload over its limit is answered 413' => sub ($way) {
+    my $left = 110_000_000;
+    my $piece = 'x' x $MB;
+    $front->expect(qr{client intended to send too large|/count|too large|reading input brigade|request body});
+    my $s = connected();
+    print $s "POST /cgi-bin/count HTTP/1.1\r\nHost: localhost\r\nContent-Length: $left\r\n\r\n";
+    $s->blocking(0);
+    my ($in, $out) = map { IO::Select->new($s) } 1 .. 2;
+    while ($left > 0 && !$in->can_read(0) && $out->can_write(slow(20))) {
+        my $n = syswrite $s, $piece, $left < $MB ? $left : $MB;
+        last if !defined $n && !$!{EAGAIN};
+        $left -= $n // 0;
+    }
+    $in->can_read(slow(20));
+    sysread $s, my $answer, 4096;
+    is(($answer // '') =~ /^HTTP\S+ (\d+)/ ? $1 : 'none', cannot($way, 'limit') ? 200 : 413,
+        'the answer');
+}, server => 1;
+
 case silent => 'its client leaves in silence after the header' => sub ($way) {
     unlink $family;
     my $s = connected();
