@@ -183,6 +183,13 @@ START_TEST(a_link)
 	ck_assert_ptr_null(mounts_find(&mounts, temp_path("x.cgi")));
 	learn(temp_path("x.cgi"), device, device, 0);
 	ck_assert_ptr_nonnull(mounts_find(&mounts, temp_path("y.cgi")));
+	learn("/sys/x.cgi", device + 1, device, 0); /* it is a link there that leads back */
+	ck_assert_ptr_nonnull(mounts_find(&mounts, "/sys/x.cgi"));
+	ck_assert_ptr_nonnull(mounts_find(&mounts, "/sys/y.cgi"));
+	ck_assert(!mounts_is_local(&mounts, "/sys/x.cgi"));
+	learn("/x.cgi", device, device, 0);
+	ck_assert_ptr_nonnull(mounts_find(&mounts, "/x.cgi"));
+	ck_assert_ptr_null(mounts_find(&mounts, "/y.cgi"));
 	learn("/proc/x.cgi", device, device + 1, 0); /* only the script is on it */
 	ck_assert_ptr_nonnull(mounts_find(&mounts, "/proc/x.cgi"));
 	ck_assert_ptr_null(mounts_find(&mounts, "/proc/y.cgi"));
@@ -216,6 +223,10 @@ START_TEST(a_local_script)
 	ck_assert(!mounts_is_local(&mounts, "/srv"));
 	ck_assert(!mounts_is_local(&mounts, "/srv/y.cgi"));
 	ck_assert(!mounts_is_local(&mounts, ""));
+	ck_assert(!mounts_is_local(&mounts, "/srv/link/../x.cgi")); /* from where the link leads */
+	learn("/srv/link/../y.cgi", 1, 1, 1);
+	ck_assert(mounts_is_local(&mounts, "/srv/link/./..//y.cgi/more"));
+	ck_assert(!mounts_is_local(&mounts, "/srv/y.cgi"));
 	for (int i = 0; i < 20000; i++) { /* more than are remembered */
 		snprintf(path, sizeof path, "/srv/%d.cgi", i);
 		learn(path, 1, 1, 0);

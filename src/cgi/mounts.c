@@ -336,21 +336,28 @@ static bool is_remembered(const struct mounts *mounts, uint64_t hash)
 	return false;
 }
 
+/* Adds the next component at `at`; the end of that.  ".." is one: what it means is not in a text. */
+static const char *hash_component(uint64_t *hash, const char *at)
+{
+	size_t len;
+
+	at += strspn(at, "/");
+	len = strcspn(at, "/");
+	if (len > 0 && !(len == 1 && at[0] == '.'))
+		*hash = hash_add(hash_add(*hash, "/", 1), at, len);
+	return at + len;
+}
+
 bool mounts_is_local(const struct mounts *mounts, const char *path)
 {
 	uint64_t hash = hash_start;
-	char text[PATH_MAX];
 
 	if (mounts->local == NULL)
 		return false;
-	normalise(path, text);
-	for (const char *at = text; *at == '/';) {
-		size_t len = 1 + strcspn(at + 1, "/");
-
-		hash = hash_add(hash, at, len);
+	while (*path != '\0') {
+		path = hash_component(&hash, path);
 		if (is_remembered(mounts, hash))
 			return true;
-		at += len;
 	}
 	return false;
 }
@@ -363,11 +370,13 @@ dev_t mounts_guess(const char *path)
 }
 
 /* The last one of its set makes room.  Without memory it is found out again. */
-static void remember_local(struct mounts *mounts, const char *text)
+static void remember_local(struct mounts *mounts, const char *path)
 {
-	uint64_t hash = hash_add(hash_start, text, strlen(text));
+	uint64_t hash = hash_start;
 	uint64_t *set;
 
+	while (*path != '\0')
+		path = hash_component(&hash, path);
 	if (mounts->local == NULL)
 		mounts->local = calloc(LOCAL_SETS * LOCAL_WAYS, sizeof *mounts->local);
 	if (mounts->local == NULL || is_remembered(mounts, hash))
@@ -377,10 +386,17 @@ static void remember_local(struct mounts *mounts, const char *text)
 	set[0] = hash;
 }
 
-static void remember_link(struct mounts *mounts, const char *text, dev_t device)
+/* Remembers the script at `path` or, if all of its directory is there, that. */
+static void remember_link(struct mounts *mounts, const char *path, dev_t device, bool directory)
 {
 	struct mount *link = &mounts->links[mounts->next_link];
+	char text[PATH_MAX];
+	char *slash;
 
+	normalise(path, text);
+	slash = strrchr(text, '/');
+	if (directory && slash != NULL && slash != text)
+		*slash = '\0';
 	forget_link(link);
 	*link = (struct mount){strdup(text), device};
 	mounts->next_link = (mounts->next_link + 1) % MOUNTS_LINKS_MAX;
@@ -388,20 +404,14 @@ static void remember_link(struct mounts *mounts, const char *text, dev_t device)
 
 void mounts_learn(struct mounts *mounts, const char *path, const struct mounts_trace *trace)
 {
-	bool linked = has_device(mounts, trace->script);
-	char text[PATH_MAX];
-	char *slash;
-
 	if (mounts_find(mounts, path) != NULL)
 		return;
-	normalise(path, text);
-	slash = strrchr(text, '/');
-	if (linked && slash != NULL && trace->directory == trace->script)
-		*slash = '\0';
-	if (linked)
-		remember_link(mounts, text, trace->script);
+	if (has_device(mounts, trace->directory))
+		remember_link(mounts, path, trace->directory, true);
+	else if (has_device(mounts, trace->script))
+		remember_link(mounts, path, trace->script, false);
 	else if (has_device(mounts, trace->program))
-		remember_link(mounts, text, trace->program);
+		remember_link(mounts, path, trace->program, false);
 	else
-		remember_local(mounts, text);
+		remember_local(mounts, path);
 }

@@ -73,7 +73,7 @@ const struct mount *mounts_find(const struct mounts *mounts, const char *path) M
 
 /*
  * Whether absolute `path` is that of a script that was found to be local, as is its program, or
- * goes on after it.
+ * goes on after it.  One with ".." has to be the same letter by letter.
  */
 bool mounts_is_local(const struct mounts *mounts, const char *path) MUST_CHECK;
 
@@ -81,9 +81,9 @@ bool mounts_is_local(const struct mounts *mounts, const char *path) MUST_CHECK;
 dev_t mounts_guess(const char *path);
 
 /*
- * The script at absolute `path` has been found.  If it is on one of these mounts, and `path` does
- * not say so, remembers its directory or, if only the script is a link, the script; and the script
- * if its program is on one; if neither is, that it is local.
+ * The script at absolute `path` has been found.  If its directory is on one of these mounts, and
+ * `path` does not say so, remembers the directory; if the script itself is, as a link, or its
+ * program, the script; if none of them is, that the script is local.
  */
 void mounts_learn(struct mounts *mounts, const char *path, const struct mounts_trace *trace);
 
