@@ -134,6 +134,8 @@ START_TEST(a_sum_has_a_maximum)
 {
 	static const uint64_t large[] = {TALLY_MAX - 1, TALLY_MAX, TALLY_MAX + 1, UINT64_MAX};
 
+	if (sizeof(tally_word) < sizeof(uint64_t)) /* no such number can be written */
+		return;
 	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
 		memset(tally, 0, sizeof *tally);
 		memset(&sum, 0, sizeof sum);

@@ -18,7 +18,7 @@ enum { ANSWER_HEAD_MAX = 64 * 1024 };
 struct answer {
 	struct buf head; /* the block so far, the empty line included */
 	size_t line;     /* bytes of the current line so far, a lone CR not counted */
-	int status;      /* 0 until the block is complete */
+	int status;      /* 0 until the block is complete; -1: a bad Status */
 };
 
 void answer_init(struct answer *a);

@@ -63,7 +63,7 @@ void doctor_run_output(struct doctor_run *run, const void *bytes, size_t len)
 		if (head < 0)
 			run->answer_error = errno;
 	}
-	if (run->answer.status != 0)
+	if (run->answer.status > 0)
 		run->body += len - (size_t)head;
 }
 

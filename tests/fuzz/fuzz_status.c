@@ -329,29 +329,47 @@ static void scribble(struct scoreboard *board, const struct fuzz_input *input)
 		memory[i] = input->at[i % input->left];
 }
 
+/* What the third number says; bits.  Of the second and third, the worker dies if only the one is set. */
+enum { DESCRIBES = 1, DIES = 2, LIVES = 4, FILLS = 8, OWNS_WRONGLY = 16 };
+
+/* Some of the memory is as it should be: the infos of scripts, or at least where they are. */
+static void describe(struct scoreboard *board, unsigned how, const struct fuzz_input *input)
+{
+	struct script_info info = {.script = "/srv/a.cgi", .peer = "unix"};
+
+	memcpy(info.script, input->at, input->left < 190 ? input->left : 190);
+	memcpy(info.client, input->at, input->left < 40 ? input->left : 40);
+	for (size_t i = 0; how & FILLS && input->left > 0 && i < sizeof info; i++)
+		((unsigned char *)&info)[i] = input->at[i % input->left];
+	for (int slot = 0; slot < SLOTS; slot++) {
+		int owner = how & OWNS_WRONGLY ? slot : slot % WORKERS + 1;
+
+		atomic_store(&board->shared->slots[slot].owner, owner);
+		if (!(how & FILLS)) /* in any order */
+			info.started = scoreboard_made(board) +
+			    (int64_t)how * (slot + 1) % 251 * 1000;
+		scoreboard_describe(board, slot, &info);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct fuzz_input input = {bytes, len};
 	struct scoreboard *board = scoreboard_new(WORKERS, SLOTS);
 	struct status_source source = {.board = board, .max_queue = (int)fuzz_byte(&input),
 	    .slow = fuzz_number(&input)};
-	struct script_info info = {.script = "/srv/a.cgi", .peer = "unix"};
 	unsigned how = fuzz_byte(&input);
 
 	fuzz_require(board != NULL);
 	doing = input;
 	source.now = scoreboard_made(board) + fuzz_number(&input);
 	scribble(board, &input);
-	for (int slot = 0; slot < SLOTS && how & 1; slot++) { /* some of it is as it should be */
-		memcpy(info.script, input.at, input.left < 190 ? input.left : 190);
-		memcpy(info.client, input.at, input.left < 40 ? input.left : 40);
-		atomic_store(&board->shared->slots[slot].owner, slot % WORKERS + 1);
-		scoreboard_describe(board, slot, &info);
-	}
+	if (how & DESCRIBES)
+		describe(board, how, &input);
 	for (int form = STATUS_TEXT; form <= STATUS_HTML; form++)
 		check_page((enum status_form)form, &source);
 	status_log(&source);
-	check_numbers(board, (how & 6) == 2);
+	check_numbers(board, (how & (DIES | LIVES)) == DIES);
 	scoreboard_free(&board);
 	return 0;
 }
