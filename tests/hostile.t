@@ -101,4 +101,128 @@ scenario 'a limit of its worker is lowered' => sub {
     }
 };
 
+scenario 'a worker is stopped, again and again' => sub {
+    my $bridge = Bridge->start(args => [ @as_nobody, '--watchdog', '1s' ]);
+    for my $time (1 .. 2) {
+        my ($worker) = $bridge->workers;
+        eval { attack($bridge, 'kill "STOP", $worker; sleep 60') };
+        is_deeply([ gone(30, $worker) ], [], "the watchdog ends it ($time)");
+        goes_on($bridge, 'STOP');
+    }
+    $bridge->stop;
+};
+
+scenario 'what /proc has of a worker' => sub {
+    my $bridge = Bridge->start(args => [@as_nobody]);
+    my $r = attack($bridge, <<~'END');
+        my @open;
+        for my $pid ($worker, $supervisor) {
+            for my $name (qw(mem clear_refs coredump_filter oom_adj oom_score_adj
+                timerslack_ns autogroup sched setgroups uid_map comm)) {
+                open(my $file, '+<', "/proc/$pid/$name") or next;
+                push @open, $name if syswrite($file, "1") // 0;
+            }
+            push @open, "fd $_" for grep { open(my $fd, '+<', "/proc/$pid/fd/$_") } 0 .. 99;
+            chdir "/proc/$pid/cwd" and push @open, 'cwd';
+            chroot "/proc/$pid/root" and push @open, 'root';
+        }
+        join ' ', @open;
+        END
+    is(FastCGI::body($r), '', 'none of it can be changed, no descriptor opened');
+    goes_on($bridge, 'after that');
+    $bridge->stop;
+};
+
+# A pipe can be opened again by its name in /proc: for the other direction, too.
+scenario 'pipes that a script turns round' => sub {
+    my $bridge = Bridge->start(args => [ @as_nobody, '--timeout', '2s', '--kill-delay', '200ms' ]);
+    my ($worker) = $bridge->workers;
+    my %code = (
+        'eats its own output' => q{
+            open my $own, '<', '/proc/self/fd/1' or die;
+            syswrite STDOUT, "Content-Type: text/plain\n\n" . 'x' x 9000;
+            sysread $own, my $eaten, 5000;
+            die if length $eaten != 5000;
+        },
+        'feeds its own input' => q{
+            open my $own, '>', '/proc/self/fd/0' or die;
+            syswrite $own, 'y' x 1000;
+            sysread STDIN, my $own_words, 1000;
+        },
+        'makes its pipes small' => q{
+            fcntl $_, 1031, 4096 for *STDIN, *STDOUT, *STDERR;
+            syswrite STDOUT, "Content-Type: text/plain\n\n" . 'x' x 300_000;
+        },
+        'asks for signals to its worker' => q{
+            for my $fh (*STDOUT, *STDERR, *STDIN) {
+                fcntl $fh, 8, $_ for $supervisor;
+                fcntl $fh, 10, 9;
+                fcntl $fh, 4, 020000;
+            }
+            syswrite STDERR, "x\n" for 1 .. 100;
+        },
+        'closes them all' => q{ POSIX::close($_) for 0 .. 9; exit 0 },
+        'has them held by another process' => q{
+            if (!fork) { $SIG{$_} = 'IGNORE' for qw(TERM HUP INT); setpgrp; sleep 3; exit }
+        },
+    );
+    for my $what (sort keys %code) {
+        eval { $bridge->get('unix', 'attack', [ SUPERVISOR => $bridge->pid,
+            ATTACK => "use POSIX (); $code{$what}; ''" ], body => 'z' x 2000, secs => 30) };
+        goes_on($bridge, $what);
+    }
+    is(($bridge->workers)[0], $worker, 'the worker is the same');
+    $bridge->stop;
+};
+
+# A lease delays whoever opens the file, and so does a FIFO: neither root nor a worker waits.
+scenario 'an access log that makes others wait' => sub {
+    my $home = file();
+    mkdir $home;
+    chown +(getpwnam 'nobody')[ 2, 3 ], $home;
+    my $bridge = Bridge->start(args => [ @as_nobody, '--access-log', "$home/log" ]);
+    my %code = (
+        'a lease' => q{
+            open my $log, '+>', "$home/log" or die "open: $!";
+            fcntl $log, 1024, 1 or die "lease: $!";
+            push @main::held, $log;
+        },
+        'a FIFO that nobody reads' => q{ POSIX::mkfifo("$home/log", 0600) or die "mkfifo: $!" },
+        'a FIFO that is full' => q{
+            POSIX::mkfifo("$home/log", 0600) or die "mkfifo: $!";
+            open my $log, '+<', "$home/log" or die "open: $!";
+            fcntl $log, 4, 04000;
+            1 while syswrite $log, 'x' x 4096;
+            push @main::held, $log;
+        },
+        'a folder' => q{ mkdir "$home/log" or die "mkdir: $!" },
+    );
+    for my $what (sort keys %code) {
+        my $ready = file();
+        spew($ready, '');
+        chmod 0666, $ready;
+        unlink "$home/log";
+        rmdir "$home/log";
+        my $c = $bridge->connect('unix');
+        $c->start(1, $bridge->params('attack', HOME_DIR => $home, READY => $ready, ATTACK => <<~"END"));
+            use POSIX ();
+            \$SIG{IO} = 'IGNORE';
+            my \$home = \$ENV{HOME_DIR};
+            my \$how = eval { $code{$what}; 1 } ? 'done' : \$\@;
+            open my \$out, '>', \$ENV{READY}; print \$out "\$how\\n"; close \$out;
+            sleep 60;
+            END
+        ok(wait_until(20, sub { slurp($ready) =~ /\n/ }), "$what: there");
+        is(slurp($ready), "done\n", "$what: made");
+        my $mark = $bridge->mark;
+        $bridge->signal('USR1');
+        goes_on($bridge, $what);
+        $bridge->signal('USR2');
+        ok($bridge->wait_for_log(qr/status: version/, 20, from => $mark),
+            "$what: the supervisor does not wait");
+        $c->hang_up;
+    }
+    $bridge->stop;
+};
+
 done_testing;
