@@ -435,32 +435,49 @@ Bridge::script('by-line', "#!$mnt/x.cgi\n");
 Bridge::script('by-link', "#!$link/x.cgi\n");
 Bridge::script('by.handler', "text\n");
 my %unknown = (
-    'a link to its directory' => [ "$link/x.cgi" ],
-    'a link to a script' => [ Bridge::cgi() . '/to-file' ],
-    'an interpreter on it' => [ Bridge::cgi() . '/by-line' ],
-    'an interpreter through a link' => [ Bridge::cgi() . '/by-link' ],
-    'a handler through a link' => [ Bridge::cgi() . '/by.handler',
-        '--handler', ".handler=$link/x.cgi" ],
+    'a link to its directory' => "$link/x.cgi",
+    'a link to a script' => Bridge::cgi() . '/to-file',
+    'an interpreter on it' => Bridge::cgi() . '/by-line',
+    'an interpreter through a link' => Bridge::cgi() . '/by-link',
+    'a handler through a link' => Bridge::cgi() . '/by.handler',
 );
-for my $what (sort keys %unknown) {
-    my ($path, @more) = $unknown{$what}->@*;
-    for my $ops ([qw(LOOKUP GETATTR)], [qw(LOOKUP GETATTR OPEN LATER)]) {
-        scenario "the first request, and the next: $what: @$ops hang" => sub {
-            my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, @more ]);
-            my @workers = $bridge->workers;
-            for my $which (qw(first next)) {
-                hold(@$ops);
-                my ($c) = start_remote($bridge, 1, $path, @soon);
-                $bridge->ok_serves('unix', @workers);
-                is(FastCGI::status($c->wait_end(1)), 504, "the $which gets 504");
-                $bridge->ok_serves('unix', @workers);
-                release();
-                is_remote(remote($bridge, $path), 'it runs when it answers again');
-            }
-            ok_alone(@workers);
-            $bridge->stop;
-        };
+my @handler = ('--handler', ".handler=$link/x.cgi");
+
+scenario 'the first requests for scripts that lead there unseen, and the next' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, @handler ]);
+    my @workers = $bridge->workers;
+    for my $which (qw(first next)) {
+        hold(qw(LOOKUP GETATTR));
+        my %c;
+        for my $what (sort keys %unknown) {
+            ($c{$what}) = start_remote($bridge, 1, $unknown{$what}, @soon);
+            $bridge->ok_serves('unix', @workers);
+        }
+        is(FastCGI::status($c{$_}->wait_end(1)), 504, "$_: the $which gets 504") for sort keys %c;
+        release();
+        is_remote(remote($bridge, $unknown{$_}), "$_: it runs when it answers again")
+            for sort keys %unknown;
     }
+    ok_alone(@workers);
+    $bridge->stop;
+};
+
+for my $what (grep { /handler|interpreter on/ } sort keys %unknown) {
+    scenario "it hangs after the first look: $what" => sub {
+        my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, @handler ]);
+        my @workers = $bridge->workers;
+        my $mark = $bridge->mark;
+        hold(qw(LOOKUP GETATTR OPEN LATER));
+        my ($c) = start_remote($bridge, 1, $unknown{$what}, @soon);
+        $bridge->ok_serves('unix', @workers);
+        is(FastCGI::status($c->wait_end(1)), 504, 'it gets 504');
+        like($bridge->log_since($mark), qr/: 504: longer than --timeout: stopped/,
+            'because its script hangs');
+        release();
+        is_remote(remote($bridge, $unknown{$what}), 'it runs when it answers again');
+        ok_alone(@workers);
+        $bridge->stop;
+    };
 }
 
 # In it there are a shell and a script, and nothing else: no /proc.
