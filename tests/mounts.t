@@ -540,6 +540,30 @@ for my $case ([ 'before the look', qr/: its file system does not answer/, qw(LOO
     };
 }
 
+scenario 'a local redirect leads there, and its script fails meanwhile' => sub {
+    my $bridge = Bridge->start(sockets => ['unix'], args => [ @args, '--local-redirect' ]);
+    my ($path, $hold) = gate();
+    my $mark = $bridge->mark;
+    Bridge::script('fails', <<~'END');
+        #!/bin/sh
+        printf 'Location: /x.cgi\n\n'
+        exec >&- 9<"$TEST_GATE"
+        flock -s 9
+        exit 3
+        END
+    my @fails = (@goes, SCRIPT_FILENAME => Bridge::cgi() . '/fails', TEST_GATE => $path);
+    hold(qw(LOOKUP GETATTR));
+    my ($c) = start_remote($bridge, 1, undef, @fails);
+    close $hold;
+    my @workers = $bridge->workers;
+    ok(wait_until(10, sub { !grep { Bridge::slurp("/proc/$_/cmdline") =~ /\bfails\b/ }
+        map { Bridge::children($_) } @workers }), 'it has exited');
+    release();
+    is(FastCGI::status($c->wait_end(1)), 302, 'the redirect is passed on');
+    like($bridge->log_since($mark), qr/fails\S* request 1 .*: exit status 3/, 'and the log says why');
+    $bridge->stop;
+};
+
 scenario 'a local redirect leads there, and its client leaves, aborts, or is silent' => sub {
     my $bridge = Bridge->start(sockets => ['unix'],
         args => [ @args, qw(--local-redirect --timeout 0 --slow-log 100ms) ]);

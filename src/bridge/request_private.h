@@ -135,6 +135,12 @@ static inline bool request_may_redirect(const struct request *request)
 	    request->redirects < REQUEST_REDIRECTS_MAX && !front_end_redirects(request->front_end);
 }
 
+/* Whether its script has exited, and not with 0: its local redirect is not followed. */
+static inline bool request_has_failed(const struct request *request)
+{
+	return request->script.child == NULL && request->script.exit_status != 0;
+}
+
 /* ---- request_report.c --------------------------------------------------------- */
 
 /* Keeps copies of the parameters that log lines show, as the parameters are about to be freed. */

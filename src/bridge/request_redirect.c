@@ -135,7 +135,7 @@ static void part(struct request *request)
 	request->script = (struct request_script){.path = NULL};
 }
 
-/* Sends it as a 302: it leads to something else than a script. */
+/* Sends it as a 302: it leads to something else than a script, or its script has failed. */
 static void decline(struct request *request)
 {
 	request_pass_redirect(request);
@@ -147,12 +147,12 @@ static void decline(struct request *request)
 		request_starve(request, "its output");
 }
 
-/* The path has been looked at. */
+/* The path has been looked at; its script may have failed meanwhile. */
 static void follow(struct request *request, const struct request_location *location)
 {
 	char who[512];
 
-	if (!may_run(request, location)) {
+	if (request_has_failed(request) || !may_run(request, location)) {
 		decline(request);
 		return;
 	}

@@ -57,7 +57,7 @@ static void await_output(struct request *request)
 static bool can_redirect(const struct request *request)
 {
 	return request_may_redirect(request) && !request_is_detached(request) &&
-	    (request->script.child != NULL || request->script.exit_status == 0);
+	    !request_has_failed(request);
 }
 
 /* Its output has ended, and its script has exited, or has had the time to. */
