@@ -250,6 +250,22 @@ scenario 'functions of C have been looked up before' => sub {
     cmp_ok($warm, '<=', $cold == 0 ? 0 : 12, "$warm are left, of $cold");
 };
 
+scenario 'a perl that has its modules in C elsewhere, or in itself' => sub {
+    my $dir = tmp() . '/elsewhere';
+    mkdir $dir or die "$dir: $!\n";
+    for my $part (glob "$program $program-*") {
+        my $text = slurp($part);
+        $text =~ s{Call/Call\.so}{Call/Other.so} if $part eq "$program-modules";
+        spew($part =~ s{.*/}{$dir/}r, $text);
+    }
+    my $script = perl_script('print join " ", keys %INC');
+    my $r = wait_until(10, sub { # as long as its files are so new, it is stale
+        my $r = Preload->start([ $perl, "$dir/perl" ], env => \%plain)->run([$script]);
+        return defined $r->{out} && $r;
+    });
+    like($r->{out}, qr{Filter/Util/Call\.pm}, 'all of Filter::Util::Call is loaded');
+};
+
 # ---- modules that cannot be preloaded, and options -----------------------------------
 
 scenario 'modules that would change perl for all scripts are refused' => sub {
