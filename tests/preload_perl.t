@@ -398,6 +398,23 @@ scenario '--learn: files that others can write' => sub {
     is(slurp($mark), "$r->{pid}\n", 'and nothing but them runs it');
 };
 
+scenario '--learn: links in directories that others can write' => sub {
+    my ($top, @ways) = ways_by_links();
+    my $r = run_program([ $perl, '-e', <<~'END', "$program-learn", $top, map { $_->[0] } @ways ]);
+        BEGIN {
+            *CORE::GLOBAL::stat = sub (_) {
+                my @status = CORE::stat $_[0] or return;
+                @status[ 2, 4 ] = (040755, $_[0] =~ m{/others$} ? 1 : 0);
+                return @status;
+            };
+        }
+        my ($program, $top, @paths) = @ARGV;
+        do $program or die "$program: ", $@ || $!;
+        print "$_ ", CgiBridge::Preload::Learning::is_of_system("$top/$_"), "\n" for @paths;
+        END
+    is($r->{out}, join('', map { "@$_\n" } @ways), 'each on the way counts') or diag($r->{err});
+};
+
 scenario '--learn: reading a script blocks no other' => sub {
     my $p = Preload->start([ $perl, $program, '--learn' ], env => \%plain);
     my $one = perl_script('print 1');

@@ -868,6 +868,25 @@ scenario '--learn: files that others can write' => sub {
     is(slurp($mark), "$r->{pid}\n", 'and nothing but them runs it');
 };
 
+scenario '--learn: links in directories that others can write' => sub {
+    my ($top, @ways) = ways_by_links();
+    my $r = run_program([ $python, '-c', <<~'END', "$program-files", $top, map { $_->[0] } @ways ]);
+        import os, sys
+        stat = os.stat
+        class Status:
+            def __init__(self, path):
+                stat(path)
+                self.st_uid, self.st_mode = os.path.basename(path) == 'others', 0o755
+        names = {}
+        exec(open(sys.argv[1]).read(), names)
+        os.stat = Status
+        os.chdir(sys.argv[2])
+        for path in sys.argv[3:]:
+            print(path, *{int(names['is_trusted'](way)) for way in (path, f'{sys.argv[2]}/{path}')})
+        END
+    is($r->{out}, join('', map { "@$_\n" } @ways), 'each on the way counts') or diag($r->{err});
+};
+
 scenario '--learn: modules beside the script' => sub {
     my $p = start('--learn');
     mkdir(my $dir = file());
@@ -880,7 +899,8 @@ scenario '--learn: modules beside the script' => sub {
     is($r, 'colorsys', 'but not the one whose name is that of its own');
 };
 
-# The interpreter believes a compiled file without reading the source.
+# The interpreter believes a compiled file without reading the source.  Older ones would have
+# it beside the system's source.
 scenario '--learn: compiled files that others can write' => sub {
     my ($mark, $source) = (file(), file());
     my %env = (%plain, PYTHONPYCACHEPREFIX => tmp() . '/compiled');
@@ -895,7 +915,7 @@ scenario '--learn: compiled files that others can write' => sub {
     my $r = $p->run([ python_script('import wave') ]);
     ok(wait_until(10, sub { loaded($p, 'wave') eq 'wave' }), 'its module is learned');
     is(slurp($mark), "$r->{pid}\n", 'from the source: nothing but the script has run it');
-};
+} if $version >= 3008;
 
 # ---- a worker's other ways ------------------------------------------------------------
 

@@ -5,12 +5,13 @@
 package PreloadCases;
 use v5.36;
 use Exporter 'import';
+use File::Path qw(make_path);
 use Test::More;
 use Bridge;
 use Preload;
 
 our @EXPORT = qw(comparing normal same scripts_at_once worker_gives_up worker_is_gone
-    answers_and_ends);
+    answers_and_ends ways_by_links);
 
 my %about; # see comparing()
 
@@ -102,6 +103,20 @@ sub answers_and_ends () {
     is($p->wait_exit, 0, 'without scripts it ends at once');
     kill 'TERM', $q->{pid};
     is($q->wait_exit, 15, 'TERM ends it');
+}
+
+# Links to a directory with a module: where they are, and a path to it by each of them, with whether
+# nobody else than root can change it, if all is root's but the directory "others".
+sub ways_by_links () {
+    my $top = file();
+    make_path("$top/others", "$top/real");
+    spew("$top/real/module", '');
+    my %link = ('others/link' => '../real', by_others => 'others/link', absolute => "$top/real",
+        twice => 'absolute/../absolute', hidden => 'by_others/../real');
+    symlink $link{$_}, "$top/$_" or die "$_: $!\n" for keys %link;
+    my %trusted = map { $_ => 0 } qw(others/link by_others hidden);
+    $trusted{$_} = 1 for qw(real absolute twice);
+    return $top, map { [ "$_/module", $trusted{$_} ] } sort keys %trusted;
 }
 
 1;
