@@ -78,6 +78,23 @@ scenario 'the examples fit together' => sub {
     is("$root$path", $to, 'the first URL leads to the script that was installed');
 };
 
+# Each list has to name them, or a preloader that is installed does not start.
+scenario 'the parts of the preloaders are installed' => sub {
+    my @all = sort map { s{.*/}{}r } glob "$top/contrib/preload/*";
+    my @parts = grep { /-/ } @all;
+    my %named = (
+        'Makefile.am' => [ \@all => qr{contrib/preload/([\w-]+)} ],
+        'debian/rules' => [ \@parts => qr{\b((?:perl|python3)-\w+)} ],
+        'contrib/packaging/freebsd/pkg-plist' => [ \@all => qr{^libexec/cgibridge/(\S+)}m ],
+    );
+    cmp_ok(scalar @parts, '>=', 2, 'there are some');
+    for my $file (sort keys %named) {
+        my ($want, $pattern) = @{ $named{$file} };
+        my %found = map { $_ => 1 } slurp("$top/$file") =~ /$pattern/g;
+        is_deeply([ sort keys %found ], $want, $file);
+    }
+};
+
 scenario "README's picture of the status page" => sub {
     my ($picture) = slurp("$top/README") =~ /^(    cgibridge  \d.*?)^Below it/ms;
     my @words = $picture =~ /([A-Z][a-z]+|\w+ (?:running|queued|active)|connections|workers)(?=  |$)/mg;
