@@ -203,7 +203,9 @@ int safepath_open(const char *path, int flags, mode_t mode)
 		return open(path, flags, mode);
 	if (safepath_find(&at, path, SAFEPATH_FOLLOW) != 0)
 		return -1;
-	fd = openat(at.dir, at.name, at.is_private && sys_is_proc(at.dir) ? flags : flags | O_NOFOLLOW, mode);
+	if (!at.is_private || !sys_is_proc(at.dir))
+		flags |= O_NOFOLLOW;
+	fd = openat(at.dir, at.name, flags, mode);
 	if (fd >= 0 && check_names(fd, &at) != 0) {
 		close_keeping_errno(fd);
 		fd = -1;

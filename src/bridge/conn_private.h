@@ -9,7 +9,10 @@
 #include "bridge/conn.h"
 #include "bridge/conn_index.h"
 
-/* conn.h has the picture.  Up to CONN_LAST requests may begin, up to CONN_HALF they are answered. */
+/*
+ * conn.h has the picture.  Up to CONN_LAST requests may begin, up to CONN_HALF they are
+ * answered.
+ */
 enum conn_state {
 	CONN_NEW,     /* no request has begun yet: a client that connects means to send one */
 	CONN_OPEN,    /* every BEGIN_REQUEST had KEEP_CONN: the client may send another */

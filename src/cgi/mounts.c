@@ -33,8 +33,8 @@ static bool may_hang(const char *type)
  */
 static bool may_have_scripts(const char *mount_point)
 {
-	return *mount_point != '\0' && strcmp(mount_point, "/") != 0 && strncmp(mount_point, "/proc/", 6) != 0 &&
-	    strncmp(mount_point, "/sys/", 5) != 0;
+	return *mount_point != '\0' && strcmp(mount_point, "/") != 0 &&
+	    strncmp(mount_point, "/proc/", 6) != 0 && strncmp(mount_point, "/sys/", 5) != 0;
 }
 
 static bool is_octal(char c)
@@ -336,7 +336,10 @@ static bool is_remembered(const struct mounts *mounts, uint64_t hash)
 	return false;
 }
 
-/* Adds the next component at `at`; the end of that.  ".." is one: what it means is not in a text. */
+/*
+ * Adds the next component at `at`; the end of that.  ".." is one: what it means is not in a
+ * text.
+ */
 static const char *hash_component(uint64_t *hash, const char *at)
 {
 	size_t len;

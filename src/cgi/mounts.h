@@ -77,7 +77,10 @@ const struct mount *mounts_find(const struct mounts *mounts, const char *path) M
  */
 bool mounts_is_local(const struct mounts *mounts, const char *path) MUST_CHECK;
 
-/* Stands for the device that `path` leads to, which is not known: the same for all its directory. */
+/*
+ * Stands for the device that `path` leads to, which is not known: the same for all its
+ * directory.
+ */
 dev_t mounts_guess(const char *path);
 
 /*

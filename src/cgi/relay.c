@@ -251,7 +251,8 @@ static bool may_send(const struct relay *relay, size_t len, bool ended)
 }
 
 /* Before RELAY_BODY: acts on the `len` bytes at `raw`, of which `had` have been seen before. */
-static void examine_head(struct relay *relay, unsigned char *raw, size_t had, size_t len, bool ended)
+static void examine_head(struct relay *relay, unsigned char *raw, size_t had, size_t len,
+    bool ended)
 {
 	if (relay->head_len == 0)
 		parse_head(relay, raw, had, len, ended);

@@ -119,8 +119,8 @@ void relay_resume(struct relay *relay);
 
 /*
  * In RELAY_HEAD: holds the response back in its buffer until it is let go; a script that fills
- * the buffer waits.  relay_let_go() does nothing if the response is not held, or while `out` has no room:
- * call it again when there is.
+ * the buffer waits.  relay_let_go() does nothing if the response is not held, or while `out`
+ * has no room: call it again when there is.
  */
 void relay_hold(struct relay *relay);
 void relay_let_go(struct relay *relay);

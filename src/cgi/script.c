@@ -557,7 +557,10 @@ bool script_is_local(const struct params *params, const struct mounts *mounts)
 	return local;
 }
 
-/* That of a handler for an extension that `path` has somewhere: which file it names is not known. */
+/*
+ * That of a handler for an extension that `path` has somewhere: which file it names is not
+ * known.
+ */
 static const struct mount *handler_mount(const struct options *options, const char *path,
     const struct mounts *mounts)
 {

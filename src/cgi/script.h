@@ -4,8 +4,9 @@
  *
  * Front ends name a script in five ways (SCRIPT_FILENAME alone; with PATH_INFO after the file;
  * as proxy:fcgi://host/path?query; as a directory, with all the rest in PATH_INFO; not at all,
- * with DOCUMENT_ROOT and one of SCRIPT_NAME and PATH_INFO).  All lead to the absolute path of a regular file, and to
- * a SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED that fit it.  It runs nothing.
+ * with DOCUMENT_ROOT and one of SCRIPT_NAME and PATH_INFO).  All lead to the absolute path of
+ * a regular file, and to a SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED that fit it.  It runs
+ * nothing.
  */
 #ifndef CGIBRIDGE_SCRIPT_H
 #define CGIBRIDGE_SCRIPT_H

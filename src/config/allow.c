@@ -243,7 +243,8 @@ bool allow_peer(const struct allow *allow, int fd, const struct address_peer *pe
 		return true;
 	address_text(peer, text);
 	fault_set(why, "%s: %s", text,
-	    allow->network_count > 0 ? "not one of --allow" : "without --allow, only loopback may connect");
+	    allow->network_count > 0 ? "not one of --allow"
+				     : "without --allow, only loopback may connect");
 	return false;
 }
 

@@ -109,9 +109,10 @@ enum options_verdict options_resolve(struct options *options,
 
 /*
  * Calls `warn` for each option that is valid but names something that is not there, so that it
- * may be a mistake: --root, --program, --handler, --preload; and for a default of --spool-dir that cannot
- * be written to.  With --check these are tried as the scripts' user, if we can switch to it,
- * preloaders are run, and a --socket in a directory where none can be made is reported, too.
+ * may be a mistake: --root, --program, --handler, --preload; and for a default of --spool-dir
+ * that cannot be written to.  With --check these are tried as the scripts' user, if we can switch
+ * to it, preloaders are run, and a --socket in a directory where none can be made is reported,
+ * too.
  */
 void options_warn(const struct options *options, void (*warn)(const char *text));
 

@@ -70,7 +70,8 @@ static int open_logs(const struct options *options)
 		accesslog_give(options->identity.uid, options->identity.gid) == 0))
 		return 0;
 	log_error("access log %s cannot be opened: %s%s (it has to be writable for uid %ld)",
-	    target->text, safepath_error(errno), errno == ENXIO ? ": nobody reads it" : "", (long)geteuid());
+	    target->text, safepath_error(errno), errno == ENXIO ? ": nobody reads it" : "",
+	    (long)geteuid());
 	return -1;
 }
 

@@ -242,8 +242,9 @@ void accesslog_write(const struct accesslog_entry *entry)
 	if (access_log.target.way == ACCESSLOG_NONE)
 		return;
 	len = accesslog_format(access_log.form, entry, clock_real_ms(), line + 1);
-	failed = access_log.target.way == ACCESSLOG_SYSLOG ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
-					      : write_line(line, len);
+	failed = access_log.target.way == ACCESSLOG_SYSLOG
+	    ? log_syslog_send(PRIORITY, line + 1, len - 1, 0)
+	    : write_line(line, len);
 	if (failed)
 		lose(errno);
 	else if (atomic_load(&access_log.common->lost) > 0 && may_complain())

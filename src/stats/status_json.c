@@ -45,8 +45,8 @@ static void put_worker(struct status_page *page, int number, const struct status
 }
 
 /*
- * What a slow script waits for now, as the line of --slow-log had it then.  The system tells it to a
- * worker, which is of the script's user.
+ * What a slow script waits for now, as the line of --slow-log had it then.  The system tells it
+ * to a worker, which is of the script's user.
  */
 static void put_doing(struct status_page *page, pid_t pid)
 {
